@@ -1,0 +1,77 @@
+/**
+ * One table of caps. Each count, size and chain that is read from bytes is compared with a row of this table before it
+ * is believed, so that hostile input costs bounded memory and time. Relations between rows are asserted at load.
+ */
+import assert from 'node:assert';
+import { LimitError } from './errors.ts';
+
+export interface Limits {
+  /** Bytes; the largest Bacula block we accept (its own sanity bound is 20,000,000). */
+  readonly baculaBlockBytesMax: number;
+  /** Bytes; one Bacula record after joining its continuations. Attribute, ACL and xattr records only: data is streamed. */
+  readonly baculaRecordBytesMax: number;
+  /** Bytes that one compressed record may expand to. Bacula's own buffer is 64 KiB; newer daemons allow larger. */
+  readonly baculaExpandedBytesMax: number;
+  /** Files in one job. */
+  readonly baculaFilesMax: number;
+  /** Volumes in one set. */
+  readonly baculaVolumesMax: number;
+  /** Bytes of a path. */
+  readonly pathBytesMax: number;
+  /** Bytes of one name inside a directory. */
+  readonly nameBytesMax: number;
+  /** Directories below each other. */
+  readonly treeDepthMax: number;
+  /** Bytes of one extended attribute's value. */
+  readonly xattrBytesMax: number;
+  /** Extended attributes of one file. */
+  readonly xattrsMax: number;
+  /** Bytes of one chunk before compression. */
+  readonly chunkBytesMax: number;
+  /** Raw bytes of one container record (a group of chunks). */
+  readonly groupBytesMax: number;
+  /** Chunks in one container record. */
+  readonly groupChunksMax: number;
+  /** Bytes of one container file. */
+  readonly containerBytesMax: number;
+  /** Bytes of one manifest. */
+  readonly manifestBytesMax: number;
+  /** Levels of a recipe's hash tree; 6 levels of 1,000-way pages address more than 2^53 bytes. */
+  readonly recipeDepthMax: number;
+  /** Bytes of one directory entry of a snapshot. */
+  readonly entryBytesMax: number;
+}
+
+/** The defaults; callers copy and change rows, never the relations. */
+export const defaultLimits: Limits = Object.freeze({
+  baculaBlockBytesMax: 20_000_000,
+  baculaRecordBytesMax: 64 << 20,
+  baculaExpandedBytesMax: 16 << 20,
+  baculaFilesMax: 200_000_000,
+  baculaVolumesMax: 10_000,
+  pathBytesMax: 65_536,
+  nameBytesMax: 65_535,
+  treeDepthMax: 4_096,
+  xattrBytesMax: 16 << 20,
+  xattrsMax: 65_535,
+  chunkBytesMax: 1 << 20,
+  groupBytesMax: 2 << 20,
+  groupChunksMax: 65_535,
+  containerBytesMax: 1 << 30,
+  manifestBytesMax: 16 << 20,
+  recipeDepthMax: 8,
+  entryBytesMax: 1 << 20,
+});
+
+assert(defaultLimits.chunkBytesMax <= defaultLimits.groupBytesMax, 'a chunk fits into a group');
+assert(defaultLimits.groupBytesMax < defaultLimits.containerBytesMax, 'a group fits into a container');
+assert(defaultLimits.nameBytesMax <= defaultLimits.pathBytesMax, 'a name fits into a path');
+assert(defaultLimits.baculaExpandedBytesMax <= defaultLimits.baculaRecordBytesMax, 'an expanded record is bounded like a joined one');
+
+/**
+ * Compares a number from the input with its cap.
+ * @throws {LimitError} when `found` exceeds `limits[name]`; `where` says what was being read.
+ */
+export function checkLimit(limits: Limits, name: keyof Limits, found: number, where: string): void {
+  if (found > limits[name]) throw new LimitError(name, found, limits[name], where);
+}
