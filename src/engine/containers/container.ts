@@ -1,0 +1,150 @@
+/**
+ * Containers on disk: names, headers, scanning.
+ *
+ * `containers/ab/ab12….hfc` is named by its random 64-bit number in hexadecimal. It is written once, front to back, and never changed after
+ * its footer; one without a footer was being written when its process ended, and its whole records count up to the first torn one.
+ */
+import { FormatError, LimitError, UnsupportedError, type Disk, type DiskFile, type HoldfastError, type Limits } from '../../core/index.ts';
+import { crc32c } from '../../core/crc32c.ts';
+import { CONTAINER_MAGIC, CONTAINER_VERSION, TABLE_ROW_BYTES, containerHeader, containerKinds, type ContainerKind } from './container.layout.ts';
+import type { FooterRow } from './footer.ts';
+import { GROUP_HEADER_BYTES, decodeGroup, decodeGroupHead, decodeTable, type GroupHead, type GroupRecord, type RecordPlace } from './group.ts';
+
+/** The number of a container: 64 random bits as two u32 and as text. */
+export interface ContainerNumber {
+  readonly high: number;
+  readonly low: number;
+  /** 16 lower-case hexadecimal digits. */
+  readonly text: string;
+}
+
+/** From 8 random bytes. */
+export function containerNumber(bytes: Uint8Array): ContainerNumber {
+  const view = new DataView(bytes.buffer, bytes.byteOffset, 8);
+  return numberOf(view.getUint32(0), view.getUint32(4));
+}
+
+/** From its halves, as an index place has them. */
+export function numberOf(high: number, low: number): ContainerNumber {
+  return { high, low, text: high.toString(16).padStart(8, '0') + low.toString(16).padStart(8, '0') };
+}
+
+/** Path of a container below the repository's root. */
+export function containerPath(number: ContainerNumber): string {
+  return `containers/${number.text.slice(0, 2)}/${number.text}.hfc`;
+}
+
+/** Encodes a container's head. `repository` is the first 8 bytes of the repository's id. */
+export function encodeContainerHeader(number: ContainerNumber, kind: ContainerKind, repository: Uint8Array): Uint8Array {
+  const bytes = containerHeader.encode({
+    magic: CONTAINER_MAGIC, version: CONTAINER_VERSION, flags: 0, numberHigh: number.high, numberLow: number.low,
+    repository, kind: containerKinds.indexOf(kind), reserved: 0, headerCrc32c: 0,
+  });
+  new DataView(bytes.buffer).setUint32(containerHeader.offsets.headerCrc32c, crc32c(bytes.subarray(0, containerHeader.offsets.headerCrc32c)));
+  return bytes;
+}
+
+/**
+ * Checks a container's head against its name.
+ * @throws {FormatError} wrong bytes or another container's head. @throws {UnsupportedError} a newer version.
+ */
+export async function readContainerHeader(file: DiskFile, number: ContainerNumber): Promise<ContainerKind> {
+  const fault = (field: string, found: number | string, expected: number | string): FormatError =>
+    new FormatError(`Read container '${number.text}'`, { structure: 'container', field, offset: 0, found, expected });
+  if (file.size < containerHeader.size) throw fault('size', file.size, `at least ${containerHeader.size}`);
+  const bytes = new Uint8Array(containerHeader.size);
+  await file.readInto(0, bytes);
+  const view = containerHeader.view(bytes);
+  if (view.magic !== CONTAINER_MAGIC) throw fault('magic', view.magic, CONTAINER_MAGIC);
+  const crc = crc32c(bytes.subarray(0, containerHeader.offsets.headerCrc32c));
+  if (view.headerCrc32c !== crc) throw fault('headerCrc32c', view.headerCrc32c, crc);
+  if (view.version !== CONTAINER_VERSION || view.flags !== 0) {
+    throw new UnsupportedError(`Read container '${number.text}': version ${view.version}, flags ${view.flags}; this build knows version ${CONTAINER_VERSION}`);
+  }
+  if (view.numberHigh !== number.high || view.numberLow !== number.low) throw fault('number', numberOf(view.numberHigh, view.numberLow).text, number.text);
+  const kind = containerKinds[view.kind];
+  if (kind === undefined) throw fault('kind', view.kind, 'a known kind');
+  return kind;
+}
+
+/** All containers of a repository, in ascending order of their numbers. A file that is no container is left out. */
+export async function listContainers(disk: Disk): Promise<readonly { readonly number: ContainerNumber; readonly size: number }[]> {
+  const found = [];
+  for (const directory of await disk.list('containers')) {
+    if (!directory.directory) continue;
+    for (const file of await disk.list(`containers/${directory.name}`)) {
+      const match = /^([0-9a-f]{8})([0-9a-f]{8})\.hfc$/.exec(file.name);
+      if (match !== null && !file.directory && file.name.startsWith(directory.name)) {
+        found.push({ number: numberOf(parseInt(match[1] ?? '', 16), parseInt(match[2] ?? '', 16)), size: file.size });
+      }
+    }
+  }
+  return found;
+}
+
+/** A sound group found by a scan: its place and its table. */
+export interface ScannedGroup {
+  readonly offset: number;
+  readonly head: GroupHead;
+  readonly table: Uint8Array;
+}
+
+/** What a scan finds, in order of offsets: sound groups, and places where one should be. */
+export type Scanned = { readonly group: ScannedGroup } | { readonly offset: number; readonly fault: HoldfastError };
+
+async function scanGroup(file: DiskFile, place: RecordPlace, end: number, limits: Limits): Promise<ScannedGroup> {
+  const { offset } = place;
+  const headBytes = new Uint8Array(Math.min(GROUP_HEADER_BYTES, end - offset));
+  await file.readInto(offset, headBytes);
+  const head = decodeGroupHead(headBytes, place, limits);
+  if (offset + head.recordLength > end) {
+    throw new FormatError('Read group record', { structure: 'group', field: 'storedLength', offset, found: end - offset, expected: head.recordLength });
+  }
+  const bytes = new Uint8Array(GROUP_HEADER_BYTES + head.count * TABLE_ROW_BYTES);
+  await file.readInto(offset, bytes);
+  return { offset, head, table: decodeTable(bytes, head, place, limits) };
+}
+
+function asFault(error: unknown): HoldfastError {
+  if (error instanceof FormatError || error instanceof LimitError) return error;
+  throw error;
+}
+
+/**
+ * Walks a container's groups without their payloads. With the rows of a footer each group stands for itself; without, the
+ * walk ends at the first that is torn or damaged, because nothing says where the next begins.
+ */
+export async function* scanGroups(file: DiskFile, number: ContainerNumber, limits: Limits, rows: readonly FooterRow[] | undefined): AsyncIterable<Scanned> {
+  if (rows !== undefined) {
+    for (const row of rows) {
+      try {
+        yield { group: await scanGroup(file, { containerLow: number.low, offset: row.offset }, row.offset + row.length, limits) };
+      } catch (error) {
+        yield { offset: row.offset, fault: asFault(error) };
+      }
+    }
+    return;
+  }
+  let offset: number = containerHeader.size;
+  while (offset < file.size) {
+    let group: ScannedGroup;
+    try {
+      group = await scanGroup(file, { containerLow: number.low, offset }, file.size, limits);
+    } catch (error) {
+      yield { offset, fault: asFault(error) };
+      return;
+    }
+    yield { group };
+    offset += group.head.recordLength;
+  }
+}
+
+/**
+ * Reads one whole record into a new buffer.
+ * @throws {FormatError} when it is not at that place.
+ */
+export async function readGroup(file: DiskFile, number: ContainerNumber, row: Pick<FooterRow, 'offset' | 'length'>, limits: Limits): Promise<GroupRecord> {
+  const bytes = new Uint8Array(row.length);
+  await file.readInto(row.offset, bytes);
+  return decodeGroup(bytes, { containerLow: number.low, offset: row.offset }, limits);
+}

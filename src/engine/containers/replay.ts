@@ -1,0 +1,153 @@
+/**
+ * Brings an index up to what the containers say: after a crash, after the index was lost, or for `--rebuild-index`. Needs nothing but the
+ * containers: no manifest, no key.
+ *
+ * A container that the index does not know may have been cut off by a crash anywhere, so its payloads are checked against their checksums before its
+ * chunks count: otherwise a torn chunk could satisfy a later backup.
+ */
+import {
+  FormatError, ID_BYTES, LimitError, PLACE_BYTES, encodePlace, HoldfastError, UnsupportedError,
+  type ChunkIndex, type Disk, type DiskFile, type Limits, type World,
+} from '../../core/index.ts';
+import { crc32 } from './checksums.ts';
+import { TABLE_ROW_BYTES, TRAILER_MAGIC, containerHeader, containerTrailer } from './container.layout.ts';
+import { containerPath, listContainers, readContainerHeader, scanGroups, type ContainerNumber, type ScannedGroup } from './container.ts';
+import { encodeFooter, readFooter, type FooterRow } from './footer.ts';
+
+/** What a replay did; `problems` are sentences with their place. */
+export interface ReplayReport {
+  readonly containers: number;
+  readonly chunks: number;
+  readonly problems: readonly { readonly kind: string; readonly where: string; readonly message: string }[];
+}
+
+type Problem = ReplayReport['problems'][number];
+
+/** Replay of one repository. */
+export class Replay {
+  readonly #disk: Disk;
+  readonly #index: ChunkIndex;
+  readonly #limits: Limits;
+  readonly #repair: boolean;
+  readonly #problems: Problem[] = [];
+  #containers = 0;
+  #chunks = 0;
+
+  /** With `repair`, unsealed containers lose their torn tail and get a footer; only the one writer may do that. */
+  constructor(world: World, index: ChunkIndex, limits: Limits, repair: boolean) {
+    this.#disk = world.disk;
+    this.#index = index;
+    this.#limits = limits;
+    this.#repair = repair;
+  }
+
+  /** Reads every container that `known` does not name. */
+  async run(known: ReadonlySet<string>, onContainer?: (done: number, total: number) => void): Promise<ReplayReport> {
+    const todo = (await listContainers(this.#disk)).filter((container) => !known.has(container.number.text));
+    for (const [done, container] of todo.entries()) {
+      onContainer?.(done, todo.length);
+      await this.#container(container.number);
+    }
+    return { containers: this.#containers, chunks: this.#chunks, problems: this.#problems };
+  }
+
+  async #container(number: ContainerNumber): Promise<void> {
+    const file = await this.#disk.open(containerPath(number), this.#repair ? 'write' : 'read');
+    try {
+      await this.#replay(file, number);
+    } catch (error) {
+      if (!isDamage(error)) throw error;
+      this.#note('damaged-container', `container ${number.text}`, error);
+    } finally {
+      await file.close();
+    }
+  }
+
+  async #replay(file: DiskFile, number: ContainerNumber): Promise<void> {
+    await readContainerHeader(file, number);
+    const footer = await this.#footer(file, number);
+    const rows: FooterRow[] = [];
+    const ids: Uint8Array[] = [];
+    const places: Uint8Array[] = [];
+    for await (const found of scanGroups(file, number, this.#limits, footer)) {
+      if ('fault' in found) {
+        // Behind the last whole record of an unsealed container a torn one is what a crash leaves: not worth a word.
+        if (footer !== undefined) this.#note('damaged-group', `container ${number.text} at ${found.offset}`, found.fault);
+        continue;
+      }
+      const { group } = found;
+      if (await isPayloadGood(file, group)) collect(number, group, ids, places);
+      else if (footer === undefined) break;
+      else this.#note('damaged-group', `container ${number.text} at ${group.offset}`, 'the payload does not match its checksum');
+      rows.push({ offset: group.offset, length: group.head.recordLength, chunkCount: group.head.count });
+    }
+    if (footer === undefined && this.#repair && !(await hasTrailer(file))) await this.#seal(file, number, rows);
+    await this.#enter(file, number, ids, places);
+  }
+
+  /** Undefined when there is none, or none that can be used: then records are found one behind the other. */
+  async #footer(file: DiskFile, number: ContainerNumber): Promise<readonly FooterRow[] | undefined> {
+    try {
+      return await readFooter(file, this.#limits);
+    } catch (error) {
+      if (!isDamage(error)) throw error;
+      this.#note('damaged-footer', `container ${number.text}`, error);
+      return undefined;
+    }
+  }
+
+  // eslint-disable-next-line max-params -- one step of #replay
+  async #enter(file: DiskFile, number: ContainerNumber, ids: readonly Uint8Array[], places: readonly Uint8Array[]): Promise<void> {
+    const all = new Uint8Array(Buffer.concat(ids));
+    const watermark = { container: number.text, offset: file.size, sealed: true };
+    await this.#index.putMany({ bytes: all, count: all.length / ID_BYTES }, new Uint8Array(Buffer.concat(places)), [watermark]);
+    this.#containers += 1;
+    this.#chunks += all.length / ID_BYTES;
+  }
+
+  /** Cuts the torn tail of an unsealed container and gives it a footer. */
+  async #seal(file: DiskFile, number: ContainerNumber, rows: readonly FooterRow[]): Promise<void> {
+    const last = rows[rows.length - 1];
+    const end = last === undefined ? containerHeader.size : last.offset + last.length;
+    await file.truncate(end);
+    await file.writeFrom(end, encodeFooter(rows, end));
+    await file.sync();
+    await this.#disk.syncDirectory(`containers/${number.text.slice(0, 2)}`);
+  }
+
+  #note(kind: string, where: string, cause: unknown): void {
+    this.#problems.push({ kind, where, message: cause instanceof Error ? cause.message : String(cause) });
+  }
+}
+
+function isDamage(error: unknown): boolean {
+  return error instanceof FormatError || error instanceof LimitError || error instanceof UnsupportedError || error instanceof RangeError
+    || (error instanceof HoldfastError && error.code === 'INTEGRITY');
+}
+
+/** Whether a container was sealed once, even if its footer can't be read now: then it is left to `check` and repair. */
+async function hasTrailer(file: DiskFile): Promise<boolean> {
+  if (file.size < containerHeader.size + containerTrailer.size) return false;
+  const bytes = new Uint8Array(containerTrailer.size);
+  await file.readInto(file.size - bytes.length, bytes);
+  return containerTrailer.view(bytes).magic === TRAILER_MAGIC;
+}
+
+async function isPayloadGood(file: DiskFile, group: ScannedGroup): Promise<boolean> {
+  const payload = new Uint8Array(group.head.storedLength);
+  await file.readInto(group.offset + group.head.recordLength - group.head.storedLength, payload);
+  return crc32(payload) === group.head.payloadCrc32;
+}
+
+// eslint-disable-next-line max-params -- appends to two lists
+function collect(number: ContainerNumber, group: ScannedGroup, ids: Uint8Array[], places: Uint8Array[]): void {
+  const idBytes = new Uint8Array(group.head.count * ID_BYTES);
+  const placeBytes = new Uint8Array(group.head.count * PLACE_BYTES);
+  const place = { containerHigh: number.high, containerLow: number.low, offset: group.offset, length: group.head.recordLength };
+  for (let i = 0; i < group.head.count; i += 1) {
+    idBytes.set(group.table.subarray(i * TABLE_ROW_BYTES, i * TABLE_ROW_BYTES + ID_BYTES), i * ID_BYTES);
+    encodePlace(placeBytes, i, { ...place, ordinal: i });
+  }
+  ids.push(idBytes);
+  places.push(placeBytes);
+}

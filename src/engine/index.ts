@@ -1,0 +1,14 @@
+/** The engine: repositories on final format, and the parts that integrators and benchmarks use. */
+export { checkChunkerParameters, createChunker, defaultFastCdc, FixedChunker, PlainChunker, WasmChunker, CHUNKER_SCRATCH_BYTES } from './chunking/index.ts';
+export type { Chunker, ChunkerParameters, FastCdcParameters, FixedParameters } from './chunking/index.ts';
+export { createZstd, type Zstd } from './compression/zstd.ts';
+export { createHasher, type HashName, type Hasher } from './hashing/hasher.ts';
+export { LogIndex, MemoryIndex, openIndex, type IndexKind } from './index/index.ts';
+export type { ChunkingPolicy } from './ingest/feeder.ts';
+export { pathText } from './ingest/path-text.ts';
+export type { CheckOptions, CheckProblem, CheckReport } from './repository/check.ts';
+export { REPOSITORY_VERSION, type RepositoryChoices, type RepositoryConfig } from './repository/config.ts';
+export { Repository, type BackupOptions, type BackupResult, type OpenOptions, type RepositoryStatistics } from './repository/repository.ts';
+export type { SnapshotCounts, SnapshotInfo } from './snapshots/manifest.ts';
+export { LocalStore } from './store/local-store.ts';
+export { memoryWorld, nodeWorld } from './world/index.ts';

@@ -1,0 +1,155 @@
+/**
+ * Consumer's half of the ingest: takes hashed slabs in order, stores the chunks that are new, and builds directory entries. Because steps
+ * arrive in the order of the walk, one recipe and one directory per level are all it remembers.
+ */
+import assert from 'node:assert';
+import { ID_BYTES, LimitError, type Limits, type TreeProblem } from '../../core/index.ts';
+import { DirectoryWriter } from '../snapshots/directory-writer.ts';
+import { EntryEncoder, type Entry } from '../snapshots/entry.ts';
+import type { MetadataStore } from '../snapshots/metadata-store.ts';
+import { RecipeWriter } from '../snapshots/recipe.ts';
+import type { Content } from '../snapshots/refs.ts';
+import type { LocalStore } from '../store/local-store.ts';
+import { pathText } from './path-text.ts';
+import type { EntryFacts, Slab, Step } from './slab.ts';
+
+/** Counts while a backup runs; bytes or items. */
+export interface IngestCounts {
+  files: number;
+  directories: number;
+  others: number;
+  bytes: number;
+  bytesNew: number;
+  chunks: number;
+  chunksNew: number;
+  /** Files whose content was taken over from the parent without reading. */
+  unchanged: number;
+}
+
+/** Builds the snapshot's tree. */
+export class Collector {
+  readonly counts: IngestCounts = { files: 0, directories: 0, others: 0, bytes: 0, bytesNew: 0, chunks: 0, chunksNew: 0, unchanged: 0 };
+  /** Path of the entry that was finished last. */
+  current: Uint8Array = new Uint8Array(0);
+  readonly #store: LocalStore;
+  readonly #metadata: MetadataStore;
+  readonly #limits: Limits;
+  readonly #recipe: RecipeWriter;
+  readonly #directories: DirectoryWriter[] = [];
+  readonly #links = new Map<number, { readonly content: Content; left: number }>();
+  readonly #onProblem: (problem: TreeProblem) => void;
+  #root: Uint8Array | undefined;
+
+  constructor(parts: { store: LocalStore; metadata: MetadataStore; limits: Limits; onProblem(problem: TreeProblem): void }) {
+    this.#store = parts.store;
+    this.#metadata = parts.metadata;
+    this.#limits = parts.limits;
+    this.#onProblem = parts.onProblem;
+    this.#recipe = new RecipeWriter(parts.metadata);
+  }
+
+  /** The encoded root entry, once its `leave` step was taken. */
+  get root(): Uint8Array {
+    assert(this.#root !== undefined, 'the walk ended at the root');
+    return this.#root;
+  }
+
+  /** Takes one slab. */
+  async take(slab: Slab): Promise<void> {
+    await slab.hashed;
+    const known = await this.#store.has({ bytes: slab.ids, count: slab.count });
+    for (const step of slab.steps) {
+      if (step.kind === 'chunks') await this.#chunks(slab, step, known);
+      else await this.#step(step);
+    }
+  }
+
+  async #chunks(slab: Slab, step: { readonly first: number; readonly count: number }, known: Uint8Array): Promise<void> {
+    for (let i = step.first; i < step.first + step.count; i += 1) {
+      const length = slab.lengthOf(i);
+      if (((known[i >> 3] as number) & (1 << (i & 7))) === 0) {
+        const added = this.#store.add('data', slab.ids, i * ID_BYTES, slab.dataOf(i));
+        if (typeof added === 'boolean' ? added : await added) {
+          this.counts.chunksNew += 1;
+          this.counts.bytesNew += length;
+        }
+      }
+      if (this.#recipe.push(slab.ids, i * ID_BYTES, length)) await this.#recipe.flushPages();
+      this.counts.bytes += length;
+    }
+    this.counts.chunks += step.count;
+  }
+
+  async #step(step: Exclude<Step, { kind: 'chunks' }>): Promise<void> {
+    switch (step.kind) {
+      case 'hole':
+        this.counts.bytes += step.length;
+        if (this.#recipe.pushHole(step.length)) await this.#recipe.flushPages();
+        return;
+      case 'file': return this.#file(step.facts, step.path);
+      case 'drop':
+        await this.#recipe.finish();
+        return;
+      case 'ready':
+        if (step.entry.stat.type === 'file') {
+          this.counts.unchanged += 1;
+          this.counts.bytes += step.entry.stat.size;
+          if (step.entry.link > 0) this.#remember(step.entry.link, step.entry.stat.links, step.entry.content);
+        }
+        return this.#add(step.entry, step.path);
+      case 'linked': return this.#linked(step.facts, step.path);
+      case 'enter':
+        this.#directories.push(new DirectoryWriter(this.#metadata, this.#limits));
+        return;
+      case 'leave': return this.#leave(step.facts);
+    }
+  }
+
+  async #file(facts: EntryFacts, path: Uint8Array): Promise<void> {
+    const content = await this.#recipe.finish();
+    if (facts.link > 0) this.#remember(facts.link, facts.stat.links, content);
+    await this.#add({ ...facts, content }, path);
+  }
+
+  /** Later names of an inode share its content; it is forgotten after the last. */
+  #remember(link: number, links: number, content: Content): void {
+    if (links > 1) this.#links.set(link, { content, left: links - 1 });
+  }
+
+  async #linked(facts: EntryFacts, path: Uint8Array): Promise<void> {
+    const known = this.#links.get(facts.link);
+    if (known === undefined) {
+      this.#onProblem({ kind: 'unreadable', where: pathText(path), message: `Store '${pathText(path)}': it is a hard link to a file that could not be read` });
+      return;
+    }
+    known.left -= 1;
+    if (known.left === 0) this.#links.delete(facts.link);
+    await this.#add({ ...facts, content: known.content }, path);
+  }
+
+  async #add(entry: Entry, path: Uint8Array): Promise<void> {
+    const directory = this.#directories[this.#directories.length - 1];
+    assert(directory !== undefined, 'each entry is inside a directory');
+    this.current = path;
+    try {
+      await directory.add(entry);
+    } catch (error) {
+      if (!(error instanceof LimitError)) throw error;
+      this.#onProblem({ kind: 'too-large', where: pathText(path), message: `Store '${pathText(path)}': ${error.message}` });
+      return;
+    }
+    if (entry.stat.type === 'file') this.counts.files += 1;
+    else this.counts.others += 1;
+  }
+
+  async #leave(facts: EntryFacts): Promise<void> {
+    const directory = this.#directories.pop();
+    assert(directory !== undefined, 'a directory that is left was entered');
+    const entry: Entry = { ...facts, content: await directory.finish() };
+    this.counts.directories += 1;
+    const parent = this.#directories[this.#directories.length - 1];
+    if (parent === undefined) this.#root = new EntryEncoder().encode(entry, this.#limits).slice();
+    else await parent.add(entry);
+  }
+}
+

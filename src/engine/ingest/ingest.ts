@@ -1,0 +1,204 @@
+/**
+ * The backup walk: a `FileTree` in, the root entry of a snapshot out.
+ *
+ * One thread walks, reads and cuts; workers hash and compress; a consumer beside the walk stores chunks and builds directories in the
+ * order of the walk. Memory is bounded by the slabs, one page per directory level, and the inodes with several names.
+ */
+import {
+  AbortedError, FormatError, LimitError, compareBytes, joinPath,
+  type DirectoryEntry, type FileTree, type Limits, type NodeId, type NodeStat, type TreeProblem, type World,
+} from '../../core/index.ts';
+import { emptyContent } from '../snapshots/refs.ts';
+import type { SnapshotTree } from '../snapshots/snapshot-tree.ts';
+import type { MetadataStore } from '../snapshots/metadata-store.ts';
+import type { LocalStore } from '../store/local-store.ts';
+import type { Arena, BlockPool } from '../workers/arena.ts';
+import type { WorkerPool } from '../workers/pool.ts';
+import { Collector, type IngestCounts } from './collector.ts';
+import { Feeder, SourceFailure, fromSource, type ChunkingSettings } from './feeder.ts';
+import { ParentCursor, isUnchanged } from './parent-cursor.ts';
+import { pathText } from './path-text.ts';
+import { Slab, type EntryFacts } from './slab.ts';
+
+/** What an ingest works with; it owns none of it. */
+export interface IngestParts {
+  readonly world: World;
+  readonly tree: FileTree;
+  readonly store: LocalStore;
+  readonly metadata: MetadataStore;
+  readonly arena: Arena;
+  readonly scratch: number;
+  readonly slabs: BlockPool;
+  readonly pool: WorkerPool;
+  readonly limits: Limits;
+  readonly chunking: ChunkingSettings;
+  readonly parent?: SnapshotTree;
+  readonly signal?: AbortSignal;
+  onProblem(problem: TreeProblem): void;
+  onProgress?(counts: Readonly<IngestCounts>, path: Uint8Array): void;
+}
+
+/** Milliseconds after which timers and signals get a turn. */
+const TURN_MS = 50;
+/** A file that changed this close before the parent was made may have changed again within the same clock tick: read it. */
+const RACY_MS = 2_000;
+
+/** One backup of one tree. */
+export class Ingest {
+  readonly #parts: IngestParts;
+  readonly #feeder: Feeder;
+  readonly #collector: Collector;
+  readonly #links = new Map<NodeId, number>();
+  #consumed: Promise<void> = Promise.resolve();
+  #fail: (error: unknown) => void = () => undefined;
+  #lastTurn = 0;
+
+  constructor(parts: IngestParts) {
+    this.#parts = parts;
+    this.#collector = new Collector({ ...parts, onProblem: (problem) => { parts.onProblem(problem); } });
+    const failed = new Promise<never>((_, reject) => { this.#fail = reject; });
+    failed.catch(() => undefined);
+    this.#feeder = new Feeder({ ...parts, settings: parts.chunking, failed, handOver: (slab) => { this.#handOver(slab); } });
+  }
+
+  get counts(): Readonly<IngestCounts> {
+    return this.#collector.counts;
+  }
+
+  /**
+   * Walks the whole tree. Chunks are stored but not yet flushed, and no manifest is written.
+   * @returns the encoded root entry. @throws {AbortedError} @throws whatever the store throws.
+   */
+  async run(): Promise<Uint8Array> {
+    const { tree, parent } = this.#parts;
+    const stat = await tree.stat(tree.rootId);
+    if (stat.type !== 'directory') throw new FormatError('Back up tree', { structure: 'tree', field: 'root', found: stat.type, expected: 'directory' });
+    await this.#directory({ id: tree.rootId, name: new Uint8Array(0), stat, path: new Uint8Array(0), depth: 0 }, parent?.rootId);
+    this.#feeder.finish();
+    await this.#consumed;
+    return this.#collector.root;
+  }
+
+  /** The consumer takes slabs one after another; its error reaches whoever waits for a slab, and `run`. */
+  #handOver(slab: Slab): void {
+    this.#consumed = this.#consumed.then(async () => {
+      await this.#collector.take(slab);
+      this.#parts.slabs.release(slab.block);
+      this.#parts.onProgress?.(this.#collector.counts, this.#collector.current);
+    });
+    this.#consumed.catch((error: unknown) => { this.#fail(error); });
+  }
+
+  // eslint-disable-next-line max-lines-per-function -- the walk in one piece reads better than in two
+  async #directory(node: { id: NodeId; name: Uint8Array; stat: NodeStat; path: Uint8Array; depth: number }, parentId: NodeId | undefined): Promise<void> {
+    const { limits, parent } = this.#parts;
+    if (node.depth > limits.treeDepthMax) throw new LimitError('treeDepthMax', node.depth, limits.treeDepthMax, `directory '${pathText(node.path)}'`);
+    await this.#feeder.step({ kind: 'enter' });
+    const cursor = parent !== undefined && parentId !== undefined ? new ParentCursor(parent, parentId) : undefined;
+    let attributes: ReadonlyMap<string, Uint8Array> = new Map();
+    try {
+      attributes = await fromSource(() => this.#parts.tree.attributes(node.id));
+    } catch (error) {
+      this.#report(error, node.path);
+    }
+    try {
+      for await (const page of this.#pages(node.id)) {
+        for (const entry of page) await this.#entry(entry, node, cursor);
+      }
+    } catch (error) {
+      this.#report(error, node.path); // what was listed so far stays; the problem makes the backup incomplete, visibly
+    }
+    await this.#feeder.step({ kind: 'leave', facts: { name: node.name, stat: node.stat, link: 0, attributes } });
+  }
+
+  /** Pages in ascending order of names; errors are the source's. */
+  async *#pages(id: NodeId): AsyncIterable<readonly DirectoryEntry[]> {
+    const pages = this.#parts.tree.list(id)[Symbol.asyncIterator]();
+    const unsorted: DirectoryEntry[] = [];
+    for (;;) {
+      const next = await fromSource(() => pages.next());
+      if (next.done === true) break;
+      if (this.#parts.tree.supports.sorted) yield next.value;
+      else unsorted.push(...next.value);
+    }
+    if (unsorted.length > 0) yield unsorted.sort((a, b) => compareBytes(a.name, b.name));
+  }
+
+  async #entry(entry: DirectoryEntry, parent: { path: Uint8Array; depth: number }, cursor: ParentCursor | undefined): Promise<void> {
+    await this.#takeTurn();
+    const path = joinPath(parent.path, entry.name);
+    try {
+      const stat = entry.stat ?? await fromSource(() => this.#parts.tree.stat(entry.id));
+      const found = cursor?.find(entry.name);
+      const before = found instanceof Promise ? await found : found;
+      if (stat.type === 'directory') {
+        const beforeId = before?.entry.stat.type === 'directory' ? before.id : undefined;
+        await this.#directory({ id: entry.id, name: entry.name, stat, path, depth: parent.depth + 1 }, beforeId);
+        return;
+      }
+      const link = stat.links > 1 ? this.#linkOf(entry.id) : { number: 0, isFirst: true };
+      if (before !== undefined && link.isFirst && this.#mayReuse(stat, before.entry.stat)) {
+        await this.#feeder.step({ kind: 'ready', path, entry: { ...before.entry, name: entry.name, stat, link: link.number } });
+        return;
+      }
+      await this.#node({ name: entry.name, stat, link: link.number, attributes: new Map() }, path, { id: entry.id, isFirst: link.isFirst });
+    } catch (error) {
+      if (error instanceof LimitError) this.#report(new SourceFailure(error), path);
+      else this.#report(error, path);
+    }
+  }
+
+  async #node(facts: EntryFacts, path: Uint8Array, origin: { id: NodeId; isFirst: boolean }): Promise<void> {
+    const { tree } = this.#parts;
+    const attributes = await fromSource(() => tree.attributes(origin.id));
+    if (facts.stat.type !== 'file') {
+      const target = facts.stat.type === 'symlink' ? { target: await fromSource(() => tree.readLink(origin.id)) } : {};
+      await this.#feeder.step({ kind: 'ready', path, entry: { ...facts, ...target, attributes, content: emptyContent } });
+      return;
+    }
+    if (!origin.isFirst) {
+      await this.#feeder.step({ kind: 'linked', path, facts: { ...facts, attributes } });
+      return;
+    }
+    const source = await fromSource(() => tree.open(origin.id));
+    try {
+      // A file that changed size since it was listed is stored as it is now, with the facts of now.
+      const stat = source.size === facts.stat.size ? facts.stat : { ...await fromSource(() => tree.stat(origin.id)), size: source.size };
+      await this.#feeder.file(source);
+      await this.#feeder.step({ kind: 'file', path, facts: { ...facts, stat, attributes } });
+    } catch (error) {
+      if (error instanceof SourceFailure) await this.#feeder.step({ kind: 'drop' });
+      throw error;
+    } finally {
+      await source.close();
+    }
+  }
+
+  #mayReuse(now: NodeStat, before: NodeStat): boolean {
+    const { parent } = this.#parts;
+    const changedMs = (now.changed?.seconds ?? Infinity) * 1000;
+    return parent !== undefined && changedMs + RACY_MS < parent.manifest.time && isUnchanged(now, before);
+  }
+
+  #linkOf(id: NodeId): { number: number; isFirst: boolean } {
+    const known = this.#links.get(id);
+    if (known !== undefined) return { number: known, isFirst: false };
+    const number = this.#links.size + 1;
+    this.#links.set(id, number);
+    return { number, isFirst: true };
+  }
+
+  /** A failure of the source is reported and the walk goes on; any other error ends it. */
+  #report(error: unknown, path: Uint8Array): void {
+    if (!(error instanceof SourceFailure)) throw error;
+    this.#parts.onProblem({ kind: 'unreadable', where: pathText(path), message: error.reason.message });
+  }
+
+  async #takeTurn(): Promise<void> {
+    if (this.#parts.signal?.aborted === true) throw new AbortedError();
+    const now = this.#parts.world.now();
+    if (now - this.#lastTurn < TURN_MS) return;
+    await this.#parts.world.sleep(0);
+    this.#lastTurn = this.#parts.world.now();
+  }
+}

@@ -1,0 +1,245 @@
+/**
+ * `check`: looks at every container, every index entry and every file of every snapshot, and says what is wrong and where. Changes nothing.
+ *
+ * Levels: structure and existence always; with `readData` each payload is read, decompressed and each chunk compared with its id.
+ */
+import {
+  HoldfastError, ID_BYTES, PLACE_BYTES, decodePlace, idToHex, joinPath, type ChunkIndex, type DiskFile, type Limits, type NodeId, type World,
+} from '../../core/index.ts';
+import { TABLE_ROW_BYTES } from '../containers/container.layout.ts';
+import { containerPath, listContainers, numberOf, readContainerHeader, scanGroups, type ContainerNumber, type ScannedGroup } from '../containers/container.ts';
+import { readFooter, type FooterRow } from '../containers/footer.ts';
+import { pathText } from '../ingest/path-text.ts';
+import type { Entry } from '../snapshots/entry.ts';
+import { findLeaf } from '../snapshots/content-reader.ts';
+import { listManifests, readManifest } from '../snapshots/manifest.ts';
+import type { MetadataStore } from '../snapshots/metadata-store.ts';
+import { isHole, refId } from '../snapshots/refs.ts';
+import { SnapshotTree } from '../snapshots/snapshot-tree.ts';
+import { IdSet } from '../store/id-table.ts';
+import type { LocalStore } from '../store/local-store.ts';
+
+/** One thing that is wrong. Kinds: `docs/formats/README.md`. */
+export interface CheckProblem {
+  readonly kind: string;
+  readonly where: string;
+  readonly message: string;
+}
+
+/** How deep to look. */
+export interface CheckOptions {
+  /** Read, decompress and hash everything. */
+  readonly readData?: boolean;
+  onProblem(problem: CheckProblem): void;
+  onProgress?(progress: { readonly phase: 'containers' | 'index' | 'snapshots'; readonly done: number; readonly total: number }): void;
+}
+
+/** What was looked at. `ok` only when nothing was wrong. */
+export interface CheckReport {
+  readonly ok: boolean;
+  readonly problems: number;
+  readonly containers: number;
+  readonly groups: number;
+  readonly chunks: number;
+  readonly snapshots: number;
+  readonly files: number;
+  /** Raw bytes that were compared with their ids; 0 without `readData`. */
+  readonly bytesRead: number;
+}
+
+/** What a check works with. */
+export interface CheckParts {
+  readonly world: World;
+  readonly limits: Limits;
+  readonly index: ChunkIndex;
+  readonly store: LocalStore;
+  readonly metadata: MetadataStore;
+}
+
+/** One run. */
+export class Check {
+  readonly #parts: CheckParts;
+  readonly #options: CheckOptions;
+  readonly #bad = new IdSet();
+  readonly #present = new Set<string>();
+  #problems = 0;
+  #groups = 0;
+  #chunks = 0;
+  #files = 0;
+  #bytesRead = 0;
+
+  constructor(parts: CheckParts, options: CheckOptions) {
+    this.#parts = parts;
+    this.#options = options;
+  }
+
+  async run(): Promise<CheckReport> {
+    const containers = await listContainers(this.#parts.world.disk);
+    for (const [done, container] of containers.entries()) {
+      this.#options.onProgress?.({ phase: 'containers', done, total: containers.length });
+      this.#present.add(container.number.text);
+      await this.#container(container.number);
+    }
+    await this.#index();
+    const snapshots = await this.#snapshots();
+    return {
+      ok: this.#problems === 0, problems: this.#problems, containers: containers.length, groups: this.#groups, chunks: this.#chunks,
+      snapshots, files: this.#files, bytesRead: this.#bytesRead,
+    };
+  }
+
+  #report(kind: string, where: string, cause: unknown): void {
+    if (cause instanceof Error && !(cause instanceof HoldfastError) && !(cause instanceof RangeError)) throw cause;
+    this.#problems += 1;
+    this.#options.onProblem({ kind, where, message: cause instanceof Error ? cause.message : String(cause) });
+  }
+
+  async #container(number: ContainerNumber): Promise<void> {
+    const where = `container ${number.text}`;
+    let file: DiskFile | undefined;
+    try {
+      file = await this.#parts.world.disk.open(containerPath(number), 'read');
+      await readContainerHeader(file, number);
+      const rows = await this.#footer(file, where);
+      for await (const found of scanGroups(file, number, this.#parts.limits, rows)) {
+        if ('fault' in found) this.#report('damaged-group', `${where} at ${found.offset}`, found.fault);
+        else await this.#group(number, found.group);
+      }
+    } catch (error) {
+      this.#report('damaged-container', where, error);
+    } finally {
+      await file?.close();
+    }
+  }
+
+  async #footer(file: DiskFile, where: string): Promise<readonly FooterRow[] | undefined> {
+    try {
+      const rows = await readFooter(file, this.#parts.limits);
+      if (rows === undefined) this.#report('unsealed-container', where, 'It has no footer: it was cut, or a writer is at work');
+      return rows;
+    } catch (error) {
+      this.#report('damaged-footer', where, error);
+      return undefined;
+    }
+  }
+
+  async #group(number: ContainerNumber, group: ScannedGroup): Promise<void> {
+    const { count } = group.head;
+    this.#groups += 1;
+    this.#chunks += count;
+    const ids = new Uint8Array(count * ID_BYTES);
+    for (let i = 0; i < count; i += 1) ids.set(group.table.subarray(i * TABLE_ROW_BYTES, i * TABLE_ROW_BYTES + ID_BYTES), i * ID_BYTES);
+    const found = await this.#parts.index.getMany({ bytes: ids, count }, new Uint8Array(count * PLACE_BYTES));
+    const where = `container ${number.text} at ${group.offset}`;
+    let missing = 0;
+    for (let i = 0; i < count; i += 1) if (((found[i >> 3] as number) & (1 << (i & 7))) === 0) missing += 1;
+    if (missing > 0) this.#report('not-indexed', where, `The index lacks ${missing} of ${count} chunks: rebuild it`);
+    if (this.#options.readData === true) await this.#read(number, group, ids);
+  }
+
+  /** Reads through the store, so that what is checked is what a restore does. */
+  async #read(number: ContainerNumber, group: ScannedGroup, ids: Uint8Array): Promise<void> {
+    const where = `container ${number.text} at ${group.offset}`;
+    const { groups } = this.#parts.store;
+    try {
+      const read = await groups.acquire({
+        containerHigh: number.high, containerLow: number.low, offset: group.offset, length: group.head.recordLength, ordinal: 0,
+      });
+      for (const ordinal of read.bad) {
+        this.#bad.add(ids, ordinal * ID_BYTES);
+        this.#report('damaged-chunk', where, `Chunk '${idToHex(ids.subarray(ordinal * ID_BYTES, (ordinal + 1) * ID_BYTES))}' does not match its id`);
+      }
+      groups.release(read);
+      this.#bytesRead += group.head.rawLength;
+    } catch (error) {
+      for (let i = 0; i < group.head.count; i += 1) this.#bad.add(ids, i * ID_BYTES);
+      this.#report('damaged-group', where, error);
+    }
+  }
+
+  /** Entries of the index must name containers that exist. */
+  async #index(): Promise<void> {
+    const total = await this.#parts.index.count();
+    let done = 0;
+    const dangling = new Map<string, number>();
+    try {
+      for await (const page of this.#parts.index.scan()) {
+        this.#options.onProgress?.({ phase: 'index', done, total });
+        done += page.ids.count;
+        for (let i = 0; i < page.ids.count; i += 1) {
+          const place = decodePlace(page.places, i);
+          const { text } = numberOf(place.containerHigh, place.containerLow);
+          if (!this.#present.has(text)) dangling.set(text, (dangling.get(text) ?? 0) + 1);
+        }
+      }
+    } catch (error) {
+      this.#report('damaged-index', 'index', error);
+    }
+    for (const [container, count] of dangling) this.#report('missing-container', `container ${container}`, `The index has ${count} chunks in it, but the file is gone`);
+  }
+
+  async #snapshots(): Promise<number> {
+    const ids = await listManifests(this.#parts.world);
+    for (const [done, id] of ids.entries()) {
+      this.#options.onProgress?.({ phase: 'snapshots', done, total: ids.length });
+      try {
+        const manifest = await readManifest(this.#parts.world, id, this.#parts.limits);
+        const tree = new SnapshotTree(manifest, this.#parts);
+        await this.#directory(tree, tree.rootId, { snapshot: id.slice(0, 12), path: new Uint8Array(0) });
+      } catch (error) {
+        this.#report('damaged-manifest', `snapshot ${id.slice(0, 12)}`, error);
+      }
+    }
+    return ids.length;
+  }
+
+  async #directory(tree: SnapshotTree, directory: NodeId, at: { snapshot: string; path: Uint8Array }): Promise<void> {
+    try {
+      for await (const page of tree.entries(directory)) {
+        for (const { id, entry } of page) {
+          const path = joinPath(at.path, entry.name);
+          if (entry.stat.type === 'directory') await this.#directory(tree, id, { snapshot: at.snapshot, path });
+          else await this.#content(entry, `snapshot ${at.snapshot}:/${pathText(path)}`);
+        }
+      }
+    } catch (error) {
+      this.#report('damaged-directory', `snapshot ${at.snapshot}:/${pathText(at.path)}`, error);
+    }
+  }
+
+  /** All chunks of a file must be in the index, and none may be among those found damaged; lengths must add up. */
+  async #content(entry: Entry, where: string): Promise<void> {
+    if (entry.stat.type !== 'file') return;
+    this.#files += 1;
+    let at = 0;
+    try {
+      while (at < entry.stat.size) {
+        const leaf = await findLeaf(entry.content, at, this.#parts);
+        for (let i = 0; i < leaf.count; i += 1) {
+          if (!isHole(leaf.refs, i) && this.#bad.has(refId(leaf.refs, i), 0)) {
+            this.#report('damaged-file', where, `Its chunk '${idToHex(refId(leaf.refs, i))}' is damaged`);
+            return;
+          }
+        }
+        await this.#parts.store.locate(withoutHoles(leaf.refs, leaf.count));
+        const end = leaf.starts[leaf.count] as number;
+        if (end <= at) break;
+        at = end;
+      }
+      if (at !== entry.stat.size) this.#report('wrong-size', where, `Its chunks have '${at}' bytes, the entry says '${entry.stat.size}'`);
+    } catch (error) {
+      this.#report('damaged-file', where, error);
+    }
+  }
+}
+
+function withoutHoles(refs: Uint8Array, count: number): { bytes: Uint8Array; count: number } {
+  const bytes = new Uint8Array(count * ID_BYTES);
+  let used = 0;
+  for (let i = 0; i < count; i += 1) {
+    if (isHole(refs, i)) continue;
+    bytes.set(refId(refs, i), used * ID_BYTES);
+    used += 1;
+  }
+  return { bytes, count: used };
+}

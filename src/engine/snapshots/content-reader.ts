@@ -1,0 +1,188 @@
+/** Reads content: finds the page of references for an offset, then the chunks. One per open file. */
+import {
+  ID_BYTES, IntegrityError, FormatError, checkLimit, decodePlace, type ChunkPlace, type Limits,
+} from '../../core/index.ts';
+import { chunkOf, type LocalStore } from '../store/local-store.ts';
+import type { MetadataStore } from './metadata-store.ts';
+import { REF_BYTES, isHole, refId, refStarts, type Content } from './refs.ts';
+
+/** Where a reader gets chunks from. */
+export interface ContentParts {
+  readonly store: LocalStore;
+  readonly metadata: MetadataStore;
+  readonly limits: Limits;
+}
+
+/** References of chunks over a part of the content. */
+export interface Leaf {
+  readonly refs: Uint8Array;
+  /** Start of each reference, and the end. */
+  readonly starts: Float64Array;
+  readonly count: number;
+}
+
+/** Groups asked for ahead of a sequential read; each is about 1 MiB. */
+const GROUPS_AHEAD = 6;
+
+/** The last index `i` with `starts[i] <= offset`. */
+export function findRef(starts: ArrayLike<number>, offset: number): number {
+  let low = 0;
+  let high = starts.length - 2;
+  while (low < high) {
+    const middle = (low + high + 1) >>> 1;
+    if ((starts[middle] as number) <= offset) low = middle;
+    else high = middle - 1;
+  }
+  return low;
+}
+
+/** Descends from the references in an entry to the leaf over `offset`. */
+export async function findLeaf(content: Content, offset: number, parts: ContentParts): Promise<Leaf> {
+  let refs = content.refs;
+  let start = 0;
+  for (let depth = content.depth; ; depth -= 1) {
+    const starts = refStarts(refs, start);
+    if (depth === 0) return { refs, starts, count: refs.length / REF_BYTES };
+    const index = findRef(starts, offset);
+    const page = await parts.metadata.get(refId(refs, index));
+    const covered = (starts[index + 1] as number) - (starts[index] as number);
+    start = starts[index] as number;
+    const inner = refStarts(page, 0);
+    if (inner[inner.length - 1] !== covered) {
+      throw new FormatError('Read recipe page', { structure: 'recipe', field: 'covered', found: inner[inner.length - 1] ?? 0, expected: covered });
+    }
+    refs = page;
+  }
+}
+
+/** Random and sequential reads over one content. */
+export class ContentReader {
+  readonly #parts: ContentParts;
+  readonly #content: Content;
+  #leaf: Leaf | undefined;
+  #places: Uint8Array | undefined;
+  #ahead = 0;
+
+  constructor(content: Content, parts: ContentParts) {
+    this.#content = content;
+    this.#parts = parts;
+  }
+
+  /** Fills `target`; the caller has checked the range against the size, which must equal the bytes covered. */
+  async readInto(offset: number, target: Uint8Array, sequential: boolean): Promise<void> {
+    let done = 0;
+    while (done < target.length) {
+      const leaf = await this.#leafAt(offset + done);
+      done += await this.#readLeaf(leaf, offset + done, target.subarray(done), sequential);
+    }
+  }
+
+  /** The leaf over an offset, for extents. */
+  leafAt(offset: number): Promise<Leaf> {
+    return this.#leafAt(offset);
+  }
+
+  async #leafAt(offset: number): Promise<Leaf> {
+    const known = this.#leaf;
+    if (known !== undefined && offset >= (known.starts[0] as number) && offset < (known.starts[known.count] as number)) return known;
+    const leaf = await findLeaf(this.#content, offset, this.#parts);
+    if (leaf.count === 0 || offset >= (leaf.starts[leaf.count] as number)) {
+      throw new IntegrityError(`Read content at ${offset}: its references end at ${leaf.starts[leaf.count] ?? 0}`);
+    }
+    this.#leaf = leaf;
+    this.#places = undefined;
+    this.#ahead = 0;
+    return leaf;
+  }
+
+  async #readLeaf(leaf: Leaf, offset: number, target: Uint8Array, sequential: boolean): Promise<number> {
+    let done = 0;
+    let index = findRef(leaf.starts, offset);
+    while (done < target.length && index < leaf.count) {
+      const start = leaf.starts[index] as number;
+      const end = leaf.starts[index + 1] as number;
+      const skip = offset + done - start;
+      const length = Math.min(target.length - done, end - start - skip);
+      if (isHole(leaf.refs, index)) {
+        target.fill(0, done, done + length);
+        done += length;
+        index += 1;
+      } else {
+        const run = await this.#readRun(leaf, index, { skip, target: target.subarray(done), sequential });
+        done += run.bytes;
+        index = run.next;
+      }
+    }
+    return done;
+  }
+
+  /** Copies chunk after chunk as long as they stand in the same group. */
+  async #readRun(leaf: Leaf, first: number, wish: { skip: number; target: Uint8Array; sequential: boolean }): Promise<{ bytes: number; next: number }> {
+    const places = await this.#placesOf(leaf);
+    const place = decodePlace(places, first);
+    if (wish.sequential) this.#readAhead(leaf, places, first);
+    const { groups } = this.#parts.store;
+    const group = await groups.acquire(place);
+    try {
+      let done = 0;
+      let index = first;
+      let skip = wish.skip;
+      while (done < wish.target.length && index < leaf.count && !isHole(leaf.refs, index)) {
+        const here = decodePlace(places, index);
+        if (!isSameGroup(here, place)) break;
+        const bytes = chunkOf(group, here.ordinal, refId(leaf.refs, index));
+        const expected = (leaf.starts[index + 1] as number) - (leaf.starts[index] as number);
+        if (bytes.length !== expected) throw new IntegrityError(`Read chunk: it has '${bytes.length}' bytes, the recipe says '${expected}'`);
+        const length = Math.min(bytes.length - skip, wish.target.length - done);
+        wish.target.set(bytes.subarray(skip, skip + length), done);
+        done += length;
+        if (skip + length < bytes.length) break;
+        skip = 0;
+        index += 1;
+      }
+      return { bytes: done, next: index };
+    } finally {
+      groups.release(group);
+    }
+  }
+
+  /** Places of all references of the leaf, asked for at once; holes have none. */
+  async #placesOf(leaf: Leaf): Promise<Uint8Array> {
+    if (this.#places !== undefined && this.#leaf === leaf) return this.#places;
+    checkLimit(this.#parts.limits, 'groupChunksMax', leaf.count, 'references of a page');
+    const ids = new Uint8Array(leaf.count * ID_BYTES);
+    const positions: number[] = [];
+    for (let i = 0; i < leaf.count; i += 1) {
+      if (isHole(leaf.refs, i)) continue;
+      ids.set(refId(leaf.refs, i), positions.length * ID_BYTES);
+      positions.push(i);
+    }
+    const found = await this.#parts.store.locate({ bytes: ids, count: positions.length });
+    const size = found.length / Math.max(1, positions.length);
+    const places = new Uint8Array(leaf.count * size);
+    positions.forEach((position, i) => { places.set(found.subarray(i * size, (i + 1) * size), position * size); });
+    if (this.#leaf === leaf) this.#places = places;
+    return places;
+  }
+
+  /** Asks for the groups that follow. `#ahead` is the first reference not yet asked for. */
+  #readAhead(leaf: Leaf, places: Uint8Array, from: number): void {
+    let last = decodePlace(places, from);
+    let asked = 0;
+    const stop = Math.min(leaf.count, from + 2048);
+    for (let i = from; i < stop && asked < GROUPS_AHEAD; i += 1) {
+      if (isHole(leaf.refs, i)) continue;
+      const place = decodePlace(places, i);
+      if (isSameGroup(place, last)) continue;
+      last = place;
+      asked += 1;
+      if (i < this.#ahead) continue;
+      if (!this.#parts.store.groups.prefetch(place)) return;
+      this.#ahead = i + 1;
+    }
+  }
+}
+
+function isSameGroup(a: ChunkPlace, b: ChunkPlace): boolean {
+  return a.offset === b.offset && a.containerLow === b.containerLow && a.containerHigh === b.containerHigh;
+}

@@ -1,0 +1,36 @@
+/** Metadata chunks (directory pages, recipe pages): hashed on this thread, deduplicated like everything else. */
+import { ID_BYTES, decodePlace, type IdBatch } from '../../core/index.ts';
+import type { Hasher } from '../hashing/hasher.ts';
+import { chunkOf, type LocalStore } from '../store/local-store.ts';
+
+/** Puts and gets whole metadata chunks. */
+export class MetadataStore {
+  readonly #store: LocalStore;
+  readonly #hasher: Hasher;
+
+  constructor(store: LocalStore, hasher: Hasher) {
+    this.#store = store;
+    this.#hasher = hasher;
+  }
+
+  /** Stores `bytes` if they are new; they may be reused once the promise resolves. @returns their id. */
+  async put(bytes: Uint8Array): Promise<Uint8Array> {
+    const id = new Uint8Array(ID_BYTES);
+    this.#hasher.digestInto(bytes, id, 0);
+    const batch: IdBatch = { bytes: id, count: 1 };
+    const known = await this.#store.has(batch);
+    if (((known[0] as number) & 1) === 0) await this.#store.add('metadata', id, 0, bytes);
+    return id;
+  }
+
+  /** A copy of one chunk. @throws {NotFoundError} @throws {IntegrityError} */
+  async get(id: Uint8Array): Promise<Uint8Array> {
+    const place = decodePlace(await this.#store.locate({ bytes: id, count: 1 }), 0);
+    const group = await this.#store.groups.acquire(place);
+    try {
+      return chunkOf(group, place.ordinal, id).slice();
+    } finally {
+      this.#store.groups.release(group);
+    }
+  }
+}

@@ -1,0 +1,225 @@
+/**
+ * Decoded groups. A group is read, decompressed and checked against the ids of all its chunks once; its neighbours' places
+ * are remembered, so that a restore asks the index about once a group and not once a chunk.
+ */
+import {
+  FormatError, ID_BYTES, IntegrityError, LimitError, NotFoundError, encodePlace, PLACE_BYTES,
+  type ChunkPlace, type DiskFile, type Limits, type World,
+} from '../../core/index.ts';
+import { TABLE_ROW_BYTES } from '../containers/container.layout.ts';
+import { containerPath, numberOf, type ContainerNumber } from '../containers/container.ts';
+import { GROUP_HEADER_BYTES, decodeGroup, type GroupHead } from '../containers/group.ts';
+import { BlockPool, type Arena, type Block } from '../workers/arena.ts';
+import type { WorkerPool } from '../workers/pool.ts';
+import type { PlaceCache } from './id-table.ts';
+
+/** A group in memory; valid between `acquire` and `release`. */
+export interface Group {
+  readonly place: ChunkPlace;
+  readonly block: Block;
+  readonly count: number;
+  /** 32 bytes per chunk. */
+  readonly ids: Uint8Array;
+  /** `count + 1` offsets of chunks in the block. */
+  readonly offsets: Uint32Array;
+  /** Ordinals of chunks whose bytes do not match their id. */
+  readonly bad: ReadonlySet<number>;
+}
+
+interface Slot {
+  pins: number;
+  readonly group: Promise<Group>;
+  /** Set once loaded: only then can its block be taken. */
+  loaded: Group | undefined;
+}
+
+/** What the cache works with; it owns none of it. */
+export interface GroupCacheParts {
+  readonly world: World;
+  readonly arena: Arena;
+  readonly pool: WorkerPool;
+  readonly limits: Limits;
+  readonly places: PlaceCache;
+}
+
+/** Decoded groups kept; about 1 MiB each. */
+const GROUPS_KEPT = 20;
+const STAGING_BLOCKS = 4;
+const FILES_KEPT = 24;
+
+/** A bounded cache of decoded groups. */
+export class GroupCache {
+  readonly #parts: GroupCacheParts;
+  readonly #blocks: BlockPool;
+  readonly #staging: BlockPool;
+  readonly #slots = new Map<string, Slot>();
+  readonly #files = new Map<string, Promise<DiskFile>>();
+  readonly #waiting: (() => void)[] = [];
+  #loading = 0;
+
+  constructor(parts: GroupCacheParts) {
+    this.#parts = parts;
+    this.#blocks = new BlockPool(parts.arena, parts.limits.groupBytesMax, GROUPS_KEPT);
+    this.#staging = new BlockPool(parts.arena, GroupCache.recordBytesMax(parts.limits), STAGING_BLOCKS);
+  }
+
+  /** Bytes of arena that a cache reserves (touched only as far as groups are large). */
+  static arenaBytes(limits: Limits): number {
+    return limits.groupBytesMax * GROUPS_KEPT + (GroupCache.recordBytesMax(limits) + 64) * STAGING_BLOCKS;
+  }
+
+  private static recordBytesMax(limits: Limits): number {
+    return GROUP_HEADER_BYTES + limits.groupChunksMax * TABLE_ROW_BYTES + limits.groupBytesMax;
+  }
+
+  /** Pins the group at a place, reading it if need be. @throws {IntegrityError} @throws {NotFoundError} no such container. */
+  async acquire(place: ChunkPlace): Promise<Group> {
+    const slot = this.#slot(place);
+    slot.pins += 1;
+    return slot.group; // one that failed is out of the table already, its pins with it
+  }
+
+  release(group: Group): void {
+    const slot = this.#slots.get(keyOf(group.place));
+    if (slot === undefined) return;
+    slot.pins -= 1;
+    if (slot.pins === 0) this.#wake();
+  }
+
+  /** Starts reading a group unless too much is under way. Errors show when someone acquires it. @returns false: not now. */
+  prefetch(place: ChunkPlace): boolean {
+    if (this.#slots.has(keyOf(place))) return true;
+    if (this.#loading >= GROUPS_KEPT / 2) return false;
+    this.#slot(place).group.catch(() => undefined);
+    return true;
+  }
+
+  async close(): Promise<void> {
+    const files = [...this.#files.values()];
+    this.#files.clear();
+    for (const file of files) await (await file).close();
+  }
+
+  #slot(place: ChunkPlace): Slot {
+    const key = keyOf(place);
+    const known = this.#slots.get(key);
+    if (known !== undefined) {
+      this.#slots.delete(key);
+      this.#slots.set(key, known); // last in order: used last
+      return known;
+    }
+    this.#loading += 1;
+    const slot: Slot = { pins: 0, group: this.#load(place), loaded: undefined };
+    slot.group.then((group) => { slot.loaded = group; }, () => { this.#slots.delete(key); }).finally(() => {
+      this.#loading -= 1;
+      this.#wake();
+    });
+    this.#slots.set(key, slot);
+    return slot;
+  }
+
+  async #load(place: ChunkPlace): Promise<Group> {
+    const block = await this.#takeBlock();
+    try {
+      return await this.#decode(place, block);
+    } catch (error) {
+      this.#blocks.release(block);
+      this.#wake();
+      throw error;
+    }
+  }
+
+  /** A free block, or that of the group used longest ago; groups in use or under way stay, and we wait for one of them. */
+  async #takeBlock(): Promise<Block> {
+    for (;;) {
+      const free = this.#blocks.tryAcquire();
+      if (free !== undefined) return free;
+      for (const [key, slot] of this.#slots) {
+        if (slot.pins > 0 || slot.loaded === undefined) continue;
+        this.#slots.delete(key);
+        return slot.loaded.block;
+      }
+      await new Promise<void>((resolve) => { this.#waiting.push(resolve); });
+    }
+  }
+
+  #wake(): void {
+    this.#waiting.shift()?.();
+  }
+
+  async #decode(place: ChunkPlace, block: Block): Promise<Group> {
+    const number = numberOf(place.containerHigh, place.containerLow);
+    const staging = await this.#staging.acquire();
+    try {
+      if (place.length > staging.bytes.length) throw new LimitError('groupBytesMax', place.length, staging.bytes.length, `container '${number.text}' at ${place.offset}`);
+      const file = await this.#file(number);
+      const bytes = staging.bytes.subarray(0, place.length);
+      await file.readInto(place.offset, bytes);
+      const record = decodeGroup(bytes, { containerLow: place.containerLow, offset: place.offset }, this.#parts.limits);
+      const bad = await this.#verify(record.head, staging, block, number, place);
+      return this.#remember(place, block, record.table, new Set(bad));
+    } catch (error) {
+      if (error instanceof RangeError || error instanceof FormatError) {
+        throw new IntegrityError(`Read group of container '${number.text}' at ${place.offset}: ${error.message}`, { container: number.text, offset: place.offset }, error);
+      }
+      throw error;
+    } finally {
+      this.#staging.release(staging);
+    }
+  }
+
+  // eslint-disable-next-line max-params -- one step of #decode, split off for its length
+  async #verify(head: GroupHead, staging: Block, block: Block, number: ContainerNumber, place: ChunkPlace): Promise<readonly number[]> {
+    const result = await this.#parts.pool.run({
+      kind: 'decode', compressed: head.codec === 'zstd',
+      payload: staging.offset + head.recordLength - head.storedLength, payloadLength: head.storedLength,
+      target: block.offset, rawLength: head.rawLength, table: staging.offset + GROUP_HEADER_BYTES, count: head.count,
+    });
+    if (result.damage !== undefined) {
+      throw new IntegrityError(`Read group of container '${number.text}' at ${place.offset}: ${result.damage}`, { container: number.text, offset: place.offset });
+    }
+    return result.bad ?? [];
+  }
+
+  #remember(place: ChunkPlace, block: Block, table: Uint8Array, bad: ReadonlySet<number>): Group {
+    const count = table.length / TABLE_ROW_BYTES;
+    const ids = new Uint8Array(count * ID_BYTES);
+    const offsets = new Uint32Array(count + 1);
+    const view = new DataView(table.buffer, table.byteOffset, table.byteLength);
+    const encoded = new Uint8Array(PLACE_BYTES);
+    for (let i = 0; i < count; i += 1) {
+      ids.set(table.subarray(i * TABLE_ROW_BYTES, i * TABLE_ROW_BYTES + ID_BYTES), i * ID_BYTES);
+      offsets[i + 1] = (offsets[i] as number) + view.getUint32(i * TABLE_ROW_BYTES + ID_BYTES);
+      encodePlace(encoded, 0, { ...place, ordinal: i });
+      this.#parts.places.put(ids, i * ID_BYTES, encoded, 0);
+    }
+    return { place, block, count, ids, offsets, bad };
+  }
+
+  #file(number: ContainerNumber): Promise<DiskFile> {
+    const known = this.#files.get(number.text);
+    if (known !== undefined) return known;
+    const opened = this.#parts.world.disk.open(containerPath(number), 'read').catch((error: unknown) => {
+      this.#files.delete(number.text);
+      if (error instanceof NotFoundError) {
+        throw new IntegrityError(`Read container '${number.text}': the file is missing`, { container: number.text }, error);
+      }
+      throw error;
+    });
+    this.#files.set(number.text, opened);
+    if (this.#files.size > FILES_KEPT) {
+      const [oldest] = this.#files;
+      if (oldest !== undefined) {
+        this.#files.delete(oldest[0]);
+        // Reads are one synchronous call in the real World; a simulated one keeps an open file readable.
+        void oldest[1].then((file) => file.close()).catch(() => undefined);
+      }
+    }
+    return opened;
+  }
+}
+
+function keyOf(place: ChunkPlace): string {
+  return `${place.containerHigh}:${place.containerLow}:${place.offset}`;
+}
+

@@ -1,0 +1,397 @@
+/**
+ * Chunks in local containers: the write half of the engine.
+ *
+ * Order of durability (the only one): groups are appended to a container → the container is sealed and synced, name and all →
+ * its ids enter the index together with its watermark → `flush` resolves → only then may a manifest refer to the chunks.
+ * An index entry therefore never points at bytes that a crash could take.
+ */
+import assert from 'node:assert';
+import {
+  ID_BYTES, IntegrityError, NotFoundError, PLACE_BYTES, decodePlace, encodePlace, idAt, idToHex,
+  type ChunkIndex, type ChunkStore, type IdBatch, type Limits, type PutCounts, type World,
+} from '../../core/index.ts';
+import { containerNumber } from '../containers/container.ts';
+import { ContainerWriter } from '../containers/container-writer.ts';
+import { TABLE_ROW_BYTES, type ContainerKind } from '../containers/container.layout.ts';
+import type { HashName } from '../hashing/hasher.ts';
+import { createHasher } from '../hashing/hasher.ts';
+import type { FooterRow } from '../containers/footer.ts';
+import { BlockPool, type Arena, type Block } from '../workers/arena.ts';
+import type { WorkerPool } from '../workers/pool.ts';
+import { GROUP_BYTES, GroupBuilder } from './group-builder.ts';
+import { GroupCache } from './group-cache.ts';
+import { IdSet, PlaceCache } from './id-table.ts';
+import type { StoreFilter } from './store-filter.ts';
+
+/** Stored bytes at which a container is sealed. */
+const CONTAINER_BYTES = 32 << 20;
+/** New chunks after which the set of chunks under way is renewed; 72 bytes each. */
+const UNDER_WAY_MAX = 65_536;
+/** Containers being synced at once. */
+const SEALING_MAX = 2;
+const GROUP_BLOCKS = 5;
+const PLACES_CACHED = 32_768;
+
+/** What a store works with. The store closes index, pool and filter. */
+export interface LocalStoreParts {
+  readonly world: World;
+  readonly index: ChunkIndex;
+  readonly filter: StoreFilter;
+  readonly arena: Arena;
+  readonly pool: WorkerPool;
+  readonly limits: Limits;
+  readonly hash: HashName;
+  /** zstd level; 0 stores as is. */
+  readonly level: number;
+  /** First 8 bytes of the repository's id. */
+  readonly repository: Uint8Array;
+}
+
+/** Totals since the store was opened, in bytes and chunks. */
+export interface StoreTotals {
+  readonly chunks: Record<ContainerKind, number>;
+  readonly rawBytes: Record<ContainerKind, number>;
+  /** Bytes of group records written. */
+  readonly storedBytes: Record<ContainerKind, number>;
+  containers: number;
+}
+
+interface Output {
+  builder: GroupBuilder | undefined;
+  writer: ContainerWriter | undefined;
+  ids: Uint8Array[];
+  places: Uint8Array[];
+  /** Resolves when all groups submitted so far are in a container. */
+  tail: Promise<void>;
+}
+
+/** The local `ChunkStore`. One writer at a time; reads may overlap with everything. */
+export class LocalStore implements ChunkStore {
+  readonly totals: StoreTotals = {
+    chunks: { data: 0, metadata: 0 }, rawBytes: { data: 0, metadata: 0 }, storedBytes: { data: 0, metadata: 0 }, containers: 0,
+  };
+  readonly groups: GroupCache;
+  readonly #parts: LocalStoreParts;
+  readonly #rawBlocks: BlockPool;
+  readonly #storedBlocks: BlockPool;
+  readonly #places = new PlaceCache(PLACES_CACHED);
+  readonly #outputs: Record<ContainerKind, Output>;
+  readonly #sealing = new Set<Promise<void>>();
+  #underWay = new IdSet(4096);
+  #underWayBefore = new IdSet(16);
+  #barrier: Promise<void> = Promise.resolve();
+  #adding: Promise<void> = Promise.resolve();
+  #failure: unknown;
+
+  constructor(parts: LocalStoreParts) {
+    this.#parts = parts;
+    this.#rawBlocks = new BlockPool(parts.arena, GROUP_BYTES, GROUP_BLOCKS);
+    this.#storedBlocks = new BlockPool(parts.arena, GROUP_BYTES, GROUP_BLOCKS);
+    this.groups = new GroupCache({ ...parts, places: this.#places });
+    const output = (): Output => ({ builder: undefined, writer: undefined, ids: [], places: [], tail: Promise.resolve() });
+    this.#outputs = { data: output(), metadata: output() };
+  }
+
+  /** Bytes of arena that a store reserves. */
+  static arenaBytes(limits: Limits): number {
+    return GROUP_BYTES * GROUP_BLOCKS * 2 + GroupCache.arenaBytes(limits) + 65_536;
+  }
+
+  async has(ids: IdBatch): Promise<Uint8Array> {
+    this.#assertAlive();
+    const bitmap = new Uint8Array((ids.count + 7) >> 3);
+    this.#parts.filter.mayHave(ids, bitmap);
+    const asked = new Uint8Array(ids.count * ID_BYTES);
+    const positions: number[] = [];
+    for (let i = 0; i < ids.count; i += 1) {
+      const bit = 1 << (i & 7);
+      const maybe = ((bitmap[i >> 3] as number) & bit) !== 0;
+      if (this.#isUnderWay(ids.bytes, i * ID_BYTES)) bitmap[i >> 3] = (bitmap[i >> 3] as number) | bit;
+      else if (maybe) {
+        asked.set(idAt(ids, i), positions.length * ID_BYTES);
+        positions.push(i);
+      }
+    }
+    if (positions.length > 0) await this.#confirm({ bytes: asked, count: positions.length }, positions, bitmap);
+    return bitmap;
+  }
+
+  /** Replaces the filter's maybes by the index's word. */
+  async #confirm(asked: IdBatch, positions: readonly number[], bitmap: Uint8Array): Promise<void> {
+    const found = await this.#parts.index.getMany(asked, new Uint8Array(asked.count * PLACE_BYTES));
+    positions.forEach((position, i) => {
+      if (((found[i >> 3] as number) & (1 << (i & 7))) !== 0) return;
+      bitmap[position >> 3] = (bitmap[position >> 3] as number) & ~(1 << (position & 7));
+      this.#parts.filter.noteFalsePositive();
+    });
+  }
+
+  /**
+   * Stores one chunk that `has` did not know; its id must be right, and `data` is copied before this returns or resolves.
+   * @returns false when the chunk is already under way.
+   */
+  add(kind: ContainerKind, ids: Uint8Array, offset: number, data: Uint8Array): boolean | Promise<boolean> {
+    this.#assertAlive();
+    if (this.#isUnderWay(ids, offset)) return false;
+    const builder = this.#outputs[kind].builder;
+    if (builder === undefined || !builder.hasRoom(data.length) || this.#underWay.count >= UNDER_WAY_MAX) {
+      return this.#addSlowly(kind, ids.slice(offset, offset + ID_BYTES), data);
+    }
+    this.#push(kind, builder, ids, offset, data);
+    return true;
+  }
+
+  /** One at a time: a second caller must not start another group while the first waits for a block. */
+  #addSlowly(kind: ContainerKind, id: Uint8Array, data: Uint8Array): Promise<boolean> {
+    const added = this.#adding.then(() => this.#addOne(kind, id, data));
+    this.#adding = added.then(() => undefined, () => undefined);
+    return added;
+  }
+
+  async #addOne(kind: ContainerKind, id: Uint8Array, data: Uint8Array): Promise<boolean> {
+    if (this.#isUnderWay(id, 0)) return false;
+    const output = this.#outputs[kind];
+    if (this.#underWay.count >= UNDER_WAY_MAX) await this.#renewUnderWay();
+    if (output.builder?.hasRoom(data.length) === false) this.#submit(kind);
+    output.builder ??= new GroupBuilder(await this.#rawBlocks.acquire());
+    this.#assertAlive();
+    this.#push(kind, output.builder, id, 0, data);
+    return true;
+  }
+
+  // eslint-disable-next-line max-params -- the hot path passes positions, not objects
+  #push(kind: ContainerKind, builder: GroupBuilder, ids: Uint8Array, offset: number, data: Uint8Array): void {
+    this.#underWay.add(ids, offset);
+    builder.push(ids, offset, data);
+    this.totals.chunks[kind] += 1;
+    this.totals.rawBytes[kind] += data.length;
+  }
+
+  async put(ids: IdBatch, payloads: readonly Uint8Array[]): Promise<PutCounts> {
+    assert(payloads.length === ids.count, 'one payload for each id');
+    const hasher = await createHasher(this.#parts.hash);
+    const id = new Uint8Array(ID_BYTES);
+    for (let i = 0; i < ids.count; i += 1) {
+      hasher.digestInto(payloads[i] as Uint8Array, id, 0);
+      if (Buffer.compare(id, idAt(ids, i)) !== 0) {
+        throw new IntegrityError(`Put chunk: its bytes have id '${idToHex(id)}', not '${idToHex(idAt(ids, i))}'`);
+      }
+    }
+    const known = await this.has(ids);
+    const counts = { chunks: ids.count, chunksNew: 0, bytes: 0, bytesNew: 0 };
+    for (let i = 0; i < ids.count; i += 1) {
+      const payload = payloads[i] as Uint8Array;
+      counts.bytes += payload.length;
+      if (((known[i >> 3] as number) & (1 << (i & 7))) !== 0 || !(await this.add('data', ids.bytes, i * ID_BYTES, payload))) continue;
+      counts.chunksNew += 1;
+      counts.bytesNew += payload.length;
+    }
+    return counts;
+  }
+
+  /** Places of chunks, from the cache or the index. @throws {NotFoundError} naming the first id that is unknown. */
+  async locate(ids: IdBatch): Promise<Uint8Array> {
+    const places = new Uint8Array(ids.count * PLACE_BYTES);
+    const missing: number[] = [];
+    for (let i = 0; i < ids.count; i += 1) {
+      if (!this.#places.get(ids.bytes, i * ID_BYTES, places, i * PLACE_BYTES)) missing.push(i);
+    }
+    if (missing.length === 0) return places;
+    const asked = new Uint8Array(missing.length * ID_BYTES);
+    missing.forEach((position, i) => { asked.set(idAt(ids, position), i * ID_BYTES); });
+    const answers = new Uint8Array(missing.length * PLACE_BYTES);
+    const found = await this.#parts.index.getMany({ bytes: asked, count: missing.length }, answers);
+    missing.forEach((position, i) => {
+      if (((found[i >> 3] as number) & (1 << (i & 7))) === 0) {
+        throw new NotFoundError(`Find chunk '${idToHex(idAt(ids, position))}': the index does not have it`, { chunk: idToHex(idAt(ids, position)) });
+      }
+      places.set(answers.subarray(i * PLACE_BYTES, (i + 1) * PLACE_BYTES), position * PLACE_BYTES);
+      this.#places.put(ids.bytes, position * ID_BYTES, answers, i * PLACE_BYTES);
+    });
+    return places;
+  }
+
+  async readInto(ids: IdBatch, index: number, target: Uint8Array): Promise<number> {
+    const id = idAt(ids, index);
+    const place = decodePlace(await this.locate({ bytes: id, count: 1 }), 0);
+    const group = await this.groups.acquire(place);
+    try {
+      const bytes = chunkOf(group, place.ordinal, id);
+      if (bytes.length > target.length) throw new RangeError(`Read chunk '${idToHex(id)}': '${bytes.length}' bytes do not fit into '${target.length}'`);
+      target.set(bytes);
+      return bytes.length;
+    } finally {
+      this.groups.release(group);
+    }
+  }
+
+  /** After it resolves, all chunks added before are durable and indexed. */
+  async flush(): Promise<void> {
+    this.#assertAlive();
+    await this.#settle();
+    this.#underWay = new IdSet(4096);
+    this.#underWayBefore = new IdSet(16);
+  }
+
+  /** Ends the store. Chunks that were not flushed are lost, as after a crash. */
+  async close(): Promise<void> {
+    for (const output of Object.values(this.#outputs)) {
+      await output.tail.catch(() => undefined);
+      await output.writer?.abandon();
+    }
+    await Promise.allSettled(this.#sealing);
+    await this.groups.close();
+    await this.#parts.filter.close(this.#failure === undefined);
+    await this.#parts.index.close();
+    await this.#parts.pool.close();
+  }
+
+  #isUnderWay(ids: Uint8Array, offset: number): boolean {
+    return this.#underWay.has(ids, offset) || this.#underWayBefore.has(ids, offset);
+  }
+
+  #assertAlive(): void {
+    if (this.#failure !== undefined) throw this.#failure as Error;
+  }
+
+  #fail(error: unknown): void {
+    this.#failure ??= error;
+  }
+
+  /** The older set may be forgotten once all its chunks are indexed; the younger takes its place. */
+  async #renewUnderWay(): Promise<void> {
+    await this.#barrier;
+    this.#assertAlive();
+    this.#barrier = this.#settle();
+    this.#barrier.catch(() => undefined);
+    this.#underWayBefore = this.#underWay;
+    this.#underWay = new IdSet(4096);
+  }
+
+  /** Brings everything added so far into sealed, indexed containers. */
+  async #settle(): Promise<void> {
+    for (const kind of ['data', 'metadata'] as const) {
+      if (this.#outputs[kind].builder !== undefined) this.#submit(kind);
+    }
+    await Promise.all(Object.values(this.#outputs).map(async (output) => {
+      const sealed = output.tail.then(() => { this.#assertAlive(); this.#startSeal(output); });
+      output.tail = sealed.catch((error: unknown) => { this.#fail(error); });
+      await sealed;
+    }));
+    await Promise.all(this.#sealing);
+    this.#assertAlive();
+  }
+
+  /** Sends the current group off: compression may overtake, appending keeps the order. */
+  #submit(kind: ContainerKind): void {
+    const output = this.#outputs[kind];
+    const builder = output.builder;
+    assert(builder !== undefined && builder.count > 0, 'only a group with chunks is submitted');
+    output.builder = undefined;
+    const compressed = this.#compress(builder);
+    compressed.catch((error: unknown) => { this.#fail(error); });
+    output.tail = output.tail.then(async () => {
+      try {
+        const { target, storedLength } = await compressed;
+        try {
+          this.#assertAlive();
+          const payload = storedLength > 0 ? target.bytes.subarray(0, storedLength) : builder.block.bytes.subarray(0, builder.length);
+          await this.#append(kind, builder, payload, storedLength > 0);
+        } finally {
+          this.#storedBlocks.release(target);
+        }
+      } catch (error) {
+        this.#fail(error);
+      } finally {
+        this.#rawBlocks.release(builder.block);
+      }
+    });
+  }
+
+  async #compress(builder: GroupBuilder): Promise<{ target: Block; storedLength: number }> {
+    const target = await this.#storedBlocks.acquire();
+    const result = await this.#parts.pool.run({
+      kind: 'compress', source: builder.block.offset, length: builder.length, target: target.offset, level: this.#parts.level,
+    });
+    return { target, storedLength: result.storedLength ?? 0 };
+  }
+
+  async #append(kind: ContainerKind, builder: GroupBuilder, payload: Uint8Array, compressed: boolean): Promise<void> {
+    const output = this.#outputs[kind];
+    output.writer ??= await ContainerWriter.create(
+      this.#parts.world.disk, containerNumber(this.#parts.world.randomBytes(8)), kind, this.#parts.repository,
+    );
+    const row = await output.writer.append({
+      codec: compressed ? 'zstd' : 'none', table: builder.table, count: builder.count, rawLength: builder.length, payload,
+    });
+    this.totals.storedBytes[kind] += row.length;
+    this.#noteIndexed(output, output.writer, row, builder.table);
+    if (output.writer.size >= CONTAINER_BYTES || output.writer.chunks >= UNDER_WAY_MAX) {
+      if (this.#sealing.size >= SEALING_MAX) await Promise.race(this.#sealing);
+      this.#startSeal(output);
+    }
+  }
+
+  // eslint-disable-next-line max-params -- one step of #append
+  #noteIndexed(output: Output, writer: ContainerWriter, row: FooterRow, table: Uint8Array): void {
+    const count = table.length / TABLE_ROW_BYTES;
+    const ids = new Uint8Array(count * ID_BYTES);
+    const places = new Uint8Array(count * PLACE_BYTES);
+    const place = { containerHigh: writer.number.high, containerLow: writer.number.low, offset: row.offset, length: row.length };
+    for (let i = 0; i < count; i += 1) {
+      ids.set(table.subarray(i * TABLE_ROW_BYTES, i * TABLE_ROW_BYTES + ID_BYTES), i * ID_BYTES);
+      encodePlace(places, i, { ...place, ordinal: i });
+    }
+    output.ids.push(ids);
+    output.places.push(places);
+  }
+
+  /** Seals the open container in the background, then indexes it. */
+  #startSeal(output: Output): void {
+    const { writer, ids, places } = output;
+    if (writer === undefined) return;
+    output.writer = undefined;
+    output.ids = [];
+    output.places = [];
+    const task = this.#seal(writer, ids, places).catch((error: unknown) => {
+      this.#fail(error);
+      throw error;
+    });
+    const tracked = task.finally(() => { this.#sealing.delete(tracked); });
+    tracked.catch(() => undefined);
+    this.#sealing.add(tracked);
+  }
+
+  async #seal(writer: ContainerWriter, ids: readonly Uint8Array[], places: readonly Uint8Array[]): Promise<void> {
+    await writer.seal();
+    this.totals.containers += 1;
+    const batch = { bytes: joined(ids), count: ids.reduce((sum, part) => sum + part.length, 0) / ID_BYTES };
+    await this.#parts.index.putMany(batch, joined(places), [{ container: writer.number.text, offset: writer.size, sealed: true }]);
+    await this.#parts.filter.add(batch, writer.number.text);
+  }
+}
+
+function joined(parts: readonly Uint8Array[]): Uint8Array {
+  const bytes = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0));
+  let at = 0;
+  for (const part of parts) {
+    bytes.set(part, at);
+    at += part.length;
+  }
+  return bytes;
+}
+
+/**
+ * The bytes of one chunk of a pinned group.
+ * @throws {IntegrityError} when the group has another chunk there or its bytes are wrong.
+ */
+export function chunkOf(group: Awaited<ReturnType<GroupCache['acquire']>>, ordinal: number, id: Uint8Array): Uint8Array {
+  const text = (): string => idToHex(id);
+  if (ordinal >= group.count || Buffer.compare(group.ids.subarray(ordinal * ID_BYTES, (ordinal + 1) * ID_BYTES), id) !== 0) {
+    throw new IntegrityError(`Read chunk '${text()}': the index names a place that holds another chunk; rebuild the index`, { chunk: text() });
+  }
+  if (group.bad.has(ordinal)) {
+    throw new IntegrityError(`Read chunk '${text()}': its stored bytes are damaged`, { chunk: text(), offset: group.place.offset });
+  }
+  return group.block.bytes.subarray(group.offsets[ordinal], group.offsets[ordinal + 1]);
+}

@@ -1,0 +1,14 @@
+/** Entry point of a worker thread: answers each task with its result. Only numbers cross the port, data stays in the arena. */
+import { parentPort, workerData } from 'node:worker_threads';
+import { TaskRunner, type Task, type TaskSettings } from './tasks.ts';
+
+const runner = await TaskRunner.create(workerData as TaskSettings);
+
+parentPort?.on('message', (message: { readonly id: number; readonly task: Task }) => {
+  try {
+    parentPort?.postMessage({ id: message.id, result: runner.run(message.task) });
+  } catch (error) {
+    parentPort?.postMessage({ id: message.id, failure: String((error as Error).stack) });
+  }
+});
+parentPort?.postMessage({ ready: true });

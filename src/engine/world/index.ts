@@ -1,0 +1,3 @@
+/** Worlds: the real one and one in memory. */
+export { memoryWorld } from './memory-world.ts';
+export { nodeWorld } from './node-world.ts';
