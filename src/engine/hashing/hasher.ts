@@ -6,7 +6,6 @@
  */
 import { createHash } from 'node:crypto';
 import { createRequire } from 'node:module';
-import { createBLAKE3 } from 'hash-wasm';
 
 /** Names as stored in a repository's configuration. */
 export type HashName = 'blake3' | 'sha256';
@@ -55,6 +54,7 @@ export async function createHasher(name: HashName): Promise<Hasher> {
       digestInto: (bytes, target, offset) => { target.set(native.blake3(asBuffer(bytes)), offset); },
     };
   }
+  const { createBLAKE3 } = await import('hash-wasm'); // only here: it is large, and each thread would load it
   const wasm = await createBLAKE3();
   return {
     name,

@@ -3,7 +3,7 @@
  * arrive in the order of the walk, one recipe and one directory per level are all it remembers.
  */
 import assert from 'node:assert';
-import { ID_BYTES, LimitError, type Limits, type TreeProblem } from '../../core/index.ts';
+import { ID_BYTES, LimitError, joinPath, type Limits, type TreeProblem } from '../../core/index.ts';
 import { DirectoryWriter } from '../snapshots/directory-writer.ts';
 import { EntryEncoder, type Entry } from '../snapshots/entry.ts';
 import type { MetadataStore } from '../snapshots/metadata-store.ts';
@@ -29,8 +29,6 @@ export interface IngestCounts {
 /** Builds the snapshot's tree. */
 export class Collector {
   readonly counts: IngestCounts = { files: 0, directories: 0, others: 0, bytes: 0, bytesNew: 0, chunks: 0, chunksNew: 0, unchanged: 0 };
-  /** Path of the entry that was finished last. */
-  current: Uint8Array = new Uint8Array(0);
   readonly #store: LocalStore;
   readonly #metadata: MetadataStore;
   readonly #limits: Limits;
@@ -39,6 +37,9 @@ export class Collector {
   readonly #links = new Map<number, { readonly content: Content; left: number }>();
   readonly #onProblem: (problem: TreeProblem) => void;
   #root: Uint8Array | undefined;
+  /** Names from the root to the open directory, and the entry that was finished last. */
+  readonly #names: Uint8Array[] = [];
+  #last: Uint8Array = new Uint8Array(0);
 
   constructor(parts: { store: LocalStore; metadata: MetadataStore; limits: Limits; onProblem(problem: TreeProblem): void }) {
     this.#store = parts.store;
@@ -52,6 +53,15 @@ export class Collector {
   get root(): Uint8Array {
     assert(this.#root !== undefined, 'the walk ended at the root');
     return this.#root;
+  }
+
+  /** Path of the entry that was finished last. */
+  get current(): Uint8Array {
+    return this.#pathOf(this.#last);
+  }
+
+  #pathOf(name: Uint8Array): Uint8Array {
+    return [...this.#names.slice(1), name].reduce(joinPath, new Uint8Array(0));
   }
 
   /** Takes one slab. */
@@ -86,7 +96,7 @@ export class Collector {
         this.counts.bytes += step.length;
         if (this.#recipe.pushHole(step.length)) await this.#recipe.flushPages();
         return;
-      case 'file': return this.#file(step.facts, step.path);
+      case 'file': return this.#file(step.facts);
       case 'drop':
         await this.#recipe.finish();
         return;
@@ -94,48 +104,62 @@ export class Collector {
         if (step.entry.stat.type === 'file') {
           this.counts.unchanged += 1;
           this.counts.bytes += step.entry.stat.size;
-          if (step.entry.link > 0) this.#remember(step.entry.link, step.entry.stat.links, step.entry.content);
+          this.#remember(step.entry.link, step.entry.stat.links, step.entry.content);
         }
-        return this.#add(step.entry, step.path);
-      case 'linked': return this.#linked(step.facts, step.path);
+        return this.#add(step.entry);
+      case 'unchanged':
+        this.counts.unchanged += 1;
+        this.counts.files += 1;
+        this.counts.bytes += step.size;
+        this.#last = step.name;
+        await this.#directory.addEncoded(step.bytes, step.name);
+        return;
+      case 'linked': return this.#linked(step.facts);
       case 'enter':
         this.#directories.push(new DirectoryWriter(this.#metadata, this.#limits));
+        this.#names.push(step.name);
         return;
       case 'leave': return this.#leave(step.facts);
     }
   }
 
-  async #file(facts: EntryFacts, path: Uint8Array): Promise<void> {
+  async #file(facts: EntryFacts): Promise<void> {
     const content = await this.#recipe.finish();
     if (facts.link > 0) this.#remember(facts.link, facts.stat.links, content);
-    await this.#add({ ...facts, content }, path);
+    await this.#add({ ...facts, content });
   }
 
   /** Later names of an inode share its content; it is forgotten after the last. */
   #remember(link: number, links: number, content: Content): void {
-    if (links > 1) this.#links.set(link, { content, left: links - 1 });
+    if (link > 0 && links > 1) this.#links.set(link, { content, left: links - 1 });
   }
 
-  async #linked(facts: EntryFacts, path: Uint8Array): Promise<void> {
+  async #linked(facts: EntryFacts): Promise<void> {
     const known = this.#links.get(facts.link);
     if (known === undefined) {
-      this.#onProblem({ kind: 'unreadable', where: pathText(path), message: `Store '${pathText(path)}': it is a hard link to a file that could not be read` });
+      const where = pathText(this.#pathOf(facts.name));
+      this.#onProblem({ kind: 'unreadable', where, message: `Store '${where}': it is a hard link to a file that could not be read` });
       return;
     }
     known.left -= 1;
     if (known.left === 0) this.#links.delete(facts.link);
-    await this.#add({ ...facts, content: known.content }, path);
+    await this.#add({ ...facts, content: known.content });
   }
 
-  async #add(entry: Entry, path: Uint8Array): Promise<void> {
+  get #directory(): DirectoryWriter {
     const directory = this.#directories[this.#directories.length - 1];
     assert(directory !== undefined, 'each entry is inside a directory');
-    this.current = path;
+    return directory;
+  }
+
+  async #add(entry: Entry): Promise<void> {
+    this.#last = entry.name;
     try {
-      await directory.add(entry);
+      await this.#directory.add(entry);
     } catch (error) {
       if (!(error instanceof LimitError)) throw error;
-      this.#onProblem({ kind: 'too-large', where: pathText(path), message: `Store '${pathText(path)}': ${error.message}` });
+      const where = pathText(this.#pathOf(entry.name));
+      this.#onProblem({ kind: 'too-large', where, message: `Store '${where}': ${error.message}` });
       return;
     }
     if (entry.stat.type === 'file') this.counts.files += 1;
@@ -144,6 +168,7 @@ export class Collector {
 
   async #leave(facts: EntryFacts): Promise<void> {
     const directory = this.#directories.pop();
+    this.#names.pop();
     assert(directory !== undefined, 'a directory that is left was entered');
     const entry: Entry = { ...facts, content: await directory.finish() };
     this.counts.directories += 1;

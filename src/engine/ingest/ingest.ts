@@ -8,15 +8,15 @@ import {
   AbortedError, FormatError, LimitError, compareBytes, joinPath,
   type DirectoryEntry, type FileTree, type Limits, type NodeId, type NodeStat, type TreeProblem, type World,
 } from '../../core/index.ts';
-import { emptyContent } from '../snapshots/refs.ts';
-import type { SnapshotTree } from '../snapshots/snapshot-tree.ts';
+import { emptyContent, type Content } from '../snapshots/refs.ts';
+import type { Manifest } from '../snapshots/manifest.ts';
 import type { MetadataStore } from '../snapshots/metadata-store.ts';
 import type { LocalStore } from '../store/local-store.ts';
 import type { Arena, BlockPool } from '../workers/arena.ts';
 import type { WorkerPool } from '../workers/pool.ts';
 import { Collector, type IngestCounts } from './collector.ts';
 import { Feeder, SourceFailure, fromSource, type ChunkingSettings } from './feeder.ts';
-import { ParentCursor, isUnchanged } from './parent-cursor.ts';
+import { ParentCursor, type ParentEntry } from './parent-cursor.ts';
 import { pathText } from './path-text.ts';
 import { Slab, type EntryFacts } from './slab.ts';
 
@@ -32,7 +32,8 @@ export interface IngestParts {
   readonly pool: WorkerPool;
   readonly limits: Limits;
   readonly chunking: ChunkingSettings;
-  readonly parent?: SnapshotTree;
+  /** Files that did not change since are taken over from it. */
+  readonly parent?: Manifest;
   readonly signal?: AbortSignal;
   onProblem(problem: TreeProblem): void;
   onProgress?(counts: Readonly<IngestCounts>, path: Uint8Array): void;
@@ -73,7 +74,7 @@ export class Ingest {
     const { tree, parent } = this.#parts;
     const stat = await tree.stat(tree.rootId);
     if (stat.type !== 'directory') throw new FormatError('Back up tree', { structure: 'tree', field: 'root', found: stat.type, expected: 'directory' });
-    await this.#directory({ id: tree.rootId, name: new Uint8Array(0), stat, path: new Uint8Array(0), depth: 0 }, parent?.rootId);
+    await this.#directory({ id: tree.rootId, name: new Uint8Array(0), stat, path: new Uint8Array(0), depth: 0 }, parent?.root.content);
     this.#feeder.finish();
     await this.#consumed;
     return this.#collector.root;
@@ -90,11 +91,11 @@ export class Ingest {
   }
 
   // eslint-disable-next-line max-lines-per-function -- the walk in one piece reads better than in two
-  async #directory(node: { id: NodeId; name: Uint8Array; stat: NodeStat; path: Uint8Array; depth: number }, parentId: NodeId | undefined): Promise<void> {
-    const { limits, parent } = this.#parts;
+  async #directory(node: { id: NodeId; name: Uint8Array; stat: NodeStat; path: Uint8Array; depth: number }, before: Content | undefined): Promise<void> {
+    const { limits } = this.#parts;
     if (node.depth > limits.treeDepthMax) throw new LimitError('treeDepthMax', node.depth, limits.treeDepthMax, `directory '${pathText(node.path)}'`);
-    await this.#feeder.step({ kind: 'enter' });
-    const cursor = parent !== undefined && parentId !== undefined ? new ParentCursor(parent, parentId) : undefined;
+    await this.#feeder.step({ kind: 'enter', name: node.name });
+    const cursor = before === undefined ? undefined : new ParentCursor(before, this.#parts);
     let attributes: ReadonlyMap<string, Uint8Array> = new Map();
     try {
       attributes = await fromSource(() => this.#parts.tree.attributes(node.id));
@@ -126,46 +127,51 @@ export class Ingest {
 
   async #entry(entry: DirectoryEntry, parent: { path: Uint8Array; depth: number }, cursor: ParentCursor | undefined): Promise<void> {
     await this.#takeTurn();
-    const path = joinPath(parent.path, entry.name);
     try {
       const stat = entry.stat ?? await fromSource(() => this.#parts.tree.stat(entry.id));
       const found = cursor?.find(entry.name);
       const before = found instanceof Promise ? await found : found;
       if (stat.type === 'directory') {
-        const beforeId = before?.entry.stat.type === 'directory' ? before.id : undefined;
-        await this.#directory({ id: entry.id, name: entry.name, stat, path, depth: parent.depth + 1 }, beforeId);
+        const path = joinPath(parent.path, entry.name);
+        await this.#directory({ id: entry.id, name: entry.name, stat, path, depth: parent.depth + 1 }, contentOf(before));
         return;
       }
       const link = stat.links > 1 ? this.#linkOf(entry.id) : { number: 0, isFirst: true };
-      if (before !== undefined && link.isFirst && this.#mayReuse(stat, before.entry.stat)) {
-        await this.#feeder.step({ kind: 'ready', path, entry: { ...before.entry, name: entry.name, stat, link: link.number } });
+      if (before !== undefined && link.isFirst && this.#mayReuse(stat, before)) {
+        await this.#reuse(before, { name: entry.name, stat, link: link.number });
         return;
       }
-      await this.#node({ name: entry.name, stat, link: link.number, attributes: new Map() }, path, { id: entry.id, isFirst: link.isFirst });
+      await this.#node({ name: entry.name, stat, link: link.number, attributes: new Map() }, entry.id, link.isFirst);
     } catch (error) {
-      if (error instanceof LimitError) this.#report(new SourceFailure(error), path);
-      else this.#report(error, path);
+      this.#report(error instanceof LimitError ? new SourceFailure(error) : error, joinPath(parent.path, entry.name));
     }
   }
 
-  async #node(facts: EntryFacts, path: Uint8Array, origin: { id: NodeId; isFirst: boolean }): Promise<void> {
+  /** An unchanged file is stored by copying its entry; only numbers of hard links have to be given anew. */
+  #reuse(before: ParentEntry, now: { readonly name: Uint8Array; readonly stat: NodeStat; readonly link: number }): Promise<void> {
+    if (now.link === 0 && !before.isLink) return this.#feeder.step({ kind: 'unchanged', bytes: before.bytes, name: now.name, size: now.stat.size });
+    const { attributes, content } = before.decode();
+    return this.#feeder.step({ kind: 'ready', entry: { ...now, attributes, content } });
+  }
+
+  async #node(facts: EntryFacts, id: NodeId, isFirst: boolean): Promise<void> {
     const { tree } = this.#parts;
-    const attributes = await fromSource(() => tree.attributes(origin.id));
+    const attributes = await fromSource(() => tree.attributes(id));
     if (facts.stat.type !== 'file') {
-      const target = facts.stat.type === 'symlink' ? { target: await fromSource(() => tree.readLink(origin.id)) } : {};
-      await this.#feeder.step({ kind: 'ready', path, entry: { ...facts, ...target, attributes, content: emptyContent } });
+      const target = facts.stat.type === 'symlink' ? { target: await fromSource(() => tree.readLink(id)) } : {};
+      await this.#feeder.step({ kind: 'ready', entry: { ...facts, ...target, attributes, content: emptyContent } });
       return;
     }
-    if (!origin.isFirst) {
-      await this.#feeder.step({ kind: 'linked', path, facts: { ...facts, attributes } });
+    if (!isFirst) {
+      await this.#feeder.step({ kind: 'linked', facts: { ...facts, attributes } });
       return;
     }
-    const source = await fromSource(() => tree.open(origin.id));
+    const source = await fromSource(() => tree.open(id));
     try {
       // A file that changed size since it was listed is stored as it is now, with the facts of now.
-      const stat = source.size === facts.stat.size ? facts.stat : { ...await fromSource(() => tree.stat(origin.id)), size: source.size };
+      const stat = source.size === facts.stat.size ? facts.stat : { ...await fromSource(() => tree.stat(id)), size: source.size };
       await this.#feeder.file(source);
-      await this.#feeder.step({ kind: 'file', path, facts: { ...facts, stat, attributes } });
+      await this.#feeder.step({ kind: 'file', facts: { ...facts, stat, attributes } });
     } catch (error) {
       if (error instanceof SourceFailure) await this.#feeder.step({ kind: 'drop' });
       throw error;
@@ -174,10 +180,10 @@ export class Ingest {
     }
   }
 
-  #mayReuse(now: NodeStat, before: NodeStat): boolean {
+  #mayReuse(now: NodeStat, before: ParentEntry): boolean {
     const { parent } = this.#parts;
     const changedMs = (now.changed?.seconds ?? Infinity) * 1000;
-    return parent !== undefined && changedMs + RACY_MS < parent.manifest.time && isUnchanged(now, before);
+    return parent !== undefined && changedMs + RACY_MS < parent.time && before.isSame(now);
   }
 
   #linkOf(id: NodeId): { number: number; isFirst: boolean } {
@@ -201,4 +207,10 @@ export class Ingest {
     await this.#parts.world.sleep(0);
     this.#lastTurn = this.#parts.world.now();
   }
+}
+
+/** The content of the parent's directory, if it is one. */
+function contentOf(before: ParentEntry | undefined): Content | undefined {
+  const entry = before?.decode();
+  return entry?.stat.type === 'directory' ? entry.content : undefined;
 }

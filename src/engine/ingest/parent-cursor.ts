@@ -1,61 +1,80 @@
 /** Walks a directory of the parent snapshot beside the one being stored, to find files that did not change. */
-import { compareBytes, type NodeId, type NodeStat } from '../../core/index.ts';
-import type { Entry } from '../snapshots/entry.ts';
-import type { SnapshotTree } from '../snapshots/snapshot-tree.ts';
+import { FormatError, type NodeStat } from '../../core/index.ts';
+import type { ContentParts } from '../snapshots/content-reader.ts';
+import { findLeaf, type Leaf } from '../snapshots/content-reader.ts';
+import { decodeEntries, isLinkAt, isSameFile, nameAt, type Entry } from '../snapshots/entry.ts';
+import { refId, type Content } from '../snapshots/refs.ts';
 
-interface Row {
-  readonly id: NodeId;
-  readonly entry: Entry;
+/** An entry of the parent, still encoded; views are valid as long as anyone holds them. */
+export interface ParentEntry {
+  /** The whole encoded entry. */
+  readonly bytes: Uint8Array;
+  /** Whether it is one of several names of an inode: its number belongs to the parent's snapshot. */
+  readonly isLink: boolean;
+  /** Whether it is a file and surely the one that `stat` describes. */
+  isSame(stat: NodeStat): boolean;
+  decode(): Entry;
 }
 
 /** Names must be asked for in ascending order. */
 export class ParentCursor {
-  readonly tree: SnapshotTree;
-  readonly #pages: AsyncIterator<readonly Row[]>;
-  #page: readonly Row[] = [];
+  readonly #content: Content;
+  readonly #parts: ContentParts;
+  #leaf: Leaf | undefined;
+  #nextRef = 0;
+  #offset = 0;
+  #page: Buffer = Buffer.alloc(0);
+  #view: DataView = new DataView(new ArrayBuffer(0));
   #at = 0;
   #ended = false;
 
-  constructor(tree: SnapshotTree, directory: NodeId) {
-    this.tree = tree;
-    this.#pages = tree.entries(directory)[Symbol.asyncIterator]();
+  /** `content` is that of a directory. */
+  constructor(content: Content, parts: ContentParts) {
+    this.#content = content;
+    this.#parts = parts;
   }
 
   /** The parent's entry of that name; a promise only where a page has to be read. */
-  find(name: Uint8Array): Row | undefined | Promise<Row | undefined> {
+  find(name: Uint8Array): ParentEntry | undefined | Promise<ParentEntry | undefined> {
     while (this.#at < this.#page.length) {
-      const row = this.#page[this.#at] as Row;
-      const order = compareBytes(row.entry.name, name);
-      if (order === 0) return row;
+      const end = this.#at + 4 + this.#view.getUint32(this.#at);
+      const [start, length] = nameAt(this.#view, this.#at);
+      if (end > this.#page.length || start + length > end) {
+        throw new FormatError('Read directory page of the parent', { structure: 'entry', field: 'length', offset: this.#at, found: end, expected: `at most ${this.#page.length}` });
+      }
+      const order = this.#page.compare(name, 0, name.length, start, start + length);
       if (order > 0) return undefined;
-      this.#at += 1;
+      if (order === 0) return this.#entry(this.#at, end);
+      this.#at = end;
     }
     return this.#ended ? undefined : this.#nextPage(name);
   }
 
-  async #nextPage(name: Uint8Array): Promise<Row | undefined> {
-    const next = await this.#pages.next();
-    if (next.done === true) {
-      this.#ended = true;
-      this.#page = [];
-    } else {
-      this.#page = next.value;
+  #entry(at: number, end: number): ParentEntry {
+    const [page, view] = [this.#page, this.#view];
+    const bytes = page.subarray(at, end);
+    return {
+      bytes, isLink: isLinkAt(view, at),
+      isSame: (stat) => isSameFile(view, at, stat),
+      decode: () => decodeEntries(bytes, this.#parts.limits)[0] as Entry,
+    };
+  }
+
+  async #nextPage(name: Uint8Array): Promise<ParentEntry | undefined> {
+    if (this.#leaf === undefined || this.#nextRef >= this.#leaf.count) {
+      this.#leaf = this.#content.refs.length === 0 ? undefined : await findLeaf(this.#content, this.#offset, this.#parts);
+      this.#nextRef = 0;
+      if (this.#leaf === undefined || this.#offset >= (this.#leaf.starts[this.#leaf.count] as number)) {
+        this.#ended = true;
+        return undefined;
+      }
     }
+    const bytes = await this.#parts.metadata.get(refId(this.#leaf.refs, this.#nextRef));
+    this.#nextRef += 1;
+    this.#offset = this.#leaf.starts[this.#nextRef] as number;
+    this.#page = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+    this.#view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
     this.#at = 0;
     return this.find(name);
   }
-}
-
-function sameTime(a: NodeStat['changed'], b: NodeStat['changed']): boolean {
-  return a !== undefined && b !== undefined && a.seconds === b.seconds && a.nanoseconds === b.nanoseconds;
-}
-
-/**
- * Whether a file is surely the same as when it was stored: size, modification and change time and inode number. The change
- * time can't be set back by a user, and it moves with every change of content, metadata or attributes.
- */
-export function isUnchanged(now: NodeStat, before: NodeStat): boolean {
-  return now.type === 'file' && before.type === 'file' && now.size === before.size
-    && now.inode !== undefined && now.inode === before.inode
-    && sameTime(now.modified, before.modified) && sameTime(now.changed, before.changed);
 }

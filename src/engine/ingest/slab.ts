@@ -10,8 +10,8 @@ export const SLAB_BYTES: number = 2 << 20;
 export const SLAB_CHUNKS = 6144;
 /** Chunks that one call of the chunker can find in a slab. */
 export const CUTS_MAX: number = SLAB_BYTES / 2048 + 1;
-/** Steps of a slab, so that many unchanged files do not pile up. */
-const SLAB_STEPS = 8192;
+/** Steps of a slab, so that many small or unchanged files do not pile up: an entry with its views is about 1 KiB of heap. */
+const SLAB_STEPS = 512;
 const SLABS = 5;
 
 /** Facts of an entry whose content is not known yet. */
@@ -27,11 +27,12 @@ export interface EntryFacts {
 export type Step =
   | { readonly kind: 'chunks'; readonly first: number; readonly count: number }
   | { readonly kind: 'hole'; readonly length: number }
-  | { readonly kind: 'file'; readonly facts: EntryFacts; readonly path: Uint8Array }
+  | { readonly kind: 'file'; readonly facts: EntryFacts }
   | { readonly kind: 'drop' }
-  | { readonly kind: 'ready'; readonly entry: Entry; readonly path: Uint8Array }
-  | { readonly kind: 'linked'; readonly facts: EntryFacts; readonly path: Uint8Array }
-  | { readonly kind: 'enter' }
+  | { readonly kind: 'ready'; readonly entry: Entry }
+  | { readonly kind: 'unchanged'; readonly bytes: Uint8Array; readonly name: Uint8Array; readonly size: number }
+  | { readonly kind: 'linked'; readonly facts: EntryFacts }
+  | { readonly kind: 'enter'; readonly name: Uint8Array }
   | { readonly kind: 'leave'; readonly facts: EntryFacts };
 
 /** One slab. The producer fills it, `hashed` is set when it is handed over, the consumer releases it. */

@@ -202,7 +202,7 @@ export class Repository {
     const ingest = new Ingest({
       ...this.#parts, tree, slabs: this.#slabs(),
       chunking: { policy: options.chunking ?? 'auto', fastcdc: config.fastcdc, fixedBlockBytes: config.fixedBlockBytes },
-      ...(parent === undefined ? {} : { parent: this.#tree(parent) }),
+      ...(parent === undefined ? {} : { parent }),
       ...(options.signal === undefined ? {} : { signal: options.signal }),
       onProblem: (problem) => { problems += 1; options.onProblem?.(problem); },
       onProgress: (counts, path) => {

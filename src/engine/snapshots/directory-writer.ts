@@ -33,13 +33,17 @@ export class DirectoryWriter {
    * @throws {LimitError} when the entry alone is too large.
    */
   add(entry: Entry): Promise<void> | undefined {
-    const bytes = encoder.encode(entry, this.#limits);
+    return this.addEncoded(encoder.encode(entry, this.#limits), entry.name);
+  }
+
+  /** The same for an entry that is encoded already, as one of an earlier snapshot is. `bytes` are copied. */
+  addEncoded(bytes: Uint8Array, name: Uint8Array): Promise<void> | undefined {
     if (this.#length > 0 && this.#length + bytes.length > PAGE_BYTES_MAX) {
       const copy = bytes.slice();
       return this.#writePage().then(() => { this.#append(copy); });
     }
     this.#append(bytes);
-    return this.#length >= PAGE_BYTES_MIN && (hashName(entry.name) & 255) === 0 ? this.#writePage() : undefined;
+    return this.#length >= PAGE_BYTES_MIN && (hashName(name) & 255) === 0 ? this.#writePage() : undefined;
   }
 
   /** Writes what is left. */

@@ -12,7 +12,7 @@ const nodeTypes: readonly NodeType[] = ['file', 'directory', 'symlink', 'fifo', 
 const FLAG = { accessed: 1, changed: 2, created: 4, device: 8, link: 16, origin: 32, target: 64, attributes: 128, content: 256 } as const;
 const KNOWN_FLAGS = 511;
 /** Bytes before the name: u32 length, u8 type, u8 zero, u16 flags, u16 mode, u16 name length, u32 uid, u32 gid, i64+u32 modified, u64 size. */
-const FIXED_BYTES = 44;
+const FIXED_BYTES = 40;
 
 /** An entry with everything that a restore needs. */
 export interface Entry {
@@ -155,6 +155,42 @@ function flagsOf(entry: Entry): number {
   if (entry.attributes.size > 0) flags |= FLAG.attributes;
   if (entry.content.refs.length > 0) flags |= FLAG.content;
   return flags;
+}
+
+/**
+ * Whether the encoded file entry at `at` is surely the file that `stat` describes, unchanged: size, modification and change time and inode
+ * number. The change time can't be set back by a user, and it moves with every change of content, metadata or attributes.
+ * Compares in place: most entries of most backups are looked at only here.
+ */
+export function isSameFile(page: DataView, at: number, stat: NodeStat): boolean {
+  const { changed, inode } = stat;
+  if (changed === undefined || inode === undefined || stat.type !== 'file' || page.getUint8(at + 4) !== 0) return false;
+  const flags = page.getUint16(at + 6);
+  const needed = FLAG.changed | FLAG.origin;
+  if ((flags & needed) !== needed) return false;
+  if (!isTimeAt(page, at + 20, stat.modified) || wideAt(page, at + 32) !== stat.size) return false;
+  const times = at + FIXED_BYTES + page.getUint16(at + 10) + (flags & FLAG.accessed ? 12 : 0);
+  if (!isTimeAt(page, times, changed)) return false;
+  const origin = times + 12 + (flags & FLAG.created ? 12 : 0) + (flags & FLAG.device ? 8 : 0) + (flags & FLAG.link ? 12 : 0);
+  return wideAt(page, origin) === inode;
+}
+
+/** Whether the encoded entry at `at` is one of several names of an inode. */
+export function isLinkAt(page: DataView, at: number): boolean {
+  return (page.getUint16(at + 6) & FLAG.link) !== 0;
+}
+
+/** Where the name of the encoded entry at `at` stands: start, and its length. */
+export function nameAt(page: DataView, at: number): readonly [start: number, length: number] {
+  return [at + FIXED_BYTES, page.getUint16(at + 10)];
+}
+
+function wideAt(page: DataView, at: number): number {
+  return page.getInt32(at) * 0x1_0000_0000 + page.getUint32(at + 4);
+}
+
+function isTimeAt(page: DataView, at: number, time: Timestamp): boolean {
+  return wideAt(page, at) === time.seconds && page.getUint32(at + 8) === time.nanoseconds;
 }
 
 const noAttributes: ReadonlyMap<string, Uint8Array> = new Map();

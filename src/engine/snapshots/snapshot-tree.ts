@@ -17,7 +17,7 @@ const DIRECTORY_SPAN = 2 ** 26;
 /** Ids of inodes with several names begin here. */
 const LINK_BASE = 2 ** 52;
 /** Pages kept decoded; each has some hundred entries. */
-const PAGES_KEPT = 48;
+const PAGES_KEPT = 12;
 /** References that a read-ahead hint looks at. */
 const AHEAD_REFS = 1024;
 

@@ -7,7 +7,7 @@ import { Worker } from 'node:worker_threads';
 import { TaskRunner, type Task, type TaskResult, type TaskSettings } from './tasks.ts';
 
 /** Tasks that run inline before threads are started; each is about a megabyte of work. */
-const INLINE_TASKS = 6;
+const INLINE_TASKS = 3;
 /** Tasks a thread may have at hand, so that it does not wait for the main thread between two. */
 const TASKS_PER_THREAD = 2;
 
@@ -71,12 +71,11 @@ export class WorkerPool {
     await Promise.all(this.#threads.map((thread) => thread.worker.terminate()));
   }
 
-  #runInline(task: Task): Promise<TaskResult> {
-    try {
-      return Promise.resolve(this.#runner.run(task));
-    } catch (error) {
-      return Promise.reject(error as Error);
-    }
+  async #runInline(task: Task): Promise<TaskResult> {
+    const result = this.#runner.run(task);
+    // Threads that are starting say so by a message, and messages need a turn of the event loop.
+    if (this.#threads.length > 0) await new Promise((resolve) => { setImmediate(resolve); });
+    return result;
   }
 
   #startThreads(): void {
