@@ -48,3 +48,23 @@ export function splitPath(path: Uint8Array): readonly Uint8Array[] {
   }
   return parts;
 }
+
+/**
+ * The text that stands for an attribute's name in maps: its UTF-8, and each byte that is none as a lone surrogate U+DC80…U+DCFF, so that
+ * {@link attributeNameBytes} gives the same bytes back.
+ */
+export function attributeNameText(bytes: Uint8Array): string {
+  if (isUtf8(bytes)) return textOf(bytes);
+  return Array.from(bytes, (byte) => String.fromCharCode(byte < 0x80 ? byte : 0xdc00 + byte)).join('');
+}
+
+/** The bytes of a name that {@link attributeNameText} made. */
+export function attributeNameBytes(text: string): Uint8Array {
+  if (!/[\udc80-\udcff]/.test(text) || isWellFormed(text)) return utf8(text);
+  return Uint8Array.from(text, (letter) => letter.charCodeAt(0) & 0xff);
+}
+
+/** Without lone surrogates: then no byte stands for itself. */
+function isWellFormed(text: string): boolean {
+  return textOf(utf8(text)) === text;
+}

@@ -111,6 +111,23 @@ interface WasmModule {
   decompress(source: Uint8Array, options?: { defaultHeapSize?: number }): Uint8Array;
 }
 
+/**
+ * The content size that a frame announces; undefined when it has none or is no frame.
+ * Source: RFC 8878, section 3.1.1.1.
+ */
+export function contentSizeOf(frame: Uint8Array): number | undefined {
+  if (frame.length < 5 || frame[0] !== 0x28 || frame[1] !== 0xb5 || frame[2] !== 0x2f || frame[3] !== 0xfd) return undefined;
+  const descriptor = frame[4] as number;
+  const isSingle = (descriptor & 0x20) !== 0;
+  const sizeCode = descriptor >>> 6;
+  const sizeBytes = sizeCode === 0 ? (isSingle ? 1 : 0) : 1 << sizeCode;
+  const at = 5 + (isSingle ? 0 : 1) + ([0, 1, 2, 4][descriptor & 3] as number);
+  if (sizeBytes === 0 || at + sizeBytes > frame.length) return undefined;
+  let size = 0;
+  for (let i = sizeBytes - 1; i >= 0; i -= 1) size = size * 256 + (frame[at + i] as number);
+  return sizeBytes === 2 ? size + 256 : size;
+}
+
 async function wasmZstd(): Promise<Zstd> {
   const wasm = require('@bokuweb/zstd-wasm') as WasmModule;
   await wasm.init();
@@ -123,6 +140,9 @@ async function wasmZstd(): Promise<Zstd> {
       return frame.length;
     },
     decompress(source, target) {
+      const announced = contentSizeOf(source);
+      // The package allocates what the frame announces before it looks at a byte of it.
+      if (announced !== target.length) throw damaged(`a frame of ${announced ?? 'unknown'} bytes instead of ${target.length}`);
       let raw: Uint8Array;
       try {
         raw = wasm.decompress(source, { defaultHeapSize: target.length });

@@ -70,10 +70,14 @@ export class ContainerWriter {
     });
   }
 
-  /** Closes the file as it is, after an error elsewhere: without a footer it is an unsealed container. */
+  /**
+   * Gives up after an error elsewhere. Nothing refers to a container that was not sealed, so it is removed: on a full disk its
+   * bytes are wanted. What a failed removal leaves is what a crash leaves.
+   */
   async abandon(): Promise<void> {
     this.#failure ??= new ToolError(`Write container '${this.number.text}': abandoned`);
     await this.#file.close();
+    await this.#disk.remove(containerPath(this.number)).catch(() => undefined);
   }
 
   async #guard(run: () => Promise<void>): Promise<void> {
@@ -82,6 +86,7 @@ export class ContainerWriter {
       await run();
     } catch (error) {
       this.#failure = error;
+      await this.#file.close().catch(() => undefined); // the first error counts
       throw error;
     }
   }

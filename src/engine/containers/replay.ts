@@ -7,7 +7,7 @@
  */
 import {
   FormatError, ID_BYTES, LimitError, PLACE_BYTES, encodePlace, HoldfastError, UnsupportedError,
-  type ChunkIndex, type Disk, type DiskFile, type Limits, type World,
+  type ChunkIndex, type Disk, type DiskFile, type Limits, type Watermark, type World,
 } from '../../core/index.ts';
 import { crc32 } from './checksums.ts';
 import { TABLE_ROW_BYTES, TRAILER_MAGIC, containerHeader, containerTrailer } from './container.layout.ts';
@@ -53,13 +53,19 @@ export class Replay {
 
   async #container(number: ContainerNumber): Promise<void> {
     const file = await this.#disk.open(containerPath(number), this.#repair ? 'write' : 'read');
+    let torn = false;
     try {
-      await this.#replay(file, number);
+      torn = this.#repair && await hasTornHeader(file, number);
+      if (!torn) await this.#replay(file, number);
     } catch (error) {
       if (!isDamage(error)) throw error;
       this.#note('damaged-container', `container ${number.text}`, error);
     } finally {
       await file.close();
+    }
+    if (torn) {
+      await this.#disk.remove(containerPath(number));
+      this.#note('torn-container', `container ${number.text}`, 'A crash took its first bytes before it was sealed: nothing refers to it, and it was removed');
     }
   }
 
@@ -81,8 +87,14 @@ export class Replay {
       else this.#note('damaged-group', `container ${number.text} at ${group.offset}`, 'the payload does not match its checksum');
       rows.push({ offset: group.offset, length: group.head.recordLength, chunkCount: group.head.count });
     }
-    if (footer === undefined && this.#repair && !(await hasTrailer(file))) await this.#seal(file, number, rows);
-    await this.#enter(file, number, ids, places);
+    if (footer === undefined && this.#repair && !(await hasTrailer(file))) await this.#seal(file, rows);
+    if (this.#repair) {
+      // A process that was killed may have left all of it in the page cache only: no index may name it before it is durable.
+      await file.sync();
+      await this.#disk.syncDirectory(`containers/${number.text.slice(0, 2)}`);
+    }
+    const sealed = footer !== undefined || this.#repair || await hasTrailer(file);
+    await this.#enter({ container: number.text, offset: file.size, sealed }, ids, places);
   }
 
   /** Undefined when there is none, or none that can be used: then records are found one behind the other. */
@@ -96,23 +108,19 @@ export class Replay {
     }
   }
 
-  // eslint-disable-next-line max-params -- one step of #replay
-  async #enter(file: DiskFile, number: ContainerNumber, ids: readonly Uint8Array[], places: readonly Uint8Array[]): Promise<void> {
+  async #enter(watermark: Watermark, ids: readonly Uint8Array[], places: readonly Uint8Array[]): Promise<void> {
     const all = new Uint8Array(Buffer.concat(ids));
-    const watermark = { container: number.text, offset: file.size, sealed: true };
     await this.#index.putMany({ bytes: all, count: all.length / ID_BYTES }, new Uint8Array(Buffer.concat(places)), [watermark]);
     this.#containers += 1;
     this.#chunks += all.length / ID_BYTES;
   }
 
   /** Cuts the torn tail of an unsealed container and gives it a footer. */
-  async #seal(file: DiskFile, number: ContainerNumber, rows: readonly FooterRow[]): Promise<void> {
+  async #seal(file: DiskFile, rows: readonly FooterRow[]): Promise<void> {
     const last = rows[rows.length - 1];
     const end = last === undefined ? containerHeader.size : last.offset + last.length;
     await file.truncate(end);
     await file.writeFrom(end, encodeFooter(rows, end));
-    await file.sync();
-    await this.#disk.syncDirectory(`containers/${number.text.slice(0, 2)}`);
   }
 
   #note(kind: string, where: string, cause: unknown): void {
@@ -131,6 +139,18 @@ async function hasTrailer(file: DiskFile): Promise<boolean> {
   const bytes = new Uint8Array(containerTrailer.size);
   await file.readInto(file.size - bytes.length, bytes);
   return containerTrailer.view(bytes).magic === TRAILER_MAGIC;
+}
+
+/** Whether a crash cut a container before it was sealed so early that not even its header is whole. */
+async function hasTornHeader(file: DiskFile, number: ContainerNumber): Promise<boolean> {
+  if (await hasTrailer(file)) return false;
+  try {
+    await readContainerHeader(file, number);
+    return false;
+  } catch (error) {
+    if (error instanceof FormatError) return true;
+    throw error;
+  }
 }
 
 async function isPayloadGood(file: DiskFile, group: ScannedGroup): Promise<boolean> {

@@ -173,8 +173,19 @@ export class Collector {
     const entry: Entry = { ...facts, content: await directory.finish() };
     this.counts.directories += 1;
     const parent = this.#directories[this.#directories.length - 1];
-    if (parent === undefined) this.#root = new EntryEncoder().encode(entry, this.#limits).slice();
-    else await parent.add(entry);
+    const keep = async (kept: Entry): Promise<void> => {
+      if (parent === undefined) this.#root = new EntryEncoder().encode(kept, this.#limits).slice();
+      else await parent.add(kept);
+    };
+    try {
+      await keep(entry);
+    } catch (error) {
+      if (!(error instanceof LimitError)) throw error;
+      // Its children are stored: better a directory without attributes than none.
+      const where = pathText(this.#pathOf(facts.name));
+      this.#onProblem({ kind: 'too-large', where, message: `Store '${where}' without its attributes: ${error.message}` });
+      await keep({ ...entry, attributes: new Map() });
+    }
   }
 }
 

@@ -5,7 +5,7 @@
 import { IntegrityError, type BlockSource } from '../../core/index.ts';
 import { createChunker, CHUNKER_SCRATCH_BYTES, type Chunker, type FastCdcParameters } from '../chunking/index.ts';
 import { DISK_IMAGE_HEAD_BYTES, isDiskImage } from '../chunking/disk-image.ts';
-import type { Arena, BlockPool } from '../workers/arena.ts';
+import type { Arena, Block, BlockPool } from '../workers/arena.ts';
 import type { WorkerPool } from '../workers/pool.ts';
 import { segmentsOf } from './segments.ts';
 import { CUTS_MAX, SLAB_BYTES, Slab, type Step } from './slab.ts';
@@ -101,6 +101,12 @@ export class Feeder {
     if (this.#slab !== undefined && this.#slab.steps.length > 0) this.#submit();
   }
 
+  /** Gives back a slab that was not handed over; after `finish` there is none. */
+  abandon(): void {
+    if (this.#slab !== undefined) this.#slabs.release(this.#slab.block);
+    this.#slab = undefined;
+  }
+
   async #choose(source: BlockSource): Promise<Chunker> {
     const { policy } = this.#settings;
     if (policy === 'fastcdc') return this.#contentChunker;
@@ -174,9 +180,19 @@ export class Feeder {
   }
 
   async #next(): Promise<Slab> {
-    const free = this.#slabs.tryAcquire() ?? await Promise.race([this.#slabs.acquire(), this.#failed]);
+    const free = this.#slabs.tryAcquire() ?? await this.#wait();
     this.#slab = new Slab(free);
     return this.#slab;
+  }
+
+  async #wait(): Promise<Block> {
+    const wanted = this.#slabs.acquire();
+    try {
+      return await Promise.race([wanted, this.#failed]);
+    } catch (error) {
+      void wanted.then((block) => { this.#slabs.release(block); });
+      throw error;
+    }
   }
 
   #submit(): void {

@@ -18,7 +18,7 @@ import { Collector, type IngestCounts } from './collector.ts';
 import { Feeder, SourceFailure, fromSource, type ChunkingSettings } from './feeder.ts';
 import { ParentCursor, type ParentEntry } from './parent-cursor.ts';
 import { pathText } from './path-text.ts';
-import { Slab, type EntryFacts } from './slab.ts';
+import type { EntryFacts, Slab } from './slab.ts';
 
 /** What an ingest works with; it owns none of it. */
 export interface IngestParts {
@@ -74,26 +74,32 @@ export class Ingest {
     const { tree, parent } = this.#parts;
     const stat = await tree.stat(tree.rootId);
     if (stat.type !== 'directory') throw new FormatError('Back up tree', { structure: 'tree', field: 'root', found: stat.type, expected: 'directory' });
-    await this.#directory({ id: tree.rootId, name: new Uint8Array(0), stat, path: new Uint8Array(0), depth: 0 }, parent?.root.content);
-    this.#feeder.finish();
-    await this.#consumed;
+    try {
+      await this.#directory({ id: tree.rootId, name: new Uint8Array(0), stat, path: new Uint8Array(0), depth: 0 }, parent?.root.content);
+      this.#feeder.finish();
+    } finally {
+      this.#feeder.abandon();
+      await this.#consumed; // also after an abort: the slabs are wanted again
+    }
     return this.#collector.root;
   }
 
   /** The consumer takes slabs one after another; its error reaches whoever waits for a slab, and `run`. */
   #handOver(slab: Slab): void {
-    this.#consumed = this.#consumed.then(async () => {
-      await this.#collector.take(slab);
+    const taken = this.#consumed.then(() => this.#collector.take(slab));
+    this.#consumed = taken.finally(async () => {
+      await slab.hashed.catch(() => undefined); // a worker may still read it, even when the consumer has failed
       this.#parts.slabs.release(slab.block);
-      this.#parts.onProgress?.(this.#collector.counts, this.#collector.current);
-    });
+    }).then(() => { this.#parts.onProgress?.(this.#collector.counts, this.#collector.current); });
     this.#consumed.catch((error: unknown) => { this.#fail(error); });
   }
 
   // eslint-disable-next-line max-lines-per-function -- the walk in one piece reads better than in two
   async #directory(node: { id: NodeId; name: Uint8Array; stat: NodeStat; path: Uint8Array; depth: number }, before: Content | undefined): Promise<void> {
     const { limits } = this.#parts;
-    if (node.depth > limits.treeDepthMax) throw new LimitError('treeDepthMax', node.depth, limits.treeDepthMax, `directory '${pathText(node.path)}'`);
+    if (node.depth > limits.treeDepthMax) {
+      throw new SourceFailure(new LimitError('treeDepthMax', node.depth, limits.treeDepthMax, `directory '${pathText(node.path)}'`));
+    }
     await this.#feeder.step({ kind: 'enter', name: node.name });
     const cursor = before === undefined ? undefined : new ParentCursor(before, this.#parts);
     let attributes: ReadonlyMap<string, Uint8Array> = new Map();
@@ -143,7 +149,7 @@ export class Ingest {
       }
       await this.#node({ name: entry.name, stat, link: link.number, attributes: new Map() }, entry.id, link.isFirst);
     } catch (error) {
-      this.#report(error instanceof LimitError ? new SourceFailure(error) : error, joinPath(parent.path, entry.name));
+      this.#report(error, joinPath(parent.path, entry.name));
     }
   }
 

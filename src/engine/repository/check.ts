@@ -39,6 +39,8 @@ export interface CheckReport {
   readonly ok: boolean;
   readonly problems: number;
   readonly containers: number;
+  /** Containers that a crash or a writer at work left without a footer: harmless, the next writer seals them. */
+  readonly leftovers: number;
   readonly groups: number;
   readonly chunks: number;
   readonly snapshots: number;
@@ -63,6 +65,8 @@ export class Check {
   readonly #bad = new IdSet();
   readonly #present = new Set<string>();
   #problems = 0;
+  readonly #sealed = new Map<string, number>();
+  #leftovers = 0;
   #groups = 0;
   #chunks = 0;
   #files = 0;
@@ -75,6 +79,7 @@ export class Check {
 
   async run(): Promise<CheckReport> {
     const containers = await listContainers(this.#parts.world.disk);
+    for (const mark of await this.#parts.index.watermarks()) if (mark.sealed) this.#sealed.set(mark.container, mark.offset);
     for (const [done, container] of containers.entries()) {
       this.#options.onProgress?.({ phase: 'containers', done, total: containers.length });
       this.#present.add(container.number.text);
@@ -83,7 +88,7 @@ export class Check {
     await this.#index();
     const snapshots = await this.#snapshots();
     return {
-      ok: this.#problems === 0, problems: this.#problems, containers: containers.length, groups: this.#groups, chunks: this.#chunks,
+      ok: this.#problems === 0, problems: this.#problems, containers: containers.length, leftovers: this.#leftovers, groups: this.#groups, chunks: this.#chunks,
       snapshots, files: this.#files, bytesRead: this.#bytesRead,
     };
   }
@@ -100,7 +105,8 @@ export class Check {
     try {
       file = await this.#parts.world.disk.open(containerPath(number), 'read');
       await readContainerHeader(file, number);
-      const rows = await this.#footer(file, where);
+      const rows = await this.#footer(file, number, where);
+      if (rows === 'leftover') return;
       for await (const found of scanGroups(file, number, this.#parts.limits, rows)) {
         if ('fault' in found) this.#report('damaged-group', `${where} at ${found.offset}`, found.fault);
         else await this.#group(number, found.group);
@@ -112,10 +118,15 @@ export class Check {
     }
   }
 
-  async #footer(file: DiskFile, where: string): Promise<readonly FooterRow[] | undefined> {
+  async #footer(file: DiskFile, number: ContainerNumber, where: string): Promise<readonly FooterRow[] | 'leftover' | undefined> {
     try {
       const rows = await readFooter(file, this.#parts.limits);
-      if (rows === undefined) this.#report('unsealed-container', where, 'It has no footer: it was cut, or a writer is at work');
+      if (rows === undefined && this.#sealed.has(number.text)) {
+        this.#report('cut-container', where, `It was sealed at '${this.#sealed.get(number.text) ?? 0}' bytes and now ends at '${file.size}' without a footer`);
+      } else if (rows === undefined) {
+        this.#leftovers += 1; // a crash left it, or a writer is at work: no manifest refers to it, and its end may be torn
+        return 'leftover';
+      }
       return rows;
     } catch (error) {
       this.#report('damaged-footer', where, error);
@@ -169,7 +180,9 @@ export class Check {
         for (let i = 0; i < page.ids.count; i += 1) {
           const place = decodePlace(page.places, i);
           const { text } = numberOf(place.containerHigh, place.containerLow);
-          if (!this.#present.has(text)) dangling.set(text, (dangling.get(text) ?? 0) + 1);
+          if (this.#present.has(text)) continue;
+          dangling.set(text, (dangling.get(text) ?? 0) + 1);
+          this.#bad.add(page.ids.bytes, i * ID_BYTES);
         }
       }
     } catch (error) {

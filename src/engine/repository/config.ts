@@ -1,7 +1,7 @@
 /** The `config` object: what a repository is, written once when it is made. Layout: `docs/formats/config.md`. */
 import { createHash } from 'node:crypto';
 import {
-  BusyError, FormatError, IntegrityError, NotFoundError, UnsupportedError, textOf, utf8, type ProbeVerdict, type World,
+  BusyError, FormatError, IntegrityError, NotFoundError, UnsupportedError, UsageError, textOf, utf8, type ProbeVerdict, type World,
 } from '../../core/index.ts';
 import { checkChunkerParameters, defaultFastCdc, type FastCdcParameters } from '../chunking/index.ts';
 import type { HashName } from '../hashing/hasher.ts';
@@ -36,6 +36,9 @@ export interface RepositoryChoices {
 
 /** zstd's own default; on groups of 1 MiB it is the best trade between a core's time and the store's size. */
 const LEVEL_DEFAULT = 3;
+const LEVEL_MAX = 19;
+const hashes: readonly HashName[] = ['blake3', 'sha256'];
+const compressions: readonly RepositoryConfig['compression'][] = ['zstd', 'none'];
 const FIXED_BLOCK_BYTES_DEFAULT = 32_768;
 
 /** Fills in the defaults. @throws {UsageError} when a choice is not allowed. */
@@ -45,11 +48,15 @@ export function makeConfig(world: World, choices: RepositoryChoices): Repository
     ? defaultFastCdc
     : { algorithm: 'fastcdc', minBytes: chunker.min, averageBytes: chunker.avg, maxBytes: chunker.max };
   const fixedBlockBytes = choices.fixedBlockBytes ?? FIXED_BLOCK_BYTES_DEFAULT;
+  const { hash = 'blake3', level = LEVEL_DEFAULT } = choices;
+  if (!hashes.includes(hash)) throw new UsageError(`Choose a hash of '${hashes.join("', '")}': found '${hash}'`);
+  if (!compressions.includes(compression)) throw new UsageError(`Choose a compression of '${compressions.join("', '")}': found '${compression}'`);
+  if (!Number.isInteger(level) || level < 1 || level > LEVEL_MAX) throw new UsageError(`Choose a zstd level of 1…${LEVEL_MAX}: found '${level}'`);
   checkChunkerParameters(fastcdc);
   checkChunkerParameters({ algorithm: 'fixed', blockBytes: fixedBlockBytes });
   return {
     id: Buffer.from(world.randomBytes(32)).toString('hex'), version: REPOSITORY_VERSION, created: world.now(),
-    hash: choices.hash ?? 'blake3', compression, level: compression === 'none' ? 0 : choices.level ?? LEVEL_DEFAULT, fastcdc, fixedBlockBytes,
+    hash, compression, level: compression === 'none' ? 0 : level, fastcdc, fixedBlockBytes,
   };
 }
 
@@ -116,6 +123,7 @@ export async function readConfig(world: World): Promise<RepositoryConfig> {
   }
   const config = JSON.parse(json) as RepositoryConfig & { readonly features?: readonly string[] };
   const { features = [], ...known } = config;
+  if (!hashes.includes(known.hash)) throw new UnsupportedError(`Open repository: its chunk ids are '${String(known.hash)}', this build knows '${hashes.join("', '")}'`);
   if (features.length > 0) throw new UnsupportedError(`Open repository: it uses the features '${features.join(', ')}', which this build does not know: use a newer holdfast`);
   return known;
 }

@@ -101,9 +101,19 @@ async function openCurrentIndex(world: World, options: OpenOptions, limits: Limi
     opened = await openIndex(world, options.mode === 'write' ? request : { kind: 'memory', mode: 'write' });
     known = [];
   }
-  const replay = await new Replay(world, opened.index, limits, options.mode === 'write').run(new Set(known));
-  for (const problem of replay.problems) note(`${problem.where}: ${problem.message}`);
-  return { index: opened.index, replay };
+  try {
+    const replay = await new Replay(world, opened.index, limits, options.mode === 'write').run(new Set(known));
+    for (const problem of replay.problems) note(`${problem.where}: ${problem.message}`);
+    return { index: opened.index, replay };
+  } catch (error) {
+    await opened.index.close().catch(() => undefined); // the first error counts
+    throw error;
+  }
+}
+
+/** Files that a crash left before they got their name; only the writer may know that nobody is at work on them. */
+async function removeLeftovers(world: World): Promise<void> {
+  for (const { name } of await world.disk.list('temporary')) await world.disk.remove(`temporary/${name}`);
 }
 
 /** An open repository. Close it: only then are caches written and threads ended. */
@@ -140,10 +150,11 @@ export class Repository {
     const limits = options.limits ?? defaultLimits;
     const lock = options.mode === 'write' ? await world.disk.lock('locks/writer', 'holdfast') : undefined;
     try {
+      if (lock !== undefined) await removeLeftovers(world);
       const arena = new Arena(LocalStore.arenaBytes(limits) + Slab.arenaBytes() + Feeder.scratchBytes());
       const scratch = arena.reserve(Feeder.scratchBytes());
       const { index, replay } = await openCurrentIndex(world, options, limits);
-      const filter = await StoreFilter.open(world, index, options.mode === 'write' ? await index.watermarks() : []);
+      const filter = options.mode === 'write' ? await StoreFilter.open(world, index, await index.watermarks()) : StoreFilter.none(world, index);
       const pool = await WorkerPool.create({ memory: arena.memory, hash: config.hash }, options.workers);
       const store = new LocalStore({
         world, index, filter, arena, pool, limits, hash: config.hash, level: config.level,

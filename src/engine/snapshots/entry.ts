@@ -3,7 +3,7 @@
  * Layout: `docs/formats/entry.md`.
  */
 import {
-  FormatError, LimitError, type Limits, type NodeStat, type NodeType, type Timestamp,
+  FormatError, LimitError, attributeNameBytes, attributeNameText, checkLimit, type Limits, type NodeStat, type NodeType, type Timestamp,
 } from '../../core/index.ts';
 import { REF_BYTES, checkContent, emptyContent, type Content } from './refs.ts';
 
@@ -37,6 +37,7 @@ export class EntryEncoder {
    */
   encode(entry: Entry, limits: Limits): Uint8Array {
     const { stat, name } = entry;
+    checkCounts(entry, limits);
     this.#at = 0;
     this.#reserve(FIXED_BYTES + name.length);
     this.#at = 4;
@@ -88,7 +89,7 @@ export class EntryEncoder {
   #attributes(attributes: ReadonlyMap<string, Uint8Array>): void {
     this.#u16(attributes.size);
     for (const [key, value] of attributes) {
-      const keyBytes = Buffer.from(key, 'utf8');
+      const keyBytes = attributeNameBytes(key);
       this.#u16(keyBytes.length);
       this.#raw(keyBytes);
       this.#u32(value.length);
@@ -140,6 +141,14 @@ export class EntryEncoder {
     this.#bytes.set(bytes, this.#at);
     this.#at += bytes.length;
   }
+}
+
+/** Counts that the layout has 16 bits for. */
+function checkCounts(entry: Entry, limits: Limits): void {
+  const where = 'directory entry to be written';
+  checkLimit(limits, 'nameBytesMax', entry.name.length, where);
+  checkLimit(limits, 'xattrsMax', entry.attributes.size, where);
+  for (const key of entry.attributes.keys()) checkLimit(limits, 'nameBytesMax', Buffer.byteLength(key), `name of an attribute of a ${where}`);
 }
 
 function flagsOf(entry: Entry): number {
@@ -260,7 +269,7 @@ class EntryDecoder {
     const attributes = new Map<string, Uint8Array>();
     const count = this.#u16();
     for (let i = 0; i < count; i += 1) {
-      const key = Buffer.from(this.#raw(this.#u16())).toString('utf8');
+      const key = attributeNameText(this.#raw(this.#u16()));
       attributes.set(key, this.#raw(this.#u32()));
     }
     return attributes;

@@ -100,6 +100,7 @@ function parseBody(id: string, text: string): Body {
   } catch (error) {
     throw new FormatError(`Read manifest '${id}'`, { structure: 'manifest', field: 'body', found: 'no JSON', expected: 'JSON' }, error);
   }
+  if (typeof body !== 'object' || body === null) throw fault('body', String(body), 'an object');
   if (body.version !== MANIFEST_VERSION || !Array.isArray(body.features) || body.features.length > 0) {
     throw new UnsupportedError(`Read manifest '${id}': version '${body.version}', features '${String(body.features)}'; this build knows version ${MANIFEST_VERSION} without features`);
   }

@@ -5,9 +5,10 @@
  * inodes with several names cost memory, so that a tree of millions of files can be walked in little.
  */
 import {
-  FormatError, ID_BYTES, NotFoundError, checkRange, compareBytes, decodePlace,
+  FormatError, ID_BYTES, LimitError, NotFoundError, checkRange, compareBytes, decodePlace,
   type BlockSource, type DirectoryEntry, type Extent, type FileTree, type NodeId, type NodeStat, type ReadOptions, type TreeSupports,
 } from '../../core/index.ts';
+import { pathText } from '../ingest/path-text.ts';
 import { ContentReader, findRef, type ContentParts } from './content-reader.ts';
 import { decodeEntries, type Entry } from './entry.ts';
 import type { Manifest } from './manifest.ts';
@@ -18,6 +19,8 @@ const DIRECTORY_SPAN = 2 ** 26;
 const LINK_BASE = 2 ** 52;
 /** Pages kept decoded; each has some hundred entries. */
 const PAGES_KEPT = 12;
+/** Recipe pages of one level of a directory: of the usual 1,000 references each, more than 2^26 entries need. */
+const PAGE_PAGES_MAX = 4096;
 /** References that a read-ahead hint looks at. */
 const AHEAD_REFS = 1024;
 
@@ -78,8 +81,9 @@ export class SnapshotTree implements FileTree {
     }
   }
 
-  async open(id: NodeId): Promise<BlockSource> {
+  async open(id: NodeId, stream?: string): Promise<BlockSource> {
     const entry = await this.entry(id);
+    if (stream !== undefined) throw new NotFoundError(`Open stream '${stream}': a snapshot has no named streams`);
     if (entry.stat.type !== 'file') throw new NotFoundError(`Open entry: it is a ${entry.stat.type}, not a file`);
     return new SnapshotSource(entry, this.#parts);
   }
@@ -144,7 +148,9 @@ export class SnapshotTree implements FileTree {
     let refs = content.refs.slice();
     for (let depth = content.depth; depth > 0; depth -= 1) {
       const pages: Uint8Array[] = [];
-      for (let i = 0; i < refs.length / REF_BYTES; i += 1) pages.push(await this.#parts.metadata.get(refId(refs, i)));
+      const count = refs.length / REF_BYTES;
+      if (count > PAGE_PAGES_MAX) throw new LimitError('recipe pages', count, PAGE_PAGES_MAX, 'directory');
+      for (let i = 0; i < count; i += 1) pages.push(await this.#parts.metadata.get(refId(refs, i)));
       refs = new Uint8Array(Buffer.concat(pages));
     }
     refStarts(refs, 0);
@@ -158,6 +164,7 @@ export class SnapshotTree implements FileTree {
     const directory = this.#directories[number] as Directory;
     const bytes = await this.#parts.metadata.get(refId(directory.refs, page));
     const entries = decodeEntries(bytes, this.#parts.limits);
+    for (const entry of entries) checkName(entry.name);
     const start = directory.starts[page];
     if (start === undefined) throw new NotFoundError('Read directory page: the pages before it were not read');
     if (start + entries.length >= DIRECTORY_SPAN) throw new FormatError('Read directory', { structure: 'directory', field: 'entries', found: start + entries.length, expected: `fewer than ${DIRECTORY_SPAN}` });
@@ -187,6 +194,13 @@ export class SnapshotTree implements FileTree {
       if (!this.#parts.store.groups.prefetch(decodePlace(places, i))) return;
     }
   }
+}
+
+/** A name that is a path would leave the directory it is restored to. */
+function checkName(name: Uint8Array): void {
+  const isDots = name[0] === 0x2e && (name.length === 1 || (name.length === 2 && name[1] === 0x2e));
+  if (name.length > 0 && !isDots && !name.includes(0x2f) && !name.includes(0)) return;
+  throw new FormatError('Read directory page', { structure: 'entry', field: 'name', found: pathText(name), expected: 'one part of a path' });
 }
 
 /** One file's content. */

@@ -7,7 +7,7 @@
  */
 import assert from 'node:assert';
 import {
-  ID_BYTES, IntegrityError, NotFoundError, PLACE_BYTES, decodePlace, encodePlace, idAt, idToHex,
+  ID_BYTES, IntegrityError, LimitError, NotFoundError, PLACE_BYTES, decodePlace, encodePlace, idAt, idToHex,
   type ChunkIndex, type ChunkStore, type IdBatch, type Limits, type PutCounts, type World,
 } from '../../core/index.ts';
 import { containerNumber } from '../containers/container.ts';
@@ -132,6 +132,7 @@ export class LocalStore implements ChunkStore {
    */
   add(kind: ContainerKind, ids: Uint8Array, offset: number, data: Uint8Array): boolean | Promise<boolean> {
     this.#assertAlive();
+    assert(data.length <= GROUP_BYTES, 'a chunk fits into a group');
     if (this.#isUnderWay(ids, offset)) return false;
     const builder = this.#outputs[kind].builder;
     if (builder === undefined || !builder.hasRoom(data.length) || this.#underWay.count >= UNDER_WAY_MAX) {
@@ -169,6 +170,9 @@ export class LocalStore implements ChunkStore {
 
   async put(ids: IdBatch, payloads: readonly Uint8Array[]): Promise<PutCounts> {
     assert(payloads.length === ids.count, 'one payload for each id');
+    for (const payload of payloads) {
+      if (payload.length > GROUP_BYTES) throw new LimitError('chunkBytesMax', payload.length, GROUP_BYTES, 'chunk to be put');
+    }
     const hasher = await createHasher(this.#parts.hash);
     const id = new Uint8Array(ID_BYTES);
     for (let i = 0; i < ids.count; i += 1) {

@@ -27,15 +27,15 @@ class ContainerSet {
   }
 }
 
-/** Says which ids the index surely lacks. */
+/** Says which ids the index surely lacks; one for a reader says "maybe" to all and never touches the disk. */
 export class StoreFilter {
   readonly #world: World;
   readonly #index: ChunkIndex;
   readonly #containers: ContainerSet;
-  #filter: MembershipFilter;
+  #filter: MembershipFilter | undefined;
   #savedEpoch: number | undefined;
 
-  private constructor(world: World, index: ChunkIndex, containers: ContainerSet, filter: MembershipFilter) {
+  private constructor(world: World, index: ChunkIndex, containers: ContainerSet, filter: MembershipFilter | undefined) {
     this.#world = world;
     this.#index = index;
     this.#containers = containers;
@@ -53,27 +53,34 @@ export class StoreFilter {
     return made;
   }
 
+  /** For a repository that is open for reading: writers alone need to know what is new. */
+  static none(world: World, index: ChunkIndex): StoreFilter {
+    return new StoreFilter(world, index, new ContainerSet(), undefined);
+  }
+
   get falsePositives(): number {
-    return this.#filter.falsePositives;
+    return this.#filter?.falsePositives ?? 0;
   }
 
   /** Bytes of the filter in memory. */
   get bytes(): number {
-    return this.#filter.bits.length;
+    return this.#filter?.bits.length ?? 0;
   }
 
   /** Sets the bit of each id that may be known; clears nothing. */
   mayHave(ids: IdBatch, bitmap: Uint8Array): void {
-    this.#filter.mayHave(ids, bitmap);
+    if (this.#filter === undefined) bitmap.fill(0xff);
+    else this.#filter.mayHave(ids, bitmap);
   }
 
   /** The filter said "maybe", the index said no. */
   noteFalsePositive(): void {
-    this.#filter.noteFalsePositive();
+    this.#filter?.noteFalsePositive();
   }
 
   /** Notes that all chunks of a container are in the index now. */
   async add(ids: IdBatch, container: string): Promise<void> {
+    if (this.#filter === undefined) return;
     this.#containers.toggle(container);
     this.#filter.add(ids);
     if (this.#filter.isFull) await this.#rebuild(this.#filter.capacity * 2);
@@ -82,7 +89,7 @@ export class StoreFilter {
   /** Writes the copy when `clean` and it changed. A failure only costs the next open a scan of the index. */
   async close(clean: boolean): Promise<void> {
     const { epoch } = this.#containers;
-    if (!clean || this.#savedEpoch === epoch) return;
+    if (!clean || this.#filter === undefined || this.#savedEpoch === epoch) return;
     const { header, bits } = serialiseFilter(this.#filter, epoch);
     const { disk } = this.#world;
     const temporary = `temporary/filter-${Buffer.from(this.#world.randomBytes(8)).toString('hex')}`;

@@ -1,0 +1,46 @@
+/** Entry of `npm run bench:micro [-- <milliseconds a case>]`: measures all subjects, writes `bench/results/micro.md` and `micro.json`. */
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { cpus, loadavg } from 'node:os';
+import { fileURLToPath } from 'node:url';
+import { aeadSuite } from './aead.ts';
+import { chunkerSuite } from './chunker.ts';
+import { compareWithC } from './chunker-c.ts';
+import { crcSuite } from './crc.ts';
+import { crossMeasure } from './cross-check.ts';
+import { filterSuite } from './filter.ts';
+import { hashSuite } from './hash.ts';
+import { indexSuite } from './index-store.ts';
+import { renderReport, type Report } from './report.ts';
+import { measure } from './suite.ts';
+
+const RESULTS = new URL('../../../bench/results/', import.meta.url);
+const KERNEL_ROUNDS = 15;
+
+async function main(timeMs: number): Promise<void> {
+  const machine = { cpu: cpus()[0]?.model.trim() ?? 'unknown', cores: cpus().length, node: process.version, loadAverage: loadavg() };
+  const [chunking, hashing] = [chunkerSuite(), await hashSuite()];
+  const suites: Report['suites'][number][] = [];
+  for (const suite of [chunking, hashing, crcSuite(), filterSuite(), aeadSuite()]) {
+    console.log(`measuring: ${suite.title}`);
+    suites.push({ title: suite.title, unit: suite.unit, harness: 'tinybench', rows: measure(suite, timeMs) });
+  }
+  for (const suite of [chunking, hashing]) {
+    console.log(`cross-check: ${suite.title}`);
+    suites.push({ title: suite.title, unit: suite.unit, harness: 'benchmark.js', rows: crossMeasure(suite, timeMs) });
+  }
+  console.log('measuring: indexes');
+  const indexRows = await indexSuite(undefined, timeMs);
+  suites.push({
+    title: 'Chunk indexes', unit: 'ids', harness: 'tinybench, means; ratio to the slowest',
+    rows: indexRows.map((row) => ({ group: row.call, name: row.index, perSecond: row.idsPerSecond, ratio: row.ratio })),
+  });
+  console.log('measuring: kernel against C');
+  const kernelAgainstC = compareWithC(KERNEL_ROUNDS);
+  const report: Report = { machine, timeMs, suites, ...(kernelAgainstC === undefined ? {} : { kernelAgainstC }) };
+  mkdirSync(RESULTS, { recursive: true });
+  writeFileSync(new URL('micro.json', RESULTS), `${JSON.stringify(report, undefined, 1)}\n`);
+  writeFileSync(new URL('micro.md', RESULTS), renderReport(report));
+  console.log(`\n${renderReport(report)}\nwritten to ${fileURLToPath(RESULTS)}`);
+}
+
+await main(Number(process.argv[2] ?? 500));

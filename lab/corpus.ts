@@ -1,0 +1,32 @@
+/**
+ * The corpus of real Bacula volumes: a folder with `bacula-public/`, or with a script `unpack DIR bacula` that makes it.
+ * It is looked for in HOLDFAST_CORPUS, else in `../shared/corpus` beside the repository, and unpacked once to `.cache/`.
+ */
+import { spawnSync } from 'node:child_process';
+import { existsSync, mkdirSync } from 'node:fs';
+import path from 'node:path';
+import { repositoryRoot } from './environment.ts';
+
+/** Where the corpus is, or why it cannot be had. */
+export type CorpusLookup = { readonly folder: string } | { readonly reason: string };
+
+const setName = 'bacula-public';
+
+function unpack(script: string): CorpusLookup {
+  const target = path.join(repositoryRoot(), '.cache', 'corpus');
+  const folder = path.join(target, setName);
+  if (existsSync(folder)) return { folder };
+  mkdirSync(target, { recursive: true });
+  const result = spawnSync(script, [target, 'bacula'], { encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'] });
+  if (result.status === 0 && existsSync(folder)) return { folder };
+  return { reason: `'${script}' failed: ${result.error?.message ?? result.stderr.trim()}` };
+}
+
+/** Finds the corpus and unpacks it when that has not been done yet. Never throws. */
+export function findCorpus(): CorpusLookup {
+  const given = process.env['HOLDFAST_CORPUS'];
+  const base = given ?? path.join(repositoryRoot(), '..', 'shared', 'corpus');
+  if (existsSync(path.join(base, setName))) return { folder: path.join(base, setName) };
+  if (existsSync(path.join(base, 'unpack'))) return unpack(path.join(base, 'unpack'));
+  return { reason: given === undefined ? 'HOLDFAST_CORPUS is not set' : `HOLDFAST_CORPUS '${given}' holds neither '${setName}' nor 'unpack'` };
+}

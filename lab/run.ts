@@ -1,0 +1,64 @@
+/**
+ * `npm run lab [-- --quick] [NAME…]`: runs the scenarios listed here, all or those named; `--list` only prints them.
+ * Ends with `N passed, N failed, N skipped`; exit code 1 when a check failed, 2 when called wrongly.
+ */
+import assert from 'node:assert';
+import { randomInt } from 'node:crypto';
+import { run as runCorpus } from './bacula-corpus.ts';
+import { findCorpus } from './corpus.ts';
+import type { CorpusLookup } from './corpus.ts';
+import { findProgram, isRoot } from './environment.ts';
+import { formatTally, runScenarios } from './runner.ts';
+import type { RunOptions } from './runner.ts';
+import { faults } from './faults.ts';
+import { memoryFull, memoryQuick } from './memory.ts';
+import type { Scenario } from './scenario.ts';
+
+const baculaCorpus: Scenario = {
+  name: 'bacula-corpus',
+  needs: ['corpus'],
+  quick: true,
+  run: ({ corpus, log }) => {
+    assert(corpus !== undefined, 'the runner gives a corpus to those who need one');
+    return runCorpus({ corpus, log });
+  },
+};
+
+/** Every scenario of the lab, cheapest first. */
+const scenarios: readonly Scenario[] = [baculaCorpus, faults, memoryQuick, memoryFull];
+
+function optionsFromEnvironment(): RunOptions {
+  let corpus: CorpusLookup | undefined;
+  return {
+    strict: process.env['HOLDFAST_LAB_STRICT'] === '1',
+    keep: process.env['HOLDFAST_LAB_KEEP'] === '1',
+    seed: Number(process.env['HOLDFAST_SEED'] ?? randomInt(2 ** 32)) >>> 0,
+    hasProgram: (name) => findProgram(name) !== undefined,
+    isRoot,
+    corpus: () => (corpus ??= findCorpus()),
+    log: (line) => console.log(line),
+  };
+}
+
+async function main(words: readonly string[]): Promise<number> {
+  const names = words.filter((word) => !word.startsWith('--'));
+  const unknown = [...words.filter((word) => word.startsWith('--') && !['--quick', '--list'].includes(word)), ...names.filter((name) => !scenarios.some((one) => one.name === name))];
+  if (unknown.length > 0) {
+    console.error(`Run the lab: unknown '${unknown.join(' ')}'; scenarios are ${scenarios.map((one) => one.name).join(' ')}`);
+    return 2;
+  }
+  const chosen = scenarios.filter((one) => (names.length === 0 || names.includes(one.name)) && (one.quick || !words.includes('--quick')));
+  if (words.includes('--list')) {
+    for (const one of chosen) console.log(`${one.name}${one.quick ? ' (quick)' : ''}: needs ${one.needs.join(' ') || 'nothing'}`);
+    return 0;
+  }
+  if (chosen.length === 0) {
+    console.error('Run the lab: no scenario was chosen');
+    return 2;
+  }
+  const total = await runScenarios(chosen, optionsFromEnvironment());
+  console.log(formatTally(total));
+  return total.failed > 0 ? 1 : 0;
+}
+
+process.exitCode = await main(process.argv.slice(2));

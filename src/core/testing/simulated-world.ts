@@ -1,0 +1,301 @@
+/**
+ * A World whose disk remembers what was synced. After a power cut each unsynced write is lost, kept or torn at 512 bytes, and each
+ * unsynced change of a name is lost or kept, as a seed says; after a kill the page cache is still there. Any operation can fail or lie.
+ *
+ * Directories always exist. A name's change is durable after `syncDirectory` of the directory it is in.
+ */
+import { createHash } from 'node:crypto';
+import { BusyError, NotFoundError } from '../errors.ts';
+import type { Disk, DiskFile, World } from '../world.ts';
+import { seededRandom } from './random.ts';
+
+/** An operation that changes something; `number` counts them from 1. */
+export interface DiskOperation {
+  readonly kind: 'create' | 'write' | 'truncate' | 'sync' | 'syncDirectory' | 'rename' | 'link' | 'remove';
+  readonly path: string;
+  readonly number: number;
+}
+
+/** What happens to an operation: as asked, an error instead, or success without effect. */
+export type DiskFault = (operation: DiskOperation) => Error | 'lie' | undefined;
+
+const SECTOR_BYTES = 512;
+
+type Change = (bytes: Uint8Array) => Uint8Array;
+
+function writing(offset: number, data: Uint8Array): Change {
+  return (bytes) => {
+    const result = new Uint8Array(Math.max(bytes.length, offset + data.length));
+    result.set(bytes);
+    result.set(data, offset);
+    return result;
+  };
+}
+
+function resizing(size: number): Change {
+  return (bytes) => {
+    const result = new Uint8Array(size);
+    result.set(bytes.subarray(0, size));
+    return result;
+  };
+}
+
+/** Only some sectors of a change reach the disk. */
+function torn(before: Uint8Array, change: Change, next: () => number): Uint8Array {
+  const after = change(before);
+  const result = resizing(after.length)(before);
+  for (let at = 0; at < after.length; at += SECTOR_BYTES) if (next() < 0.5) result.set(after.subarray(at, at + SECTOR_BYTES), at);
+  return result;
+}
+
+class Inode {
+  durable: Uint8Array = new Uint8Array(0);
+  now: Uint8Array = new Uint8Array(0);
+  pending: Change[] = [];
+
+  apply(change: Change): void {
+    this.now = change(this.now);
+    this.pending.push(change);
+  }
+
+  sync(): void {
+    this.durable = this.now;
+    this.pending = [];
+  }
+
+  afterPowerCut(next: () => number): Inode {
+    const copy = new Inode();
+    copy.durable = this.durable;
+    for (const change of this.pending) {
+      const chance = next();
+      if (chance < 0.4) copy.durable = change(copy.durable);
+      else if (chance < 0.7) copy.durable = torn(copy.durable, change, next);
+    }
+    copy.now = copy.durable;
+    return copy;
+  }
+}
+
+function directoryOf(name: string): string {
+  return name.includes('/') ? name.slice(0, name.lastIndexOf('/')) : '';
+}
+
+/** The disk of {@link simulatedWorld}. */
+export class SimulatedDisk implements Disk {
+  /** Operations so far. */
+  operations = 0;
+  fault: DiskFault = () => undefined;
+  #durable = new Map<string, Inode>();
+  #names = new Map<string, Inode>();
+  #pending: { readonly name: string; readonly inode: Inode | undefined }[] = [];
+  #locks = new Map<string, string>();
+
+  /** The disk once the power is back. */
+  afterPowerCut(seed: number): SimulatedDisk {
+    const next = seededRandom(seed);
+    const names = new Map(this.#durable);
+    for (const { name, inode } of this.#pending) {
+      if (next() < 0.5) continue;
+      if (inode === undefined) names.delete(name);
+      else names.set(name, inode);
+    }
+    const copies = new Map<Inode, Inode>();
+    for (const inode of names.values()) if (!copies.has(inode)) copies.set(inode, inode.afterPowerCut(next));
+    const disk = new SimulatedDisk();
+    for (const [name, inode] of names) disk.#names.set(name, copies.get(inode) as Inode);
+    disk.#durable = new Map(disk.#names);
+    return disk;
+  }
+
+  /** The same disk, unsynced bytes and all, without the process that used it. */
+  afterKill(): SimulatedDisk {
+    const disk = new SimulatedDisk();
+    disk.#durable = this.#durable;
+    disk.#names = this.#names;
+    disk.#pending = this.#pending;
+    return disk;
+  }
+
+  /** All files with their bytes as a reader sees them. */
+  get files(): readonly string[] {
+    return [...this.#names.keys()].sort();
+  }
+
+  /** Changes a byte behind everyone's back, durably. */
+  flip(name: string, offset: number, mask: number): void {
+    const inode = this.#find(name);
+    inode.apply((bytes) => {
+      const copy = bytes.slice();
+      copy[offset] = (copy[offset] as number) ^ mask;
+      return copy;
+    });
+    inode.sync();
+  }
+
+  /** The bytes of a file as a reader sees them. */
+  bytesOf(name: string): Uint8Array {
+    return this.#find(name).now;
+  }
+
+  /** Replaces a file behind everyone's back, durably; undefined removes it. */
+  replace(name: string, bytes: Uint8Array | undefined): void {
+    this.#names.delete(name);
+    this.#durable.delete(name);
+    if (bytes === undefined) return;
+    const inode = new Inode();
+    inode.apply(() => bytes);
+    inode.sync();
+    this.#names.set(name, inode);
+    this.#durable.set(name, inode);
+  }
+
+  /** Counts an operation. @returns whether it has its effect. */
+  step(kind: DiskOperation['kind'], path: string): boolean {
+    this.operations += 1;
+    const verdict = this.fault({ kind, path, number: this.operations });
+    if (verdict instanceof Error) throw verdict;
+    return verdict !== 'lie';
+  }
+
+  async open(name: string): Promise<DiskFile> {
+    return new SimulatedFile(this, this.#find(name), name);
+  }
+
+  async create(name: string): Promise<DiskFile> {
+    if (this.#names.has(name)) throw new BusyError(`Create '${name}': it exists already`);
+    this.step('create', name);
+    const inode = new Inode();
+    this.#change(name, inode);
+    return new SimulatedFile(this, inode, name);
+  }
+
+  async rename(from: string, to: string): Promise<void> {
+    const inode = this.#find(from);
+    this.step('rename', to);
+    this.#change(to, inode);
+    this.#change(from, undefined);
+  }
+
+  async link(from: string, to: string): Promise<void> {
+    if (this.#names.has(to)) throw new BusyError(`Create '${to}': it exists already`);
+    const inode = this.#find(from);
+    this.step('link', to);
+    this.#change(to, inode);
+  }
+
+  async remove(name: string): Promise<void> {
+    this.step('remove', name);
+    this.#change(name, undefined);
+  }
+
+  async removeTree(name: string): Promise<void> {
+    for (const key of [...this.#names.keys()]) if (key === name || key.startsWith(`${name}/`)) await this.remove(key);
+  }
+
+  async makeDirectory(): Promise<void> {}
+
+  async list(name: string): Promise<readonly { readonly name: string; readonly directory: boolean; readonly size: number }[]> {
+    const prefix = name === '' ? '' : `${name}/`;
+    const rows = new Map<string, { name: string; directory: boolean; size: number }>();
+    for (const [key, inode] of this.#names) {
+      if (!key.startsWith(prefix)) continue;
+      const [first = '', ...rest] = key.slice(prefix.length).split('/');
+      rows.set(first, { name: first, directory: rest.length > 0, size: rest.length > 0 ? 0 : inode.now.length });
+    }
+    return [...rows.values()].sort((a, b) => (a.name < b.name ? -1 : 1));
+  }
+
+  async exists(name: string): Promise<boolean> {
+    return this.#names.has(name) || (await this.list(name)).length > 0;
+  }
+
+  async syncDirectory(name: string): Promise<void> {
+    if (!this.step('syncDirectory', name)) return;
+    const kept = this.#pending.filter((change) => directoryOf(change.name) !== name);
+    for (const change of this.#pending) {
+      if (directoryOf(change.name) !== name) continue;
+      if (change.inode === undefined) this.#durable.delete(change.name);
+      else this.#durable.set(change.name, change.inode);
+    }
+    this.#pending = kept;
+  }
+
+  nativePath(): undefined {
+    return undefined;
+  }
+
+  async lock(name: string, description: string): Promise<{ release(): Promise<void> }> {
+    const holder = this.#locks.get(name);
+    if (holder !== undefined) throw new BusyError(`Take lock '${name}': held by ${holder}`);
+    this.#locks.set(name, description);
+    return { release: async () => { this.#locks.delete(name); } };
+  }
+
+  #find(name: string): Inode {
+    const inode = this.#names.get(name);
+    if (inode === undefined) throw new NotFoundError(`Open '${name}': no such file`, { path: name });
+    return inode;
+  }
+
+  #change(name: string, inode: Inode | undefined): void {
+    if (inode === undefined) this.#names.delete(name);
+    else this.#names.set(name, inode);
+    this.#pending.push({ name, inode });
+  }
+}
+
+class SimulatedFile implements DiskFile {
+  readonly #disk: SimulatedDisk;
+  readonly #inode: Inode;
+  readonly #name: string;
+
+  constructor(disk: SimulatedDisk, inode: Inode, name: string) {
+    this.#disk = disk;
+    this.#inode = inode;
+    this.#name = name;
+  }
+
+  get size(): number {
+    return this.#inode.now.length;
+  }
+
+  async readInto(offset: number, target: Uint8Array): Promise<void> {
+    if (offset + target.length > this.size) throw new RangeError(`Read '${this.#name}': '${offset}+${target.length}' leaves '${this.size}' bytes`);
+    target.set(this.#inode.now.subarray(offset, offset + target.length));
+  }
+
+  async writeFrom(offset: number, ...parts: readonly Uint8Array[]): Promise<void> {
+    this.#disk.step('write', this.#name);
+    this.#inode.apply(writing(offset, new Uint8Array(Buffer.concat(parts))));
+  }
+
+  async truncate(size: number): Promise<void> {
+    this.#disk.step('truncate', this.#name);
+    this.#inode.apply(resizing(size));
+  }
+
+  async sync(): Promise<void> {
+    if (this.#disk.step('sync', this.#name)) this.#inode.sync();
+  }
+
+  async close(): Promise<void> {}
+}
+
+/** A World over a simulated disk; the same seed gives the same bytes and times. The clock moves by a millisecond at each look. */
+export function simulatedWorld(disk: SimulatedDisk, seed: number): World {
+  let clock = 1_700_000_000_000 + seed * 1_000_000;
+  let counter = 0;
+  return {
+    disk,
+    now: () => { clock += 1; return clock; },
+    sleep: async (milliseconds) => { clock += milliseconds; },
+    randomBytes: (count) => {
+      const parts: Buffer[] = [];
+      for (let size = 0; size < count; size += 32) {
+        counter += 1;
+        parts.push(createHash('sha256').update(`simulated ${seed}/${counter}`).digest());
+      }
+      return new Uint8Array(Buffer.concat(parts).subarray(0, count));
+    },
+  };
+}

@@ -1,0 +1,61 @@
+/** Growable columns of numbers in fixed segments: no doubling copies, a few bytes a row, no object per row. */
+
+const SEGMENT_BITS = 14;
+const SEGMENT_ROWS = 1 << SEGMENT_BITS;
+const SEGMENT_MASK = SEGMENT_ROWS - 1;
+
+type Segment = Uint8Array | Uint16Array | Uint32Array | Float64Array;
+
+type Kind = 'u8' | 'u16' | 'u32' | 'f64';
+
+function makeSegment(kind: Kind): Segment {
+  switch (kind) {
+    case 'u8': return new Uint8Array(SEGMENT_ROWS);
+    case 'u16': return new Uint16Array(SEGMENT_ROWS);
+    case 'u32': return new Uint32Array(SEGMENT_ROWS);
+    case 'f64': return new Float64Array(SEGMENT_ROWS);
+  }
+}
+
+/** One column; rows are appended and may be overwritten. Values must fit the kind. */
+export class Column {
+  readonly #kind: Kind;
+  readonly #segments: Segment[] = [];
+  #rows = 0;
+
+  constructor(kind: Kind) {
+    this.#kind = kind;
+  }
+
+  get rows(): number {
+    return this.#rows;
+  }
+
+  push(value: number): void {
+    const row = this.#rows;
+    if ((row & SEGMENT_MASK) === 0) this.#segments.push(makeSegment(this.#kind));
+    (this.#segments[row >>> SEGMENT_BITS] as Segment)[row & SEGMENT_MASK] = value;
+    this.#rows = row + 1;
+  }
+
+  /** Undefined rows are a programmer's error and read as 0. */
+  get(row: number): number {
+    return this.#segments[row >>> SEGMENT_BITS]?.[row & SEGMENT_MASK] ?? 0;
+  }
+
+  set(row: number, value: number): void {
+    (this.#segments[row >>> SEGMENT_BITS] as Segment)[row & SEGMENT_MASK] = value;
+  }
+
+  /** First row whose value is at least `value`, in a column of ascending values. */
+  lowerBound(value: number): number {
+    let low = 0;
+    let high = this.#rows;
+    while (low < high) {
+      const middle = (low + high) >>> 1;
+      if (this.get(middle) < value) low = middle + 1;
+      else high = middle;
+    }
+    return low;
+  }
+}

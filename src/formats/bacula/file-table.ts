@@ -1,0 +1,106 @@
+/** The files of one session in the order of their attribute records: columns of numbers, about 60 bytes a file. */
+import { type AttributeRecord, FILE_TYPE, LSTAT } from './attributes.ts';
+import { Column } from './column.ts';
+import type { DamagePlace } from './problem.ts';
+
+/** A record's place: `block` counts the session's blocks, `offset` is in bytes of that block's payload. */
+export interface RecordPlace {
+  readonly block: number;
+  readonly offset: number;
+}
+
+/** Bits of {@link FileTable.flags}. */
+export const FILE_FLAG = {
+  /** A signature was stored. */
+  signed: 1,
+  /** Attributes only: the content is that of an earlier job. */
+  metadataOnly: 2,
+} as const;
+
+/** Columns by row; rows are only appended. */
+export class FileTable {
+  readonly fileIndex: Column = new Column('u32');
+  readonly path: Column = new Column('u32');
+  readonly type: Column = new Column('u8');
+  /** Number of the content stream; 0 without content. */
+  readonly stream: Column = new Column('u8');
+  readonly flags: Column = new Column('u8');
+  /** Number of the digest stream; 0 without a digest. A digest comes last, so where it is seen the file's records are complete. */
+  readonly digest: Column = new Column('u8');
+  readonly block: Column = new Column('u32');
+  readonly offset: Column = new Column('u32');
+  readonly mode: Column = new Column('u32');
+  readonly uid: Column = new Column('u32');
+  readonly gid: Column = new Column('u32');
+  /** Bytes as LStat has them; −1 when the client did not know. */
+  readonly size: Column = new Column('f64');
+  readonly modified: Column = new Column('f64');
+  readonly accessed: Column = new Column('f64');
+  readonly changed: Column = new Column('f64');
+  /** Rows of hard-link entries, ascending, and the FileIndex whose data they share. */
+  readonly linkRow: Column = new Column('u32');
+  readonly linkTarget: Column = new Column('u32');
+  /** ACL and attribute records: row (ascending) and place. */
+  readonly metadataRow: Column = new Column('u32');
+  readonly metadataBlock: Column = new Column('u32');
+  readonly metadataOffset: Column = new Column('u32');
+  /** Bytes that plain content really has, where LStat says otherwise. */
+  readonly actualSize: Map<number, number> = new Map();
+  /** Rows some of whose records may be lost. */
+  readonly damage: Map<number, DamagePlace> = new Map();
+
+  /** Rows that say something was deleted. */
+  deletions = 0;
+
+  get rows(): number {
+    return this.path.rows;
+  }
+
+  /** Appends a row; returns its number. */
+  add(record: AttributeRecord, path: number, place: RecordPlace, flags: number): number {
+    const row = this.rows;
+    const { lstat } = record;
+    this.fileIndex.push(record.fileIndex);
+    this.path.push(path);
+    this.type.push(record.type);
+    this.stream.push(0);
+    this.flags.push(flags);
+    this.digest.push(0);
+    this.block.push(place.block);
+    this.offset.push(place.offset);
+    this.mode.push(lstat[LSTAT.mode] as number);
+    this.uid.push(lstat[LSTAT.uid] as number);
+    this.gid.push(lstat[LSTAT.gid] as number);
+    this.size.push(lstat[LSTAT.size] as number);
+    this.modified.push(lstat[LSTAT.mtime] as number);
+    this.accessed.push(lstat[LSTAT.atime] as number);
+    this.changed.push(lstat[LSTAT.ctime] as number);
+    if (record.type === FILE_TYPE.LNKSAVED) {
+      this.linkRow.push(row);
+      this.linkTarget.push(lstat[LSTAT.LinkFI] as number);
+    }
+    if (record.type === FILE_TYPE.DELETED) this.deletions += 1;
+    return row;
+  }
+
+  /** FileIndex that a hard-link row shares its data with; undefined for other rows. */
+  linkOf(row: number): number | undefined {
+    const at = this.linkRow.lowerBound(row);
+    return at < this.linkRow.rows && this.linkRow.get(at) === row ? this.linkTarget.get(at) : undefined;
+  }
+
+  /** Row of a FileIndex; undefined when its attributes were not found. */
+  rowOf(fileIndex: number): number | undefined {
+    const at = this.fileIndex.lowerBound(fileIndex);
+    return at < this.rows && this.fileIndex.get(at) === fileIndex ? at : undefined;
+  }
+
+  /** Places of a row's ACL and attribute records. */
+  metadataOf(row: number): readonly RecordPlace[] {
+    const places: RecordPlace[] = [];
+    for (let at = this.metadataRow.lowerBound(row); at < this.metadataRow.rows && this.metadataRow.get(at) === row; at += 1) {
+      places.push({ block: this.metadataBlock.get(at), offset: this.metadataOffset.get(at) });
+    }
+    return places;
+  }
+}

@@ -1,0 +1,146 @@
+/** All paths of a volume set, each stored once as (parent, name): jobs of a chain share them. */
+import { checkLimit, type Limits, LimitError } from '../../core/index.ts';
+import { Column } from './column.ts';
+
+const ARENA_SEGMENT = 1 << 20;
+
+/** Path 0 is the root. A parent's number is always smaller than its children's, so there are no cycles. */
+export class PathTable {
+  readonly #limits: Limits;
+  readonly #parent = new Column('u32');
+  readonly #nameSegment = new Column('u16');
+  readonly #nameOffset = new Column('u32');
+  readonly #nameLength = new Column('u16');
+  readonly #arena: Uint8Array[] = [];
+  #arenaUsed = 0;
+  #slots = new Uint32Array(1 << 12);
+
+  constructor(limits: Limits) {
+    this.#limits = limits;
+    this.#append(0, new Uint8Array(), 0, 0);
+  }
+
+  /** Paths, the root included; numbers are below it. */
+  get count(): number {
+    return this.#parent.rows;
+  }
+
+  parent(path: number): number {
+    return this.#parent.get(path);
+  }
+
+  /** A view of the last part's bytes; empty for the root. */
+  name(path: number): Uint8Array {
+    const offset = this.#nameOffset.get(path);
+    return (this.#arena[this.#nameSegment.get(path)] as Uint8Array).subarray(offset, offset + this.#nameLength.get(path));
+  }
+
+  /** The whole path from the root, without a slash in front. */
+  bytes(path: number): Uint8Array {
+    const parts: Uint8Array[] = [];
+    for (let at = path; at !== 0; at = this.parent(at)) parts.push(this.name(at), SLASH);
+    parts.pop();
+    return Buffer.concat(parts.reverse());
+  }
+
+  /**
+   * Number of a path, new where it is not known yet; empty parts (`//`, a slash at either end) are dropped.
+   * @returns undefined when a part is `.` or `..`: such a name is never followed.
+   * @throws {LimitError} when the path, a name, or the depth exceeds its cap.
+   */
+  intern(bytes: Uint8Array): number | undefined {
+    checkLimit(this.#limits, 'pathBytesMax', bytes.length, 'path');
+    let path = 0;
+    let depth = 0;
+    let start = 0;
+    for (let i = 0; i <= bytes.length; i += 1) {
+      if (i < bytes.length && bytes[i] !== 0x2f) continue;
+      if (i > start) {
+        if (isDots(bytes, start, i)) return undefined;
+        depth += 1;
+        checkLimit(this.#limits, 'treeDepthMax', depth, 'path');
+        path = this.#child(path, bytes, start, i);
+      }
+      start = i + 1;
+    }
+    return path;
+  }
+
+  /** Number of `name` in `parent`; undefined when no job has it. */
+  find(parent: number, name: Uint8Array): number | undefined {
+    const slot = this.#slots[this.#probe(parent, name, 0, name.length)] as number;
+    return slot === 0 ? undefined : slot;
+  }
+
+  #child(parent: number, bytes: Uint8Array, start: number, end: number): number {
+    let at = this.#probe(parent, bytes, start, end);
+    const known = this.#slots[at] as number;
+    if (known !== 0) return known;
+    if (this.count * 10 > this.#slots.length * 6) {
+      this.#grow();
+      at = this.#probe(parent, bytes, start, end);
+    }
+    const path = this.#append(parent, bytes, start, end);
+    this.#slots[at] = path;
+    return path;
+  }
+
+  #append(parent: number, bytes: Uint8Array, start: number, end: number): number {
+    const length = end - start;
+    checkLimit(this.#limits, 'nameBytesMax', length, 'name');
+    if (this.#arena.length === 0 || this.#arenaUsed + length > ARENA_SEGMENT) {
+      if (this.#arena.length > 0xffff) throw new LimitError('bytes of names', this.#arena.length * ARENA_SEGMENT, 0xffff * ARENA_SEGMENT, 'volume set');
+      this.#arena.push(new Uint8Array(ARENA_SEGMENT));
+      this.#arenaUsed = 0;
+    }
+    (this.#arena.at(-1) as Uint8Array).set(bytes.subarray(start, end), this.#arenaUsed);
+    this.#parent.push(parent);
+    this.#nameSegment.push(this.#arena.length - 1);
+    this.#nameOffset.push(this.#arenaUsed);
+    this.#nameLength.push(length);
+    this.#arenaUsed += length;
+    return this.count - 1;
+  }
+
+  /** The slot that holds the path, or the empty one where it belongs. */
+  #probe(parent: number, bytes: Uint8Array, start: number, end: number): number {
+    const mask = this.#slots.length - 1;
+    let slot = hash(parent, bytes, start, end) & mask;
+    for (;;) {
+      const path = this.#slots[slot] as number;
+      if (path === 0 || (this.parent(path) === parent && this.#equals(path, bytes, start, end))) return slot;
+      slot = (slot + 1) & mask;
+    }
+  }
+
+  #equals(path: number, bytes: Uint8Array, start: number, end: number): boolean {
+    if (this.#nameLength.get(path) !== end - start) return false;
+    const arena = this.#arena[this.#nameSegment.get(path)] as Uint8Array;
+    const offset = this.#nameOffset.get(path) - start;
+    for (let i = start; i < end; i += 1) if (arena[offset + i] !== bytes[i]) return false;
+    return true;
+  }
+
+  #grow(): void {
+    this.#slots = new Uint32Array(this.#slots.length * 2);
+    for (let path = 1; path < this.count; path += 1) {
+      const name = this.name(path);
+      this.#slots[this.#probe(this.parent(path), name, 0, name.length)] = path;
+    }
+  }
+}
+
+const SLASH = new Uint8Array([0x2f]);
+
+function isDots(bytes: Uint8Array, start: number, end: number): boolean {
+  const length = end - start;
+  return bytes[start] === 0x2e && (length === 1 || (length === 2 && bytes[start + 1] === 0x2e));
+}
+
+/** FNV-1a over parent and name, then a final mix so that the low bits depend on all. */
+function hash(parent: number, bytes: Uint8Array, start: number, end: number): number {
+  let h = Math.imul(0x811c9dc5 ^ parent, 0x01000193);
+  for (let i = start; i < end; i += 1) h = Math.imul(h ^ (bytes[i] as number), 0x01000193);
+  h = Math.imul(h ^ (h >>> 15), 0x85ebca6b);
+  return (h ^ (h >>> 13)) >>> 0;
+}

@@ -1,0 +1,396 @@
+/**
+ * One session (job run) of a volume set: takes its blocks in order and keeps where its files are.
+ *
+ * Invariants: BlockNumber counts a session's blocks over all its volumes, so a jump means lost blocks; a record that does not
+ * fit goes on in the session's next block with its stream negated and DataSize = what is left.
+ */
+import { HoldfastError, LimitError, type Limits } from '../../core/index.ts';
+import { type AttributeRecord, FILE_TYPE, newAttributeRecord, parseAttributes } from './attributes.ts';
+import { LABEL } from './block.layout.ts';
+import { Column } from './column.ts';
+import { FILE_FLAG, FileTable, type RecordPlace } from './file-table.ts';
+import { parseSessionEnd, parseSessionStart, type SessionEnd, type SessionLabel } from './label.ts';
+import type { PathTable } from './path-table.ts';
+import type { DamagePlace, ProblemList, VolumeProblem, VolumeProblemKind } from './problem.ts';
+import { dataStream, isAppliedMetadata, STREAM, STREAM_BITS_UNSUPPORTED, STREAM_TYPE_MASK, streamRole } from './stream.ts';
+
+/** What all sessions of a set share. */
+export interface SetState {
+  readonly limits: Limits;
+  readonly paths: PathTable;
+  readonly problems: ProblemList;
+}
+
+/** A block as the session sees it. `row` is its row in the block table. */
+export interface SessionBlock {
+  readonly row: number;
+  readonly volume: string;
+  readonly number: number;
+  readonly offset: number;
+  readonly payload: Uint8Array;
+  /** No data block came before it on its volume, so what is missing was on another volume. */
+  readonly firstOnVolume: boolean;
+  /** Damage was met on this volume before it. */
+  readonly afterDamage: boolean;
+}
+
+interface OpenRecord {
+  readonly fileIndex: number;
+  readonly stream: number;
+  readonly size: number;
+  readonly place: RecordPlace;
+  remaining: number;
+  /** Joined only for what is parsed here; content is read later. */
+  readonly pieces: Uint8Array[] | undefined;
+}
+
+/** Records whose bytes the index needs. */
+function isParsed(stream: number): boolean {
+  const role = streamRole(stream & STREAM_TYPE_MASK);
+  return role === 'attributes' || role === 'attributes-update';
+}
+
+export class SessionIndex {
+  readonly id: number;
+  readonly time: number;
+  readonly files: FileTable = new FileTable();
+  /** Rows of the block table, in the session's order. */
+  readonly blocks: Column = new Column('u32');
+  /** By number of a block: what was lost in front of it. */
+  readonly gaps: Map<number, DamagePlace> = new Map();
+  /** Places of restore objects. */
+  readonly objects: RecordPlace[] = [];
+  start: SessionLabel | undefined;
+  end: SessionEnd | undefined;
+  readonly #state: SetState;
+  readonly #record: AttributeRecord = newAttributeRecord();
+  #open: OpenRecord | undefined;
+  #number = -1;
+  #block: SessionBlock | undefined;
+  #lastIndex = 0;
+  #bytes = 0;
+  #row = -1;
+  #rowIndex = 0;
+  #rowBytes = 0;
+  #rowDigests = 0;
+  #skipping = false;
+  #damaged = false;
+
+  constructor(id: number, time: number, state: SetState) {
+    this.id = id;
+    this.time = time;
+    this.#state = state;
+  }
+
+  get name(): string {
+    return this.start === undefined ? `session ${this.id}/${this.time}` : `job ${this.start.jobId} (session ${this.id}/${this.time})`;
+  }
+
+  /** Whether start and end were seen and nothing between was lost. */
+  get complete(): boolean {
+    return this.start !== undefined && this.end !== undefined && !this.#damaged;
+  }
+
+  /** Sum of the sizes of all records of files, as the end-of-session label counts them. */
+  get bytesFound(): number {
+    return this.#bytes;
+  }
+
+  /** Takes the session's next good block. */
+  add(block: SessionBlock): void {
+    if (!this.#continues(block)) return;
+    this.#block = block;
+    this.#number = block.number;
+    this.blocks.push(block.row);
+    const { payload } = block;
+    const view = new DataView(payload.buffer, payload.byteOffset, payload.byteLength);
+    let at = 0;
+    while (at + 12 <= payload.length) {
+      const size = view.getUint32(at + 8);
+      const body = at + 12;
+      const end = Math.min(body + size, payload.length);
+      this.#take(view.getInt32(at), view.getInt32(at + 4), size, { block: this.blocks.rows - 1, offset: at }, payload.subarray(body, end));
+      at = end;
+    }
+    if (at !== payload.length) this.#problem('record-continuity', `'${payload.length - at}' bytes behind the last record are no record`);
+  }
+
+  /** Ends the scan: a session without its end label was cut off. */
+  finish(lastVolume: string): void {
+    if (this.end === undefined) this.#cutOff(lastVolume);
+    this.#checkRows();
+  }
+
+  #cutOff(lastVolume: string): void {
+    const place = this.#block;
+    const where = place === undefined ? {} : { block: place.number, offset: place.offset };
+    const problem: VolumeProblem = {
+      kind: 'missing-end-of-session', volume: place?.volume ?? lastVolume, ...where,
+      message: `Read ${this.name}: it has no end-of-session label after block ${this.#number} at offset ${place?.offset ?? 0} of volume '${place?.volume ?? lastVolume}'; `
+        + 'the volume was cut short, its next volume is missing, or the job is still running',
+    };
+    this.#state.problems.add(problem);
+    this.#lose({ volume: problem.volume, block: this.#number + 1, offset: place?.offset ?? 0, message: problem.message });
+  }
+
+  /** Names that come twice, and links whose data is not there. */
+  #checkRows(): void {
+    const { files } = this;
+    const seen = new Uint8Array(this.#state.paths.count);
+    for (let row = 0; row < files.rows; row += 1) {
+      const path = files.path.get(row);
+      const bit = files.type.get(row) === FILE_TYPE.DELETED ? 2 : 1;
+      if (((seen[path] as number) & bit) !== 0) {
+        this.#state.problems.addCounted(`duplicate-path/${this.id}/${this.time}`, this.#rowProblem('duplicate-path', row, 'it comes twice in one job; the last one counts'));
+      }
+      seen[path] = (seen[path] as number) | bit;
+    }
+    for (let at = 0; at < files.linkRow.rows; at += 1) {
+      const target = files.rowOf(files.linkTarget.get(at));
+      if (target !== undefined && files.type.get(target) !== FILE_TYPE.LNKSAVED) continue;
+      const message = `it is a hard link to file ${files.linkTarget.get(at)}, which is not there`;
+      this.#state.problems.addCounted(`missing-link-target/${this.id}/${this.time}`, this.#rowProblem('missing-link-target', files.linkRow.get(at), message));
+    }
+  }
+
+  #rowProblem(kind: VolumeProblemKind, row: number, message: string): VolumeProblem {
+    return { kind, volume: this.#block?.volume ?? '', message: `Read ${this.name}: file ${this.files.fileIndex.get(row)} '${this.#pathText(row)}': ${message}` };
+  }
+
+  /** Checks the block's number; false when the block is to be left out. */
+  #continues(block: SessionBlock): boolean {
+    if (this.end !== undefined) {
+      this.#problem('block-order', `block ${block.number} follows the session's end`, block);
+      return false;
+    }
+    const expected = this.#number + 1;
+    if (this.#number < 0) {
+      if (!startsWithSessionLabel(block.payload)) this.#missingStart(block);
+      return true;
+    }
+    if (block.number === expected) return true;
+    if (block.number < expected) {
+      this.#problem(block.number === this.#number ? 'duplicate-block' : 'block-order', `block ${block.number} comes again, expected block ${expected}; it is left out`, block);
+      return false;
+    }
+    const other = block.firstOnVolume && !block.afterDamage && this.#block?.volume !== block.volume;
+    const message = `blocks ${expected} to ${block.number - 1} of ${this.name} are missing`
+      + (other ? ` between volumes '${this.#block?.volume ?? ''}' and '${block.volume}': a volume is missing or was cut short` : '');
+    this.#gap(block, expected, other ? 'missing-volume' : 'missing-blocks', message);
+    return true;
+  }
+
+  #missingStart(block: SessionBlock): void {
+    const message = block.firstOnVolume && !block.afterDamage && block.number > 1
+      ? `${this.name} begins on an earlier volume that was not given: its first block here is ${block.number}`
+      : `${this.name} has no start-of-session label: its first block here is ${block.number}`;
+    this.#gap(block, 0, block.firstOnVolume && !block.afterDamage && block.number > 1 ? 'missing-volume' : 'missing-start-of-session', message);
+  }
+
+  #gap(block: SessionBlock, expected: number, kind: VolumeProblemKind, message: string): void {
+    this.#state.problems.add({ kind, volume: block.volume, block: expected, offset: block.offset, message: `Read volume '${block.volume}' at offset ${block.offset}: ${message}` });
+    const place = { volume: block.volume, block: expected, offset: block.offset, message };
+    this.gaps.set(this.blocks.rows, place);
+    this.#lose(place);
+  }
+
+  /** What was being read when something was lost can not be complete, unless its digest had already been stored. */
+  #lose(place: DamagePlace): void {
+    this.#damaged = true;
+    this.#open = undefined;
+    if (this.#row >= 0 && this.#rowDigests === 0) {
+      this.files.damage.set(this.#row, place);
+      const path = this.#state.paths.bytes(this.files.path.get(this.#row));
+      this.#state.problems.add({
+        kind: 'damaged-file', volume: place.volume, block: place.block, offset: place.offset,
+        message: `Read ${this.name}: '/${Buffer.from(path).toString('utf8')}' is damaged or may miss data: ${place.message}`,
+      });
+    }
+    this.#finishRow();
+    this.#skipping = true;
+  }
+
+  #take(fileIndex: number, stream: number, size: number, place: RecordPlace, bytes: Uint8Array): void {
+    if (fileIndex < 0) return this.#label(fileIndex, bytes, size);
+    if (stream < 0) return this.#continuation(fileIndex, -stream, size, bytes);
+    if (this.#open !== undefined) this.#broken(`record of file ${this.#open.fileIndex}, stream ${this.#open.stream}, is not continued`);
+    if (fileIndex === 0) return this.#problem('bad-record', `a record has FileIndex '0' and stream '${stream}'`);
+    this.#bytes += size;
+    if (bytes.length === size) return this.#complete(fileIndex, stream, size, place, bytes);
+    const parsed = isParsed(stream);
+    if (parsed && size > this.#state.limits.baculaRecordBytesMax) throw new LimitError('baculaRecordBytesMax', size, this.#state.limits.baculaRecordBytesMax, this.name);
+    this.#open = { fileIndex, stream, size, place, remaining: size - bytes.length, pieces: parsed ? [bytes.slice()] : undefined };
+  }
+
+  #continuation(fileIndex: number, stream: number, size: number, bytes: Uint8Array): void {
+    const open = this.#open;
+    if (open === undefined) {
+      if (!this.#skipping) this.#broken(`a piece of file ${fileIndex}, stream ${stream}, continues nothing`);
+      return;
+    }
+    if (open.fileIndex !== fileIndex || open.stream !== stream || open.remaining !== size) {
+      return this.#broken(`a piece of file ${fileIndex}, stream ${stream}, '${size}' bytes, does not continue file ${open.fileIndex}, stream ${open.stream}, '${open.remaining}' bytes`);
+    }
+    open.remaining -= bytes.length;
+    open.pieces?.push(bytes.slice());
+    if (open.remaining > 0) return;
+    this.#open = undefined;
+    this.#complete(fileIndex, stream, open.size, open.place, open.pieces === undefined ? bytes : Buffer.concat(open.pieces));
+  }
+
+  #broken(message: string): void {
+    this.#problem('record-continuity', message);
+    const block = this.#block;
+    this.#lose({ volume: block?.volume ?? '', block: block?.number ?? 0, offset: block?.offset ?? 0, message });
+  }
+
+  #complete(fileIndex: number, stream: number, size: number, place: RecordPlace, bytes: Uint8Array): void {
+    const type = stream & STREAM_TYPE_MASK;
+    const role = streamRole(type);
+    this.#lastIndex = fileIndex;
+    if (role === 'attributes' || role === 'attributes-update') return this.#attributes(fileIndex, bytes, place, role === 'attributes-update');
+    if (role === 'object') {
+      this.objects.push(place);
+      return;
+    }
+    if (role === 'plugin') return;
+    if (role === 'not-applied' || role === 'unknown') {
+      return this.#notApplied(role === 'unknown' ? 'unknown-stream' : 'stream-not-applied', fileIndex, stream);
+    }
+    if (this.#row < 0 || fileIndex !== this.#rowIndex) {
+      if (!this.#skipping) this.#problem('orphan-record', `a record of file ${fileIndex}, stream ${type}, has no attributes in front of it`);
+      return;
+    }
+    if (role === 'data') this.#data(stream, type, size);
+    else if (role === 'digest') this.#digest(type);
+    else if (type === STREAM.SIGNED_DIGEST) this.files.flags.set(this.#row, this.files.flags.get(this.#row) | FILE_FLAG.signed);
+    else if (role === 'metadata') {
+      this.files.metadataRow.push(this.#row);
+      this.files.metadataBlock.push(place.block);
+      this.files.metadataOffset.push(place.offset);
+      if (!isAppliedMetadata(type)) this.#notApplied('stream-not-applied', fileIndex, stream);
+    }
+  }
+
+  #notApplied(kind: VolumeProblemKind, fileIndex: number, stream: number): void {
+    const block = this.#block;
+    this.#state.problems.addCounted(`${kind}/${this.id}/${this.time}/${stream}`, {
+      kind, volume: block?.volume ?? '', block: block?.number ?? 0, offset: block?.offset ?? 0,
+      message: `Read ${this.name}: file ${fileIndex} has a record of stream '${stream}' that is ${kind === 'unknown-stream' ? 'unknown' : 'known but not applied'}`,
+    });
+  }
+
+  #data(stream: number, type: number, size: number): void {
+    const known = this.files.stream.get(this.#row);
+    if (known !== 0 && known !== type) this.#problem('mixed-streams', `file ${this.#rowIndex} has content in streams '${known}' and '${type}'; only the first is read`);
+    else this.files.stream.set(this.#row, type);
+    const unsupported = (stream & STREAM_BITS_UNSUPPORTED) !== 0 ? `stream '${stream}' (offsets, delta or deduplicated data)` : dataStream(type)?.unsupported;
+    if (unsupported !== undefined) {
+      const block = this.#block;
+      this.#state.problems.addCounted(`unsupported/${this.id}/${this.time}/${type}`, {
+        kind: 'unsupported-stream', volume: block?.volume ?? '', block: block?.number ?? 0, offset: block?.offset ?? 0,
+        message: `Read ${this.name}: the content of file ${this.#rowIndex} is ${unsupported}, which is not supported`,
+      });
+    }
+    this.#rowBytes += size;
+  }
+
+  #digest(type: number): void {
+    this.#rowDigests += 1;
+    if (this.#rowDigests > 1) this.#problem('duplicate-stream', `file ${this.#rowIndex} has a second digest, in stream '${type}'`);
+    this.files.digest.set(this.#row, type);
+  }
+
+  #attributes(fileIndex: number, bytes: Uint8Array, place: RecordPlace, update: boolean): void {
+    this.#finishRow();
+    this.#skipping = false;
+    try {
+      parseAttributes(bytes, this.#record);
+      if (this.#record.fileIndex !== fileIndex) this.#problem('bad-attributes', `file ${fileIndex} has attributes that say '${this.#record.fileIndex}'`);
+      const path = this.#state.paths.intern(this.#record.name);
+      if (path === undefined) return this.#leaveOut('bad-path', `file ${fileIndex} has '.' or '..' in its name '${Buffer.from(this.#record.name).toString('utf8')}'`);
+      this.#record.fileIndex = fileIndex;
+      if (this.files.rows >= this.#state.limits.baculaFilesMax) throw new LimitError('baculaFilesMax', this.files.rows + 1, this.#state.limits.baculaFilesMax, this.name);
+      if (this.files.rows > 0 && fileIndex <= this.files.fileIndex.get(this.files.rows - 1)) this.#problem('bad-record', `file ${fileIndex} comes after file ${this.files.fileIndex.get(this.files.rows - 1)}`);
+      const metadataOnly = update || this.#record.type === FILE_TYPE.BASE || this.#record.type === FILE_TYPE.NOCHG;
+      this.#row = this.files.add(this.#record, path, place, metadataOnly ? FILE_FLAG.metadataOnly : 0);
+      this.#rowIndex = fileIndex;
+    } catch (error) {
+      if (!(error instanceof HoldfastError)) throw error;
+      this.#leaveOut('bad-attributes', error.message);
+    }
+  }
+
+  #leaveOut(kind: VolumeProblemKind, message: string): void {
+    this.#problem(kind, `${message}; it is left out`);
+    this.#skipping = true;
+  }
+
+  /** Ends the current file: does its content have the size that its attributes promise? */
+  #finishRow(): void {
+    const row = this.#row;
+    if (row < 0) return;
+    const { files } = this;
+    const type = files.type.get(row);
+    const stream = files.stream.get(row);
+    const size = files.size.get(row);
+    const packed = dataStream(stream);
+    const whole = !files.damage.has(row) && (files.flags.get(row) & FILE_FLAG.metadataOnly) === 0;
+    if (packed !== undefined && packed.packing === 'plain' && !packed.sparse && !packed.encrypted && this.#rowBytes !== size && !files.damage.has(row)) {
+      files.actualSize.set(row, this.#rowBytes);
+      if (whole && size >= 0 && type === FILE_TYPE.REG) {
+        this.#problem('size-differs', `file ${this.#rowIndex} '${this.#pathText(row)}' has '${this.#rowBytes}' bytes of content where its attributes say '${size}'; it changed while it was backed up`);
+      }
+    }
+    if (packed === undefined && type === FILE_TYPE.REG && size !== 0 && whole) {
+      if (this.#rowDigests > 0) {
+        files.actualSize.set(row, 0);
+        this.#problem('size-differs', `file ${this.#rowIndex} '${this.#pathText(row)}' has no content where its attributes say '${size}' bytes`);
+      } else this.#problem('missing-data', `file ${this.#rowIndex} '${this.#pathText(row)}' has no content where its attributes say '${size}' bytes: the client could not read it`);
+    }
+    this.#row = -1;
+    this.#rowIndex = 0;
+    this.#rowBytes = 0;
+    this.#rowDigests = 0;
+  }
+
+  #pathText(row: number): string {
+    return `/${Buffer.from(this.#state.paths.bytes(this.files.path.get(row))).toString('utf8')}`;
+  }
+
+  #label(fileIndex: number, bytes: Uint8Array, size: number): void {
+    try {
+      if (fileIndex !== LABEL.SOS_LABEL && fileIndex !== LABEL.EOS_LABEL) return;
+      if (bytes.length !== size) return this.#problem('bad-label', 'a session label is cut short');
+      if (fileIndex === LABEL.SOS_LABEL) this.start ??= parseSessionStart(bytes);
+      else {
+        this.#finishRow();
+        this.end = parseSessionEnd(bytes);
+        this.#checkEnd(this.end);
+      }
+    } catch (error) {
+      if (!(error instanceof HoldfastError)) throw error;
+      this.#problem('bad-label', error.message);
+    }
+  }
+
+  #checkEnd(end: SessionEnd): void {
+    if (end.files !== this.#lastIndex || end.bytes !== this.#bytes) {
+      this.#problem('end-count-differs', `the end-of-session label counts '${end.files}' files and '${end.bytes}' bytes, found '${this.#lastIndex}' and '${this.#bytes}'`);
+    }
+    if (!'TW'.includes(end.status) || end.errors > 0) this.#problem('job-not-ok', `the job ended with status '${end.status}' and '${end.errors}' errors`);
+  }
+
+  #problem(kind: VolumeProblemKind, message: string, block: SessionBlock | undefined = this.#block): void {
+    this.#state.problems.add({
+      kind, volume: block?.volume ?? '', block: block?.number ?? 0, offset: block?.offset ?? 0,
+      message: `Read ${this.name} in block ${block?.number ?? 0} at offset ${block?.offset ?? 0} of volume '${block?.volume ?? ''}': ${message}`,
+    });
+  }
+}
+
+/** Whether the block's first record is a start-of-session label. */
+function startsWithSessionLabel(payload: Uint8Array): boolean {
+  if (payload.length < 12) return false;
+  return new DataView(payload.buffer, payload.byteOffset, 12).getInt32(0) === LABEL.SOS_LABEL;
+}

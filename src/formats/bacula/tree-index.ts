@@ -1,0 +1,194 @@
+/** Which row each path of a tree stands for, and each directory's entries: three numbers a path. */
+import { FILE_TYPE } from './attributes.ts';
+import { FILE_FLAG } from './file-table.ts';
+import { nodeType } from './node-type.ts';
+import type { PathTable } from './path-table.ts';
+import type { SessionIndex } from './session-index.ts';
+
+/** A row of one session; `global` counts over all sessions of the tree. */
+export interface TreeRow {
+  readonly session: SessionIndex;
+  readonly row: number;
+  readonly global: number;
+}
+
+const PRESENT = 1;
+const DIRECTORY = 2;
+
+export class TreeIndex {
+  readonly #sessions: readonly SessionIndex[];
+  readonly #bases: readonly number[];
+  readonly #paths: PathTable;
+  /** Global row + 1 by path; 0 where no job has one. */
+  readonly #rows: Uint32Array;
+  readonly #state: Uint8Array;
+  readonly #childStart: Uint32Array;
+  readonly #children: Uint32Array;
+  /** Rows whose content is another row's: metadata-only rows of a chain. */
+  readonly #contentOf = new Map<number, number>();
+  readonly #links = new Map<number, number>();
+
+  constructor(sessions: readonly SessionIndex[], paths: PathTable) {
+    this.#sessions = sessions;
+    this.#paths = paths;
+    let base = 0;
+    this.#bases = sessions.map((session) => {
+      const own = base;
+      base += session.files.rows;
+      return own;
+    });
+    this.#rows = new Uint32Array(paths.count);
+    this.#state = new Uint8Array(paths.count);
+    for (let i = 0; i < sessions.length; i += 1) this.#apply(i);
+    this.#markPresent();
+    this.#childStart = new Uint32Array(paths.count + 1);
+    this.#children = this.#collectChildren();
+    this.#countLinks();
+  }
+
+  isPresent(path: number): boolean {
+    return ((this.#state[path] ?? 0) & PRESENT) !== 0;
+  }
+
+  isDirectory(path: number): boolean {
+    return ((this.#state[path] ?? 0) & DIRECTORY) !== 0;
+  }
+
+  /** Paths of a directory's entries, in the order of the backup; made-up directories last. A view. */
+  children(path: number): Uint32Array {
+    return this.#children.subarray(this.#childStart[path], this.#childStart[path + 1]);
+  }
+
+  rowOfPath(path: number): TreeRow | undefined {
+    const row = this.#rows[path] ?? 0;
+    return row === 0 ? undefined : this.locate(row - 1);
+  }
+
+  /** The row behind a global number. */
+  locate(global: number): TreeRow {
+    let i = this.#bases.length - 1;
+    while (i > 0 && (this.#bases[i] as number) > global) i -= 1;
+    return { session: this.#sessions[i] as SessionIndex, row: global - (this.#bases[i] as number), global };
+  }
+
+  /** Path of a global row. */
+  pathOf(global: number): number | undefined {
+    const { session, row } = this.locate(global);
+    return row < session.files.rows ? session.files.path.get(row) : undefined;
+  }
+
+  /** The row that stands for the inode: a hard link's is that of its data, where it is known. */
+  inode(row: TreeRow): TreeRow {
+    const target = row.session.files.linkOf(row.row);
+    const found = target === undefined ? undefined : row.session.files.rowOf(target);
+    return found === undefined || found === row.row ? row : { session: row.session, row: found, global: row.global - row.row + found };
+  }
+
+  /** The row that holds the content; undefined when it is in no job of the tree. */
+  dataRow(row: TreeRow): TreeRow | undefined {
+    const inode = this.inode(row);
+    const { files } = inode.session;
+    if (files.type.get(inode.row) === FILE_TYPE.LNKSAVED) return undefined;
+    if ((files.flags.get(inode.row) & FILE_FLAG.metadataOnly) === 0) return inode;
+    const content = this.#contentOf.get(inode.global);
+    return content === undefined ? undefined : this.locate(content);
+  }
+
+  /** Names of the row's inode in this tree. */
+  links(row: TreeRow): number {
+    return this.#links.get(row.global) ?? 1;
+  }
+
+  /** Every row of the tree with content of its own, in the order of the backup. */
+  *contentRows(): Generator<TreeRow> {
+    for (const [i, session] of this.#sessions.entries()) {
+      for (let row = 0; row < session.files.rows; row += 1) {
+        if (session.files.stream.get(row) !== 0) yield { session, row, global: (this.#bases[i] as number) + row };
+      }
+    }
+  }
+
+  /** Puts one job over what the jobs before it left. */
+  #apply(i: number): void {
+    const { files } = this.#sessions[i] as SessionIndex;
+    const base = this.#bases[i] as number;
+    for (let row = 0; row < files.rows; row += 1) {
+      const path = files.path.get(row);
+      const before = this.#rows[path] as number;
+      if (files.type.get(row) === FILE_TYPE.DELETED) {
+        // What the same job saved stands: a directory that became a file is deleted and saved under one path.
+        if (before <= base) this.#rows[path] = 0;
+        continue;
+      }
+      if ((files.flags.get(row) & FILE_FLAG.metadataOnly) !== 0 && before !== 0) {
+        const content = this.#contentOf.get(before - 1) ?? this.inode(this.locate(before - 1)).global;
+        this.#contentOf.set(base + row, content);
+      }
+      this.#rows[path] = base + row + 1;
+    }
+  }
+
+  #markPresent(): void {
+    const state = this.#state;
+    for (let path = this.#paths.count - 1; path > 0; path -= 1) {
+      if (this.#rows[path] !== 0) state[path] = PRESENT;
+      if (((state[path] as number) & PRESENT) !== 0) state[this.#paths.parent(path)] = PRESENT;
+    }
+    state[0] = PRESENT | DIRECTORY;
+    for (let path = 1; path < this.#paths.count; path += 1) {
+      // An entry below something that is no directory any more is gone with it.
+      if (((state[path] as number) & PRESENT) !== 0) state[path] = this.isDirectory(this.#paths.parent(path)) ? PRESENT | (this.#isDirectoryRow(path) ? DIRECTORY : 0) : 0;
+    }
+  }
+
+  #isDirectoryRow(path: number): boolean {
+    const row = this.rowOfPath(path);
+    if (row === undefined) return true;
+    const { files } = row.session;
+    return nodeType(files.type.get(row.row), files.mode.get(row.row), files.stream.get(row.row)) === 'directory';
+  }
+
+  #collectChildren(): Uint32Array {
+    const start = this.#childStart;
+    let total = 0;
+    for (let path = 1; path < this.#paths.count; path += 1) {
+      if (!this.isPresent(path)) continue;
+      const parent = this.#paths.parent(path);
+      start[parent + 1] = (start[parent + 1] as number) + 1;
+      total += 1;
+    }
+    for (let path = 0; path < this.#paths.count; path += 1) start[path + 1] = (start[path + 1] as number) + (start[path] as number);
+    const children = new Uint32Array(total);
+    const next = start.slice(0, this.#paths.count);
+    const put = (path: number): void => {
+      const parent = this.#paths.parent(path);
+      const at = next[parent] as number;
+      children[at] = path;
+      next[parent] = at + 1;
+    };
+    for (const [i, { files }] of this.#sessions.entries()) {
+      for (let row = 0; row < files.rows; row += 1) {
+        const path = files.path.get(row);
+        if (path !== 0 && this.#rows[path] === (this.#bases[i] as number) + row + 1 && this.isPresent(path)) put(path);
+      }
+    }
+    for (let path = 1; path < this.#paths.count; path += 1) if (this.#rows[path] === 0 && this.isPresent(path)) put(path);
+    return children;
+  }
+
+  #countLinks(): void {
+    for (const [i, session] of this.#sessions.entries()) {
+      const { files } = session;
+      for (let at = 0; at < files.linkRow.rows; at += 1) {
+        const row = files.linkRow.get(at);
+        const global = (this.#bases[i] as number) + row;
+        if (this.#rows[files.path.get(row)] !== global + 1 || !this.isPresent(files.path.get(row))) continue;
+        const inode = this.inode({ session, row, global });
+        if (inode.global === global) continue;
+        const path = files.path.get(inode.row);
+        const own = this.#rows[path] === inode.global + 1 && this.isPresent(path) ? 1 : 0;
+        this.#links.set(inode.global, (this.#links.get(inode.global) ?? own) + 1);
+      }
+    }
+  }
+}

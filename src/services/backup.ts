@@ -1,0 +1,54 @@
+/** Backup: any locations into one snapshot of a repository. */
+import * as os from 'node:os';
+import type { BackupResult, Repository } from '../engine/index.ts';
+import { problemError, type EntryError } from './entry-error.ts';
+import { openSources, type SourceOptions, type Sources } from './sources.ts';
+
+/** How far a backup is; bytes of content. */
+export interface BackupProgress {
+  readonly files: number;
+  readonly bytes: number;
+}
+
+/** What to store and how. */
+export interface BackupOptions extends SourceOptions {
+  readonly tags?: readonly string[];
+  /** A snapshot to compare with, or `none`; by default the last one of the same sources and host. */
+  readonly parent?: string;
+  readonly host?: string;
+  readonly chunking?: 'auto' | 'fastcdc' | 'fixed';
+  onProgress?(progress: BackupProgress): void;
+}
+
+/** What a backup did. With `errors` the snapshot exists but is incomplete in the listed places. */
+export type BackupReport = Omit<BackupResult, 'problems'> & { readonly errors: readonly EntryError[] };
+
+/**
+ * Stores sources as one snapshot. Resolves when the snapshot is durable.
+ * @throws {NotFoundError} no source is there; nothing was written then. @throws {AbortedError} no snapshot was made.
+ * @throws {ToolError} the disk is full, for instance: the repository stays good.
+ */
+export async function backupPaths(repository: Repository, texts: readonly string[], options: BackupOptions = {}): Promise<BackupReport> {
+  const sources = await openSources(texts, options);
+  try {
+    return await storeSources(repository, sources, options);
+  } finally {
+    await sources.close();
+  }
+}
+
+/** The second half of {@link backupPaths}, for callers that look at the sources first. */
+export async function storeSources(repository: Repository, sources: Sources, options: BackupOptions): Promise<BackupReport> {
+  const failed: EntryError[] = [];
+  const { problems: _, ...result } = await repository.backup(sources.tree, {
+    tags: options.tags ?? [],
+    sources: sources.names,
+    host: options.host ?? os.hostname(),
+    ...(options.parent === 'none' ? {} : { parent: options.parent ?? 'auto' }),
+    chunking: options.chunking ?? 'auto',
+    ...(options.signal === undefined ? {} : { signal: options.signal }),
+    onProblem: (problem) => failed.push(problemError(problem)),
+    ...(options.onProgress === undefined ? {} : { onProgress: (progress: BackupProgress) => options.onProgress?.(progress) }),
+  });
+  return { ...result, errors: [...sources.errors(), ...failed] };
+}

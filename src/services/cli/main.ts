@@ -1,0 +1,15 @@
+#!/usr/bin/env node
+/** The `holdfast` command. The version is answered before anything else is loaded. */
+import { readFileSync } from 'node:fs';
+
+/** The version in package.json, beside `dist/` both in a checkout and in an installed package. */
+function version(): string {
+  const text = readFileSync(new URL('../../../../package.json', import.meta.url), 'utf8');
+  return (JSON.parse(text) as { readonly version: string }).version;
+}
+
+if (process.argv[2] === '--version' || process.argv[2] === '-V') process.stdout.write(`${version()}\n`);
+else {
+  const { runProgram } = await import('./program.ts');
+  await runProgram(process.argv, version());
+}

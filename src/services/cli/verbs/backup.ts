@@ -1,0 +1,50 @@
+/** `backup`: sources into one snapshot. */
+import { storeSources, type BackupOptions } from '../../backup.ts';
+import { openRepository } from '../../repositories.ts';
+import { openSources } from '../../sources.ts';
+import type { CommonOptions, Context, Outcome } from '../context.ts';
+import { formatBytes } from '../progress.ts';
+import { totalsOf, type Totals } from '../totals.ts';
+
+interface Options extends CommonOptions {
+  readonly repo: string;
+  readonly tag?: readonly string[];
+  readonly exclude?: readonly string[];
+  readonly oneFileSystem?: boolean;
+  readonly parent?: string;
+  readonly host?: string;
+  readonly stdinFilename: string;
+  readonly chunking: 'auto' | 'fastcdc' | 'fixed';
+}
+
+/** Runs the verb: 3 when the snapshot misses something, each listed; 1 when nothing at all could be read. */
+export async function run(context: Context, operands: readonly string[], options: Options): Promise<Outcome> {
+  const { tag, exclude, oneFileSystem, parent, host, stdinFilename, chunking } = options;
+  const { keys, signal, onNote } = context.opening;
+  let totals: Totals = {};
+  const request: BackupOptions = {
+    tags: tag ?? [], exclude: exclude ?? [], oneFileSystem: oneFileSystem ?? false, stdinFilename, chunking, repositoryDirectory: options.repo,
+    ...(parent === undefined ? {} : { parent }), ...(host === undefined ? {} : { host }),
+    ...(keys === undefined ? {} : { keys }), ...(signal === undefined ? {} : { signal }), ...(onNote === undefined ? {} : { onNote }),
+    onProgress: (progress) => context.progress.update({ ...progress, ...totals }),
+  };
+  const repository = await openRepository(options.repo, { mode: 'write', onNote: context.note });
+  try {
+    const sources = await openSources(operands, request);
+    try {
+      if (context.progress.terminal) totals = await totalsOf({ tree: sources.tree, id: sources.tree.rootId, path: new Uint8Array() }, context.signal);
+      const result = await storeSources(repository, sources, request);
+      const seconds = context.progress.seconds();
+      for (const error of result.errors) context.warn(`${error.path}: ${error.message}`);
+      context.print(`snapshot ${result.snapshot}`);
+      context.print(`${result.files} files, ${formatBytes(result.bytesIn)} read, ${formatBytes(result.bytesNew)} new, ${formatBytes(result.bytesStored)} stored, ${result.chunksNew} of ${result.chunks} chunks new, ${seconds.toFixed(1)} s`);
+      if (result.errors.length > 0) context.print(`${result.errors.length} entries failed`);
+      const nothing = result.errors.length > 0 && result.bytesIn === 0;
+      return { exitCode: nothing ? 1 : result.errors.length > 0 ? 3 : 0, result: { ...result, seconds } };
+    } finally {
+      await sources.close();
+    }
+  } finally {
+    await repository.close();
+  }
+}

@@ -1,0 +1,46 @@
+/** `diff`: what two locations differ in. Differences are a result, not a failure. */
+import type { TreeProblem } from '../../../core/index.ts';
+import { problemLine } from '../../check.ts';
+import { diffTrees, type DiffEntry } from '../../diff.ts';
+import { openLocation } from '../../locations/index.ts';
+import type { CommonOptions, Context, Outcome } from '../context.ts';
+
+interface Options extends CommonOptions {
+  readonly quick?: boolean;
+}
+
+/** Runs the verb: 0 with or without differences, 3 when something could not be compared. */
+export async function run(context: Context, operands: readonly string[], options: Options): Promise<Outcome> {
+  const [first = '', second = ''] = operands;
+  const a = await openLocation(first, context.opening, 'inside-root');
+  try {
+    const b = await openLocation(second, context.opening, 'inside-root');
+    try {
+      const added: DiffEntry[] = [];
+      const removed: DiffEntry[] = [];
+      const changed: DiffEntry[] = [];
+      const errors: TreeProblem[] = [];
+      const keep = (list: DiffEntry[], sign: string) => (entry: DiffEntry): void => {
+        if (context.json) list.push(entry);
+        context.print(`${sign} ${entry.path}${entry.what === undefined ? '' : ` (${entry.what.join(', ')})`}`);
+      };
+      await diffTrees(await a.node(), await b.node(), {
+        quick: options.quick ?? false,
+        signal: context.signal,
+        onAdded: keep(added, '+'),
+        onRemoved: keep(removed, '-'),
+        onChanged: keep(changed, '~'),
+        onProblem: (problem) => {
+          errors.push(problem);
+          context.warn(problemLine(problem));
+        },
+        onProgress: (progress) => context.progress.update(progress),
+      });
+      return { exitCode: errors.length > 0 ? 3 : 0, result: { added, removed, changed, errors } };
+    } finally {
+      await b.close();
+    }
+  } finally {
+    await a.close();
+  }
+}

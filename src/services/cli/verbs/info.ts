@@ -1,0 +1,36 @@
+/** `info`: which layers a location goes through, what each one is like, and the damage found on the way. */
+import type { TreeProblem } from '../../../core/index.ts';
+import { openLocation } from '../../locations/index.ts';
+import type { CommonOptions, Context, Outcome } from '../context.ts';
+
+function line(value: unknown): string {
+  return typeof value === 'object' && value !== null ? JSON.stringify(value) : String(value);
+}
+
+/** Runs the verb. Damage makes exit code 1, as `check` does. */
+export async function run(context: Context, operands: readonly string[], _options: CommonOptions): Promise<Outcome> {
+  const [text = ''] = operands;
+  const problems: TreeProblem[] = [];
+  const location = await openLocation(text, { ...context.opening, onProblem: (problem) => problems.push(problem) }, 'inside');
+  try {
+    const { place } = location;
+    const damage = place.kind === 'volumes' ? [...problems, ...place.volumes.problems()] : problems;
+    const layers = [...location.layers];
+    const last = layers.at(-1);
+    if (place.kind === 'repository' && last !== undefined) {
+      const [snapshots, statistics] = [await place.repository.snapshots(), await place.repository.statistics()];
+      layers[layers.length - 1] = { ...last, snapshots: snapshots.length, ...statistics };
+    }
+    for (const { layer, ...fields } of layers) {
+      context.print(layer);
+      for (const [name, value] of Object.entries(fields)) {
+        if (Array.isArray(value) && value.length > 1) for (const one of value) context.print(`  ${name}: ${line(one)}`);
+        else if (value !== undefined) context.print(`  ${name}: ${line(value)}`);
+      }
+    }
+    for (const problem of damage) context.print(`damage ${problem.kind} at ${problem.where}: ${problem.message}`);
+    return { exitCode: damage.length > 0 ? 1 : 0, result: { location: text, layers, problems: damage } };
+  } finally {
+    await location.close();
+  }
+}

@@ -1,0 +1,104 @@
+/** `ls`: entries of a directory, or of all below it. Output is written as it comes: a million entries need no memory. */
+import { formatPathText } from '../../locations/path-text.ts';
+import { openLocation } from '../../locations/index.ts';
+import { entryError, isFatal, type EntryError } from '../../entry-error.ts';
+import { entryRecord, longLine, type RecordOptions } from '../../entry-record.ts';
+import { walk, type TreeView, type WalkEntry } from '../../trees/walk.ts';
+import type { DigestName } from '../../trees/content.ts';
+import type { CommonOptions, Context, Outcome } from '../context.ts';
+import { TextWriter } from '../text-writer.ts';
+
+interface Options extends CommonOptions {
+  readonly recursive?: boolean;
+  readonly long?: boolean;
+  readonly digest?: DigestName;
+  readonly xattrs?: boolean;
+}
+
+/** Prints entries, as lines or as the elements of the JSON array. */
+class Lister {
+  readonly errors: EntryError[] = [];
+  files = 0;
+  #entries = 0;
+  readonly #context: Context;
+  readonly #view: TreeView;
+  readonly #options: Options;
+  readonly #out: TextWriter = new TextWriter(process.stdout);
+
+  constructor(context: Context, view: TreeView, options: Options) {
+    this.#context = context;
+    this.#view = view;
+    this.#options = options;
+  }
+
+  async run(location: string): Promise<void> {
+    if (this.#context.json) await this.#out.write(`{"location":${JSON.stringify(location)},"entries":[`);
+    const stat = await this.#view.tree.stat(this.#view.id);
+    if (stat.type === 'directory') {
+      await walk(this.#view, {
+        page: async (entries) => { for (const entry of entries) await this.#entry(entry); },
+        into: () => this.#options.recursive === true,
+        failed: (path, error) => this.#fail(path, error),
+      }, this.#context.signal);
+    } else {
+      const name = this.#view.path.subarray(this.#view.path.lastIndexOf(0x2f) + 1);
+      await this.#entry({ path: this.#view.path, name, id: this.#view.id, stat });
+    }
+  }
+
+  /** Ends the output; `error` is what cut it short. */
+  async finish(error?: object): Promise<void> {
+    if (this.#context.json) {
+      const tail = error === undefined ? '' : `,"error":${JSON.stringify(error)}`;
+      await this.#out.write(`],"errors":${JSON.stringify(this.errors)}${tail}}\n`);
+    }
+    await this.#out.flush();
+  }
+
+  async #entry(entry: WalkEntry): Promise<void> {
+    const options: RecordOptions = { digest: this.#options.digest, xattrs: this.#options.xattrs };
+    try {
+      const shown = this.#options.recursive === true ? entry.path : entry.name;
+      if (!this.#context.json && this.#options.long !== true && options.digest === undefined) {
+        await this.#out.write(`${formatPathText(shown)}\n`);
+        return;
+      }
+      const record = await entryRecord(this.#view.tree, entry, options);
+      if (this.#context.json) {
+        await this.#out.write(`${this.#entries === 0 ? '' : ','}\n${JSON.stringify(record)}`);
+        this.#entries += 1;
+      } else if (this.#options.long === true) await this.#out.write(`${longLine(record, entry.stat, shown)}\n`);
+      else await this.#out.write(`${record.sha256 ?? record.md5 ?? '-'}  ${formatPathText(shown)}\n`);
+    } catch (error) {
+      this.#fail(entry.path, error);
+    }
+  }
+
+  #fail(path: Uint8Array, error: unknown): void {
+    if (isFatal(error)) throw error;
+    const row = entryError(path, error);
+    this.errors.push(row);
+    this.#context.warn(`${row.path}: ${row.message}`);
+  }
+}
+
+/** Runs the verb. */
+export async function run(context: Context, operands: readonly string[], options: Options): Promise<Outcome> {
+  const [text = ''] = operands;
+  const location = await openLocation(text, context.opening, 'inside');
+  try {
+    const lister = new Lister(context, await location.browse(), options);
+    try {
+      await lister.run(text);
+    } catch (error) {
+      const { errorObject } = await import('../run.ts');
+      await lister.finish(errorObject(error));
+      context.warn((error as Error).message);
+      return { exitCode: 1 };
+    }
+    await lister.finish();
+    return { exitCode: lister.errors.length > 0 ? 3 : 0 };
+  } finally {
+    await location.close();
+  }
+}

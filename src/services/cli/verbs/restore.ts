@@ -1,0 +1,48 @@
+/** `restore`: a tree, a directory or a file into a directory of the host. */
+import { problemError } from '../../entry-error.ts';
+import { openLocation } from '../../locations/index.ts';
+import { restoreTree, type Overwrite } from '../../restore.ts';
+import type { CommonOptions, Context, Outcome } from '../context.ts';
+import { formatBytes } from '../progress.ts';
+import { totalsOf, type Totals } from '../totals.ts';
+
+interface Options extends CommonOptions {
+  readonly include?: readonly string[];
+  readonly exclude?: readonly string[];
+  readonly overwrite: Overwrite;
+  readonly sparse?: boolean;
+  readonly durable?: boolean;
+  readonly dryRun?: boolean;
+  readonly verify?: boolean;
+}
+
+/** Runs the verb: 3 when some entries could not be restored, 1 when no content could (a missing key, say). */
+export async function run(context: Context, operands: readonly string[], options: Options): Promise<Outcome> {
+  const [text = '', target = ''] = operands;
+  const location = await openLocation(text, context.opening, 'inside-root');
+  try {
+    const view = await location.node();
+    const totals: Totals = context.progress.terminal ? await totalsOf(view, context.signal) : {};
+    const result = await restoreTree(view, target, {
+      include: options.include ?? [],
+      exclude: options.exclude ?? [],
+      overwrite: options.overwrite,
+      sparse: options.sparse ?? false,
+      durable: options.durable ?? false,
+      dryRun: options.dryRun ?? false,
+      verify: options.verify ?? false,
+      signal: context.signal,
+      onProgress: (progress) => context.progress.update({ ...progress, ...totals }),
+    });
+    const seconds = context.progress.seconds();
+    // Files that damage took away are not in the tree: nothing but the layer itself can tell.
+    const errors = [...result.errors, ...location.problems().map(problemError)];
+    for (const error of errors) context.warn(`${error.path}: ${error.message}`);
+    const done = options.dryRun === true ? 'would restore' : 'restored';
+    context.print(`${done} ${result.files} files, ${result.directories} directories, ${formatBytes(result.bytes)} in ${seconds.toFixed(1)} s; ${result.verified} verified, ${result.skipped} left alone, ${errors.length} failed`);
+    const nothing = errors.length > 0 && result.bytes === 0;
+    return { exitCode: nothing ? 1 : errors.length > 0 ? 3 : 0, result: { ...result, errors, target, seconds } };
+  } finally {
+    await location.close();
+  }
+}

@@ -1,0 +1,30 @@
+/** `snapshots`: what a repository holds. */
+import type { SnapshotInfo } from '../../../engine/index.ts';
+import { openRepository } from '../../repositories.ts';
+import type { CommonOptions, Context, Outcome } from '../context.ts';
+import { formatBytes } from '../progress.ts';
+
+interface Options extends CommonOptions {
+  readonly tag?: readonly string[];
+}
+
+/** Counts beside the rest, so that no reader needs to know which is where. */
+function snapshotObject({ counts, ...info }: SnapshotInfo): object {
+  return { ...info, timeText: new Date(info.time).toISOString(), ...counts };
+}
+
+/** Runs the verb. */
+export async function run(context: Context, operands: readonly string[], options: Options): Promise<Outcome> {
+  const repository = await openRepository(operands[0] ?? '', { onNote: context.note });
+  try {
+    const all = await repository.snapshots();
+    const chosen = all.filter((one) => options.tag === undefined || options.tag.some((tag) => one.tags.includes(tag)));
+    for (const one of chosen) {
+      const tags = one.tags.length === 0 ? '' : ` [${one.tags.join(', ')}]`;
+      context.print(`${one.id.slice(0, 12)}  ${new Date(one.time).toISOString().slice(0, 19)}Z  ${one.host}  ${one.counts.files} files  ${formatBytes(one.counts.bytes)}  ${one.sources.join(' ')}${tags}`);
+    }
+    return { exitCode: 0, result: { snapshots: chosen.map(snapshotObject) } };
+  } finally {
+    await repository.close();
+  }
+}

@@ -1,0 +1,58 @@
+/** The ROOT of a location: something on this host. */
+import { realpathSync, statSync, type Stats } from 'node:fs';
+import * as path from 'node:path';
+import { NotFoundError, UnsupportedError, formatSourcePath, utf8, type FileTree, type NodeId, type SourcePath } from '../../core/index.ts';
+import { PosixTree } from '../../fs-adapters/posix/index.ts';
+import { enterVolumes } from './enter.ts';
+import type { Arrival, LayerInfo, NodePlace, OpenOptions } from './place.ts';
+
+function hostStat(file: string): Stats | undefined {
+  try {
+    return statSync(file, { throwIfNoEntry: false });
+  } catch {
+    // A part of the path is a file, or may not be searched: for the caller it is not there.
+    return undefined;
+  }
+}
+
+/** A host path as a place; a file is seen through its directory. */
+async function arriveAt(root: string, stat: Stats, options: OpenOptions): Promise<{ readonly place: NodePlace; readonly layer: LayerInfo; readonly owned: FileTree }> {
+  const isDirectory = stat.isDirectory();
+  const absolute = isDirectory ? path.resolve(root) : realpathSync(root);
+  const tree = new PosixTree({
+    root: utf8(isDirectory ? absolute : path.dirname(absolute)),
+    ...(options.onProblem === undefined ? {} : { onProblem: options.onProblem }),
+  });
+  let id: NodeId | undefined = tree.rootId;
+  if (!isDirectory) id = await tree.lookup(tree.rootId, utf8(path.basename(absolute)));
+  if (id === undefined) throw new NotFoundError(`Open '${root}': it went away while it was opened`, { path: root });
+  return {
+    place: { kind: 'node', hostPath: absolute, view: { tree, id, path: utf8(absolute === '/' ? '' : absolute) } },
+    layer: { layer: 'host', path: absolute, type: isDirectory ? 'dir' : 'file', size: isDirectory ? 0 : stat.size },
+    owned: tree,
+  };
+}
+
+/**
+ * Opens the ROOT. A text with commas that is no path itself names the volumes of one set.
+ * @throws {NotFoundError} when it is not there. @throws {UnsupportedError} for a remote repository.
+ */
+export async function openRoot(source: SourcePath, options: OpenOptions): Promise<Arrival> {
+  const { root } = source;
+  if (/^(s3|holdfast):\/\//.test(root)) throw new UnsupportedError(`Open '${root}': this version has no remote repositories; give a directory`, { root });
+  const stat = hostStat(root);
+  if (stat !== undefined) return arriveAt(root, stat, options);
+  const names = root.split(',');
+  const stats = names.map(hostStat);
+  const missing = stats.indexOf(undefined);
+  if (names.length === 1 || missing >= 0) {
+    const name = names[missing] ?? root;
+    throw new NotFoundError(`Open '${formatSourcePath(source)}': no such file or directory '${name}'`, { path: name });
+  }
+  const members = await Promise.all(names.map((name, index) => arriveAt(name, stats[index] as Stats, options)));
+  try {
+    return await enterVolumes(members.map((member) => member.place), options);
+  } finally {
+    for (const member of members) await member.owned.close();
+  }
+}

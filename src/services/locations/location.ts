@@ -1,0 +1,193 @@
+/** Following a location `ROOT[::STEP]…` through the layers. What a layer is, its magic number decides, never its name. */
+import { NotFoundError, UnsupportedError, UsageError, formatSourcePath, parseSourcePath, splitPath, textOf } from '../../core/index.ts';
+import type { FileTree, SourcePath, TreeProblem } from '../../core/index.ts';
+import type { Repository } from '../../engine/index.ts';
+import type { BaculaLayer } from './bacula-layer.ts';
+import { openRoot } from './host.ts';
+import { enterNode, enterVolumes } from './enter.ts';
+import { parsePathText } from './path-text.ts';
+import type { Arrival, LayerInfo, NodePlace, OpenOptions, Place, RepositoryPlace, VolumesPlace } from './place.ts';
+import { typeName } from '../entry-record.ts';
+import { forest } from '../trees/forest.ts';
+import { childPath, lookupBelow, type TreeView } from '../trees/walk.ts';
+
+/** Steps of the syntax that this version has no layer for, so that they get a better answer than "no such snapshot". */
+const laterSteps = /^(p\d+|(lv|md|subvol|dataset|stream|snapshot)=.*|(raw|qcow2|vhdx|vmdk|vhd|vdi):.*)$/;
+
+/** What a place is called in an error, and which steps it takes. */
+function offers(place: Place): string {
+  if (place.kind === 'repository') return `repository '${place.name}' takes 'latest' or a snapshot id`;
+  if (place.kind === 'volumes') return `Bacula volume '${place.name}' takes ${place.volumes.jobs.map((job) => `'${job.step}'`).join(', ') || 'no step: it holds no job'}`;
+  return `'${textOf(place.view.path) || '/'}' takes a path, or is opened further if it is a repository or Bacula volume`;
+}
+
+/** A location that was followed to its end; owns all layers it opened. */
+export class Location {
+  readonly source: SourcePath;
+  readonly layers: LayerInfo[] = [];
+  place: Place;
+  readonly options: OpenOptions;
+  readonly #closers: (() => Promise<void>)[] = [];
+  readonly #problems: (() => readonly TreeProblem[])[] = [];
+
+  /** Use {@link openLocation}. */
+  constructor(source: SourcePath, start: Arrival, options: OpenOptions) {
+    this.source = source;
+    this.options = options;
+    this.place = start.place;
+    this.#arrive(start);
+  }
+
+  get text(): string {
+    return formatSourcePath(this.source);
+  }
+
+  /** Takes over something to be closed with the location, the last one first. */
+  owns(thing: { close(): Promise<void> }): void {
+    this.#closers.push(() => thing.close());
+  }
+
+  /**
+   * Goes one layer deeper if the place is a file that holds one, or a directory that does and is wanted too (`only`:
+   * nothing but volumes is in it).
+   * @throws {FormatError} and others, when a layer is recognised but can't be opened.
+   */
+  async enter(directories: 'no' | 'only' | 'any'): Promise<void> {
+    if (this.place.kind !== 'node') return;
+    const inner = await enterNode(this.place, directories, this.options);
+    if (inner !== undefined) this.#arrive(inner);
+  }
+
+  /** Follows one step. @throws {UsageError} for a step that the layer doesn't have. @throws {NotFoundError} */
+  async step(text: string): Promise<void> {
+    if (laterSteps.test(text)) throw new UnsupportedError(`Open step '${text}': this version has no layer for it; ${offers(this.place)}`, { step: text });
+    if (text.startsWith('/')) return this.#stepPath(text);
+    if (this.place.kind === 'node') await this.enter('any');
+    const { place } = this;
+    if (/^(job|jobs|session)=/.test(text)) {
+      if (place.kind !== 'volumes') throw new UsageError(`Open step '${text}': not at a Bacula volume; ${offers(place)}`, { step: text });
+      return this.#stepJob(place, text);
+    }
+    if (place.kind !== 'repository') throw new UsageError(`Open step '${text}': not at a repository; ${offers(place)}`, { step: text });
+    return this.#stepSnapshot(place, text);
+  }
+
+  /**
+   * The node that the location denotes. Volumes stand for their only job.
+   * @throws {UsageError} at a repository, or at volumes with several jobs: it lists the steps there are.
+   */
+  async node(): Promise<TreeView> {
+    if (this.place.kind === 'volumes') {
+      const [job, ...others] = this.place.volumes.jobs;
+      if (job === undefined || others.length > 0) throw new UsageError(`Open '${this.text}': name one job; ${offers(this.place)}`);
+      await this.#stepJob(this.place, job.step);
+    }
+    if (this.place.kind !== 'node') throw new UsageError(`Open '${this.text}': name a snapshot; ${offers(this.place)}`);
+    return this.place.view;
+  }
+
+  /** Like {@link node}, but a repository shows its snapshots and volumes their jobs as directories. */
+  async browse(): Promise<TreeView> {
+    const { place } = this;
+    if (place.kind === 'node') return place.view;
+    const tree = place.kind === 'volumes' ? await jobForest(place.volumes) : await snapshotForest(place.repository);
+    this.owns(tree);
+    return { tree, id: tree.rootId, path: new Uint8Array() };
+  }
+
+  /** Damage that touches what the location denotes, as far as it is known by now: ask again when all was read. */
+  problems(): readonly TreeProblem[] {
+    return this.#problems.flatMap((one) => one());
+  }
+
+  /** Closes all layers, also after a failure of one of them. */
+  async close(): Promise<void> {
+    let failure: unknown;
+    for (const close of this.#closers.splice(0).reverse()) {
+      try {
+        await close();
+      } catch (error) {
+        failure ??= error;
+      }
+    }
+    if (failure !== undefined) throw failure;
+  }
+
+  #arrive(arrival: Arrival): void {
+    this.place = arrival.place;
+    if (arrival.layer !== undefined) this.layers.push(arrival.layer);
+    if (arrival.owned !== undefined) this.owns(arrival.owned);
+    if (arrival.problems !== undefined) this.#problems.push(arrival.problems);
+  }
+
+  async #stepPath(text: string): Promise<void> {
+    const place: Place = this.place;
+    if (place.kind === 'node' && (await place.view.tree.stat(place.view.id)).type !== 'directory') await this.enter('no');
+    const view = await this.node();
+    const steps = parsePathText(text);
+    if (await this.#volumeList(view, text)) return;
+    const id = await lookupBelow(view, steps);
+    if (id === undefined) throw new NotFoundError(`Open '${text}': no such file or directory in '${textOf(view.path) || '/'}' of '${this.text}'`, { path: text });
+    const shown = splitPath(steps).reduce<Uint8Array>(childPath, view.path);
+    const { type, size } = await view.tree.stat(id);
+    this.#arrive({ place: { kind: 'node', view: { tree: view.tree, id, path: shown } }, layer: { layer: 'path', path: textOf(shown), type: typeName(type), size } });
+  }
+
+  /** `/a/Vol1,/a/Vol2`: a volume set inside a tree, unless a file has exactly that name. */
+  async #volumeList(view: TreeView, text: string): Promise<boolean> {
+    if (!text.includes(',/') || (await lookupBelow(view, parsePathText(text))) !== undefined) return false;
+    const members: NodePlace[] = [];
+    for (const one of text.split(/,(?=\/)/)) {
+      const id = await lookupBelow(view, parsePathText(one));
+      if (id === undefined) throw new NotFoundError(`Open '${one}': no such file in '${this.text}'`, { path: one });
+      members.push({ kind: 'node', view: { tree: view.tree, id, path: splitPath(parsePathText(one)).reduce<Uint8Array>(childPath, view.path) } });
+    }
+    this.#arrive(await enterVolumes(members, this.options));
+    return true;
+  }
+
+  async #stepJob(place: VolumesPlace, text: string): Promise<void> {
+    const { tree, layer, problems } = await place.volumes.open(text);
+    this.#arrive({ place: rootPlace(tree), layer, owned: tree, problems });
+  }
+
+  async #stepSnapshot(place: RepositoryPlace, text: string): Promise<void> {
+    const snapshot = await place.repository.resolveSnapshot(text);
+    const tree = await place.repository.openSnapshot(snapshot.id);
+    this.#arrive({ place: rootPlace(tree), layer: { layer: 'snapshot', ...snapshot }, owned: tree });
+  }
+}
+
+function rootPlace(tree: FileTree): NodePlace {
+  return { kind: 'node', view: { tree, id: tree.rootId, path: new Uint8Array() } };
+}
+
+function jobForest(volumes: BaculaLayer): Promise<FileTree> {
+  return forest(volumes.jobs.map((job) => ({ name: job.name, timeMs: job.timeMs, open: async () => (await volumes.open(job.step)).tree })));
+}
+
+async function snapshotForest(repository: Repository): Promise<FileTree> {
+  const snapshots = await repository.snapshots();
+  return forest(snapshots.map((one) => ({ name: one.id, timeMs: one.time, open: () => repository.openSnapshot(one.id) })));
+}
+
+/** How far a location should be opened beyond its last step. */
+export type Depth = 'as-is' | 'inside-root' | 'inside';
+
+/**
+ * Opens a location. `inside-root`: a bare ROOT that is a volume, a directory of volumes or a repository is entered;
+ * `inside`: so is a file at the end of the steps; `as-is`: it stays the file or directory that it is.
+ * @throws {UsageError} bad syntax or an unknown step. @throws {NotFoundError} @throws {FormatError} @throws {UnsupportedError}
+ */
+export async function openLocation(text: string, options: OpenOptions = {}, depth: Depth = 'as-is'): Promise<Location> {
+  const source = parseSourcePath(text);
+  const location = new Location(source, await openRoot(source, options), options);
+  try {
+    for (const step of source.steps) await location.step(step);
+    if (depth !== 'as-is' && (source.steps.length === 0 || depth === 'inside')) await location.enter(source.steps.length === 0 ? 'only' : 'no');
+  } catch (error) {
+    await location.close();
+    throw error;
+  }
+  return location;
+}

@@ -1,0 +1,56 @@
+/** Where a location has led so far: a node of a tree, a repository, or a set of Bacula volumes. */
+import type { BaculaLayer } from './bacula-layer.ts';
+import type { TreeProblem } from '../../core/index.ts';
+import type { Repository } from '../../engine/index.ts';
+import type { TreeView } from '../trees/walk.ts';
+
+/** How to open locations. */
+export interface OpenOptions {
+  /** Keys for encrypted layers; each layer takes what fits. */
+  readonly keys?: readonly Uint8Array[];
+  readonly signal?: AbortSignal;
+  /** Remarks for people: an index that is rebuilt, a file that was skipped. */
+  onNote?(text: string): void;
+  /** Damage and unreadable things met on the way. */
+  onProblem?(problem: TreeProblem): void;
+}
+
+/** A file, directory or other node. A file may turn out to be a volume, a directory a repository or a set of volumes. */
+export interface NodePlace {
+  readonly kind: 'node';
+  readonly view: TreeView;
+  /** Its path on this host, when it is one: repositories and volumes are then opened directly. */
+  readonly hostPath?: string;
+}
+
+/** A repository, open for reading. */
+export interface RepositoryPlace {
+  readonly kind: 'repository';
+  readonly repository: Repository;
+  readonly name: string;
+}
+
+/** Volumes of one set. */
+export interface VolumesPlace {
+  readonly kind: 'volumes';
+  readonly volumes: BaculaLayer;
+  readonly name: string;
+}
+
+/** Any of them. */
+export type Place = NodePlace | RepositoryPlace | VolumesPlace;
+
+/** One layer as `info` tells it: `layer` is its kind, the rest depends on that. JSON-safe. */
+export interface LayerInfo {
+  readonly layer: 'host' | 'repository' | 'snapshot' | 'bacula' | 'job' | 'chain' | 'path';
+  readonly [field: string]: unknown;
+}
+
+/** A place just reached: what is there, how `info` tells it, and what is to be closed with the location. */
+export interface Arrival {
+  readonly place: Place;
+  readonly layer?: LayerInfo;
+  readonly owned?: { close(): Promise<void> };
+  /** Damage that touches it, known so far. */
+  problems?(): readonly TreeProblem[];
+}

@@ -1,0 +1,366 @@
+/**
+ * Restore: any node of any tree into a directory of the host. A file gets its final name only after its size and every
+ * byte were checked by the tree it comes from; one that fails leaves nothing behind, is listed, and the rest goes on.
+ */
+import { lstatSync } from 'node:fs';
+import * as path from 'node:path';
+import { AbortedError, HoldfastError, IntegrityError, textOf, utf8 } from '../core/index.ts';
+import type { BlockSource, FileSink, FileTree, NodeId, NodeMetadata, PendingFile } from '../core/index.ts';
+import { PosixSink, fileSource } from '../fs-adapters/posix/index.ts';
+import { entryError, isFatal, type EntryError } from './entry-error.ts';
+import { ContentDigest, digestOf, pieceBytes, readContent } from './trees/content.ts';
+import { matchAny, type PathMatcher } from './trees/glob.ts';
+import { walk, type TreeView, type WalkEntry } from './trees/walk.ts';
+
+/** What to do with a file that the target has already. */
+export type Overwrite = 'always' | 'if-changed' | 'never';
+
+/** How far a restore is; bytes of finished files. */
+export interface RestoreProgress {
+  readonly files: number;
+  readonly bytes: number;
+  readonly currentPath: Uint8Array;
+}
+
+/** What to restore and how. */
+export interface RestoreOptions {
+  /** Patterns of what to restore, everything without any; see `trees/glob.ts`. */
+  readonly include?: readonly string[];
+  readonly exclude?: readonly string[];
+  readonly overwrite?: Overwrite;
+  /** Leave holes also where the source has written zeroes. */
+  readonly sparse?: boolean;
+  /** Resolve only after everything would survive a crash. */
+  readonly durable?: boolean;
+  /** Select and count only; nothing is written. */
+  readonly dryRun?: boolean;
+  /** Read every file again from the target and compare digests. */
+  readonly verify?: boolean;
+  readonly signal?: AbortSignal;
+  onProgress?(progress: RestoreProgress): void;
+}
+
+/** What a restore did. With `errors` the listed entries are missing or incomplete in their metadata. */
+export interface RestoreResult {
+  /** Names of regular files that are in place, further hard links included. */
+  readonly files: number;
+  readonly directories: number;
+  /** Symlinks, FIFOs, device nodes, sockets. */
+  readonly others: number;
+  /** Bytes of the files' content, holes included; a hard-linked file counts once. */
+  readonly bytes: number;
+  /** Of `files`, those whose content was checked on the way (with `verify`: and read back). */
+  readonly verified: number;
+  /** Files left alone because of `overwrite`. */
+  readonly skipped: number;
+  readonly errors: readonly EntryError[];
+}
+
+/** Files in flight: enough to overlap decompression with writing, few enough to keep reads nearly sequential. */
+const filesInFlight = 4;
+/** Files after which the tree hears again which ones come next. */
+const filesAhead = 64;
+
+/** Trees that can prefetch say so; the engine's snapshots do. */
+interface ReadAhead {
+  readAhead?(ids: readonly NodeId[]): void;
+}
+
+type Counts = { files: number; directories: number; others: number; bytes: number; verified: number; skipped: number };
+
+/** One restore under way. */
+class Restore {
+  readonly counts: Counts = { files: 0, directories: 0, others: 0, bytes: 0, verified: 0, skipped: 0 };
+  readonly errors: EntryError[] = [];
+  readonly #tree: FileTree & ReadAhead;
+  readonly #base: number;
+  readonly #target: string;
+  readonly #sink: FileSink | undefined;
+  readonly #options: RestoreOptions;
+  readonly #selected: Selection;
+  /** First name of each file with several names, while more are expected. */
+  readonly #links: Map<NodeId, { readonly first: Promise<Uint8Array | undefined>; left: number }> = new Map<NodeId, { readonly first: Promise<Uint8Array | undefined>; left: number }>();
+  readonly #buffers: Uint8Array[] = [];
+
+  constructor(view: TreeView, target: string, sink: FileSink | undefined, options: RestoreOptions) {
+    this.#tree = view.tree;
+    this.#base = view.path.length + 1;
+    this.#target = target;
+    this.#sink = sink;
+    this.#options = options;
+    this.#selected = new Selection(options);
+  }
+
+  /** Everything below `view`. */
+  async directory(view: TreeView): Promise<void> {
+    await walk(view, {
+      page: (entries) => this.#page(entries),
+      into: (directory) => this.#selected.into(directory),
+      leave: (directory) => this.#leave(directory),
+      failed: (where, error) => this.#fail(where, error),
+    }, this.#options.signal);
+  }
+
+  /** One file (or symlink …) under its own name. */
+  async single(entry: WalkEntry): Promise<void> {
+    this.#selected.takeAll();
+    await this.#entry(entry, entry.name);
+  }
+
+  async #page(entries: readonly WalkEntry[]): Promise<void> {
+    const files: WalkEntry[] = [];
+    for (const entry of entries) {
+      if (!this.#selected.takes(entry)) continue;
+      await this.#parents();
+      if (entry.stat.type === 'directory') await this.#enter(entry);
+      else files.push(entry);
+    }
+    let next = 0;
+    const lane = async (): Promise<void> => {
+      while (next < files.length) {
+        if (this.#options.signal?.aborted === true) throw new AbortedError();
+        if (next % filesAhead === 0) this.#readAhead(files, next);
+        const entry = files[next] as WalkEntry;
+        next += 1;
+        await this.#entry(entry, this.#relative(entry.path));
+      }
+    };
+    // All lanes end before an error leaves here: no write may go on behind the caller's back.
+    const ends = await Promise.allSettled(Array.from({ length: Math.min(filesInFlight, files.length) }, lane));
+    for (const end of ends) if (end.status === 'rejected') throw end.reason;
+  }
+
+  #readAhead(files: readonly WalkEntry[], from: number): void {
+    if (this.#sink === undefined) return;
+    this.#tree.readAhead?.(files.slice(from, from + 2 * filesAhead).filter((entry) => entry.stat.type === 'file').map((entry) => entry.id));
+  }
+
+  /** Directories that a pattern did not select but that lead to something selected. */
+  async #parents(): Promise<void> {
+    for (const directory of this.#selected.pendingParents()) await this.#enter(directory);
+  }
+
+  async #enter(entry: WalkEntry): Promise<void> {
+    this.#selected.made(entry);
+    try {
+      await this.#sink?.createDirectory(this.#relative(entry.path), await this.#metadata(entry));
+      this.counts.directories += 1;
+    } catch (error) {
+      this.#fail(entry.path, error);
+    }
+  }
+
+  async #leave(entry: WalkEntry): Promise<void> {
+    if (!this.#selected.leave(entry)) return;
+    try {
+      await this.#sink?.finishDirectory(this.#relative(entry.path), await this.#metadata(entry));
+    } catch (error) {
+      this.#fail(entry.path, error);
+    }
+  }
+
+  async #entry(entry: WalkEntry, to: Uint8Array): Promise<void> {
+    try {
+      if (entry.stat.type !== 'file') {
+        await this.#other(entry, to);
+        this.counts.others += 1;
+      } else if (this.#tree.supports.hardLinks && entry.stat.links > 1) await this.#linked(entry, to);
+      else await this.#file(entry, to);
+    } catch (error) {
+      this.#fail(entry.path, error);
+    }
+  }
+
+  async #other(entry: WalkEntry, to: Uint8Array): Promise<void> {
+    if (this.#sink === undefined) return;
+    const metadata = await this.#metadata(entry);
+    if (entry.stat.type === 'symlink') await this.#sink.createSymlink(to, await this.#tree.readLink(entry.id), metadata);
+    else await this.#sink.createSpecial(to, metadata);
+  }
+
+  /** The first name brings the content; if it failed, the next one tries again. */
+  async #linked(entry: WalkEntry, to: Uint8Array): Promise<void> {
+    const known = this.#links.get(entry.id);
+    const first = known === undefined ? undefined : await known.first;
+    if (known !== undefined && first !== undefined) {
+      known.left -= 1;
+      if (known.left <= 0) this.#links.delete(entry.id);
+      await this.#sink?.createHardLink(to, first);
+      this.counts.files += 1;
+      this.counts.verified += this.#sink === undefined ? 0 : 1;
+      return;
+    }
+    const done = this.#file(entry, to);
+    this.#links.set(entry.id, { first: done.then(() => to, () => undefined), left: entry.stat.links - 1 });
+    await done;
+  }
+
+  async #file(entry: WalkEntry, to: Uint8Array): Promise<void> {
+    if (this.#sink !== undefined && !(await this.#write(this.#sink, entry, to))) {
+      this.counts.skipped += 1;
+      return;
+    }
+    this.counts.files += 1;
+    this.counts.verified += this.#sink === undefined ? 0 : 1;
+    this.counts.bytes += entry.stat.size;
+    this.#options.onProgress?.({ files: this.counts.files, bytes: this.counts.bytes, currentPath: entry.path });
+  }
+
+  /** @returns false when the target's file stays as it is. */
+  async #write(sink: FileSink, entry: WalkEntry, to: Uint8Array): Promise<boolean> {
+    const pending = await this.#pending(sink, entry, to);
+    if (pending === undefined) return false;
+    let digest: string | undefined;
+    try {
+      if ('unchanged' in pending && this.#options.verify !== true) {
+        await pending.commit({ size: entry.stat.size, verifiedBytes: 0 });
+        return false;
+      }
+      const source = await this.#tree.open(entry.id);
+      try {
+        digest = await this.#copy(source, pending);
+      } finally {
+        await source.close();
+      }
+    } catch (error) {
+      await pending.abort();
+      throw error;
+    }
+    if (digest !== undefined) await this.#readBack(to, digest);
+    return true;
+  }
+
+  /** Undefined when the target has the name already and is to keep it. */
+  async #pending(sink: FileSink, entry: WalkEntry, to: Uint8Array): Promise<PendingFile | undefined> {
+    try {
+      return await sink.createFile(to, await this.#metadata(entry));
+    } catch (error) {
+      if (this.#options.overwrite === 'never' && error instanceof HoldfastError && error.data['errno'] === 'EEXIST') return undefined;
+      throw error;
+    }
+  }
+
+  /** Moves the content and commits. @returns its digest when it is to be read back. */
+  async #copy(source: BlockSource, pending: PendingFile): Promise<string | undefined> {
+    const digest = this.#options.verify === true ? new ContentDigest('sha256') : undefined;
+    const buffer = this.#buffers.pop() ?? new Uint8Array(pieceBytes);
+    let verifiedBytes = 0;
+    try {
+      await readContent(source, {
+        data: async (offset, bytes) => {
+          digest?.data(bytes);
+          verifiedBytes += bytes.length;
+          await pending.writeFrom(offset, bytes);
+        },
+        empty: (_, length) => digest?.empty(length),
+      }, buffer, { signal: this.#options.signal });
+      await pending.commit({ size: source.size, verifiedBytes });
+    } finally {
+      this.#buffers.push(buffer);
+    }
+    return digest?.hex();
+  }
+
+  async #readBack(to: Uint8Array, expected: string): Promise<void> {
+    const source = await fileSource(Buffer.concat([Buffer.from(`${this.#target}/`), to]));
+    try {
+      const found = await digestOf(source, 'sha256');
+      if (found !== expected) throw new IntegrityError(`Verify '${textOf(to)}': read back sha256 '${found}', expected '${expected}'`, { found, expected });
+    } finally {
+      await source.close();
+    }
+  }
+
+  async #metadata(entry: WalkEntry): Promise<NodeMetadata> {
+    return { stat: entry.stat, attributes: await this.#tree.attributes(entry.id) };
+  }
+
+  #relative(where: Uint8Array): Uint8Array {
+    return where.subarray(this.#base);
+  }
+
+  #fail(where: Uint8Array, error: unknown): void {
+    if (isFatal(error)) throw error;
+    this.errors.push(entryError(where, error));
+  }
+}
+
+/** Which entries the patterns select. A directory above a selected entry is made when that entry turns up. */
+class Selection {
+  readonly #include: PathMatcher | undefined;
+  readonly #exclude: PathMatcher;
+  /** Directories on the way down; `all`: everything below is selected; `made`: it exists in the target. */
+  readonly #stack: { readonly entry: WalkEntry; readonly all: boolean; made: boolean }[] = [];
+  readonly #made: Set<WalkEntry> = new Set<WalkEntry>();
+  #all = false;
+
+  constructor(options: RestoreOptions) {
+    this.#include = options.include === undefined || options.include.length === 0 ? undefined : matchAny(options.include);
+    this.#exclude = matchAny(options.exclude ?? []);
+  }
+
+  takeAll(): void {
+    this.#all = true;
+  }
+
+  takes(entry: WalkEntry): boolean {
+    if (this.#exclude(entry.path)) return false;
+    return this.#below() || this.#include?.(entry.path) === true;
+  }
+
+  into(directory: WalkEntry): boolean {
+    if (this.#exclude(directory.path)) return false;
+    const all = this.takes(directory);
+    this.#stack.push({ entry: directory, all, made: this.#made.delete(directory) });
+    return true;
+  }
+
+  made(directory: WalkEntry): void {
+    this.#made.add(directory);
+  }
+
+  *pendingParents(): Iterable<WalkEntry> {
+    for (const level of this.#stack) {
+      if (level.made) continue;
+      yield level.entry;
+      level.made = this.#made.delete(level.entry);
+    }
+  }
+
+  /** @returns whether the directory exists in the target. */
+  leave(directory: WalkEntry): boolean {
+    const level = this.#stack.pop();
+    return level?.entry === directory && level.made;
+  }
+
+  #below(): boolean {
+    return this.#all || this.#include === undefined || this.#stack.at(-1)?.all === true;
+  }
+}
+
+/**
+ * Restores what `view` shows into `target`: the contents of a directory go directly into it, any other node under its
+ * own name. `view.tree` stays open. Resolves when every file has its final name (with `durable`: and would survive a crash).
+ * @throws {AbortedError} and on a full disk; files finished before stay. @throws {ToolError} when `target` can't be made.
+ */
+export async function restoreTree(view: TreeView, target: string, options: RestoreOptions = {}): Promise<RestoreResult> {
+  const directory = path.resolve(target);
+  const sink = options.dryRun === true ? undefined : new PosixSink({
+    target: utf8(directory),
+    overwrite: options.overwrite ?? 'always',
+    sparse: options.sparse ?? false,
+  });
+  const restore = new Restore(view, directory, sink, options);
+  const fresh = lstatSync(directory, { throwIfNoEntry: false }) === undefined;
+  const stat = await view.tree.stat(view.id);
+  const name = view.path.subarray(view.path.lastIndexOf(0x2f) + 1);
+  if (stat.type === 'directory') {
+    const metadata: NodeMetadata = { stat, attributes: await view.tree.attributes(view.id) };
+    await restore.directory(view);
+    // A directory that the user had is the user's; one that this restore made looks like its original.
+    if (fresh && view.path.length > 0) await sink?.finishDirectory(new Uint8Array(), metadata);
+  } else await restore.single({ path: view.path, name, id: view.id, stat });
+  const problems = (await sink?.finish({ durable: options.durable ?? false })) ?? [];
+  for (const problem of problems) restore.errors.push({ ...entryError(problem.path, problem.message), code: problem.what });
+  return { ...restore.counts, errors: restore.errors };
+}

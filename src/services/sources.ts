@@ -1,0 +1,187 @@
+/** The sources of a backup: host paths, locations and stdin as one tree. */
+import { lstatSync, realpathSync } from 'node:fs';
+import * as path from 'node:path';
+import { NotFoundError, splitPath, utf8, type FileTree, type NodeId, type TreeProblem } from '../core/index.ts';
+import { PosixTree } from '../fs-adapters/posix/index.ts';
+import { entryError, problemError, type EntryError } from './entry-error.ts';
+import { openLocation, type OpenOptions } from './locations/index.ts';
+import { spoolStdin } from './stdin.ts';
+import { FilterTree } from './trees/filter-tree.ts';
+import { matchAny } from './trees/glob.ts';
+import { unionTree, type UnionMember } from './trees/union-tree.ts';
+import type { TreeView } from './trees/walk.ts';
+
+/** What of the sources to read. */
+export interface SourceOptions {
+  /** Patterns of what to leave out; see `trees/glob.ts`. */
+  readonly exclude?: readonly string[];
+  readonly oneFileSystem?: boolean;
+  /** Name of what the source `-` reads; default `stdin`. */
+  readonly stdinFilename?: string;
+  /** Where the repository is on this host: it is left out if a source contains it. */
+  readonly repositoryDirectory?: string;
+  readonly keys?: readonly Uint8Array[];
+  readonly signal?: AbortSignal;
+  onNote?(text: string): void;
+}
+
+/** The sources as one tree, ready to be stored. */
+export interface Sources {
+  readonly tree: FileTree;
+  /** As they are recorded in the snapshot. */
+  readonly names: readonly string[];
+  /** Sources that are not there, what could not be read, damage that touches it: complete when the tree was read. */
+  errors(): readonly EntryError[];
+  close(): Promise<void>;
+}
+
+/** Leaves out what the patterns name and the repository itself. Undefined when there is nothing to leave out: asking costs time. */
+function exclusion(options: SourceOptions, sources: readonly string[]): ((path: Uint8Array) => boolean) | undefined {
+  const { exclude = [], repositoryDirectory } = options;
+  const patterns = matchAny(exclude);
+  const repository = repositoryDirectory === undefined ? undefined : realpathSync(repositoryDirectory);
+  if (repository === undefined || !sources.some((source) => repository === source || repository.startsWith(source === '/' ? '/' : `${source}/`))) {
+    return exclude.length > 0 ? patterns : undefined;
+  }
+  options.onNote?.(`leaving out the repository '${repository}', which is inside the source`);
+  const own = Buffer.from(repository);
+  return (where) => own.equals(where) || patterns(where);
+}
+
+/** Host paths of one backup share one tree, so that hard links between them stay. */
+function hostTree(paths: readonly string[], options: SourceOptions, errors: EntryError[]): FileTree {
+  const exclude = exclusion(options, paths);
+  return new PosixTree({
+    root: utf8('/'),
+    ...(paths.includes('/') ? {} : { include: paths.map(utf8) }),
+    oneFileSystem: options.oneFileSystem ?? false,
+    ...(exclude === undefined ? {} : { exclude }),
+    onProblem: (problem) => errors.push(problemError(problem)),
+  });
+}
+
+/** Absolute, without symlinks in its directories; the last name stays as it is, so that a link is stored as a link. */
+function canonical(source: string): string | undefined {
+  const absolute = path.resolve(source);
+  try {
+    lstatSync(absolute);
+    return absolute === '/' ? '/' : path.join(realpathSync(path.dirname(absolute)), path.basename(absolute));
+  } catch {
+    return undefined;
+  }
+}
+
+/** Nodes from the root of a tree down to (not including) what a view shows: they lend their metadata to the union. */
+async function ancestorsOf(view: TreeView): Promise<readonly NodeId[]> {
+  const ids: NodeId[] = [];
+  let id: NodeId | undefined = view.tree.rootId;
+  for (const name of splitPath(view.path)) {
+    if (id === undefined) break;
+    ids.push(id);
+    id = await view.tree.lookup(id, name);
+  }
+  // A host directory's path is longer than its tree is deep: then there is nothing to lend.
+  return id === view.id ? ids : [];
+}
+
+/** Gathers sources until they become one tree. */
+class SourceList {
+  readonly names: string[] = [];
+  readonly errors: EntryError[] = [];
+  readonly #options: SourceOptions;
+  readonly #hostPaths: string[] = [];
+  readonly #members: UnionMember[] = [];
+  readonly #closers: (() => Promise<void>)[] = [];
+  readonly #problems: (() => readonly TreeProblem[])[] = [];
+
+  constructor(options: SourceOptions) {
+    this.#options = options;
+  }
+
+  /** @throws {NotFoundError} and other errors of opening a location. */
+  async add(text: string): Promise<void> {
+    const host = text === '-' ? undefined : canonical(text);
+    if (host !== undefined) {
+      this.#hostPaths.push(host);
+      this.names.push(host);
+    } else if (text === '-') await this.#addStdin();
+    else await this.#addLocation(text);
+  }
+
+  /** One tree of all that was added. @throws {NotFoundError} when that is nothing. @throws {UsageError} when sources overlap. */
+  async join(): Promise<FileTree> {
+    if (this.#hostPaths.length > 0) {
+      const tree = hostTree(this.#hostPaths, this.#options, this.errors);
+      this.#closers.push(() => tree.close());
+      // The usual case goes without the union's cost for each entry.
+      if (this.#members.length === 0) return tree;
+      this.#mount(tree);
+    }
+    const [only] = this.#members;
+    if (only === undefined) throw new NotFoundError('Back up: none of the sources is there');
+    const { tree, id } = await only.open();
+    if (this.#members.length === 1 && only.at.length === 0 && id === tree.rootId) return tree;
+    return unionTree(this.#members);
+  }
+
+  /** See {@link Sources.errors}. */
+  allErrors(): readonly EntryError[] {
+    return [...this.errors, ...this.#problems.flatMap((problems) => problems().map(problemError))];
+  }
+
+  async close(): Promise<void> {
+    for (const close of this.#closers.splice(0).reverse()) await close();
+  }
+
+  async #addStdin(): Promise<void> {
+    const name = this.#options.stdinFilename ?? 'stdin';
+    const spooled = await spoolStdin(name, this.#options.signal);
+    this.#closers.push(() => spooled.close());
+    this.#mount(spooled.tree);
+    this.names.push(name);
+  }
+
+  async #addLocation(text: string): Promise<void> {
+    const { keys, signal, onNote } = this.#options;
+    const opening: OpenOptions = {
+      ...(keys === undefined ? {} : { keys }), ...(signal === undefined ? {} : { signal }), ...(onNote === undefined ? {} : { onNote }),
+      onProblem: (problem) => this.errors.push(problemError(problem)),
+    };
+    const location = await openLocation(text, opening, 'inside-root');
+    this.#closers.push(() => location.close());
+    this.#problems.push(() => location.problems());
+    const view = await location.node();
+    const ancestors = await ancestorsOf(view);
+    const { exclude = [] } = this.#options;
+    const tree = exclude.length === 0 ? view.tree : new FilterTree(view, matchAny(exclude));
+    this.#members.push({ at: view.path, open: () => Promise.resolve({ tree, id: view.id, ancestors }) });
+    this.names.push(text);
+  }
+
+  #mount(tree: FileTree): void {
+    this.#members.push({ at: new Uint8Array(), open: () => Promise.resolve({ tree, id: tree.rootId }) });
+  }
+}
+
+/**
+ * Opens the sources of a backup: existing host paths as they are, `-` for stdin, anything else as a location. A source
+ * that isn't there is an error in the list, as long as another one is.
+ * @throws {NotFoundError} when none is there. @throws {UsageError} bad locations, overlapping sources.
+ */
+export async function openSources(texts: readonly string[], options: SourceOptions = {}): Promise<Sources> {
+  const list = new SourceList(options);
+  try {
+    for (const text of texts) {
+      try {
+        await list.add(text);
+      } catch (error) {
+        if (!(error instanceof NotFoundError) || texts.length === 1) throw error;
+        list.errors.push(entryError(utf8(text), error));
+      }
+    }
+    return { tree: await list.join(), names: list.names, errors: () => list.allErrors(), close: () => list.close() };
+  } catch (error) {
+    await list.close();
+    throw error;
+  }
+}

@@ -1,0 +1,43 @@
+/** Standard input as a tree with one file. Its size must be known before it is stored, so it goes through a temporary file. */
+import { createWriteStream } from 'node:fs';
+import { mkdir, mkdtemp, rm } from 'node:fs/promises';
+import * as os from 'node:os';
+import * as path from 'node:path';
+import { pipeline } from 'node:stream/promises';
+import { UsageError, utf8, type FileTree } from '../core/index.ts';
+import { PosixTree } from '../fs-adapters/posix/index.ts';
+
+/** What was read; `close` removes the temporary file. */
+export interface Spooled {
+  readonly tree: FileTree;
+  close(): Promise<void>;
+}
+
+/**
+ * Reads stdin to its end into a file below `TMPDIR`; `name` may have directories.
+ * @throws {UsageError} when `name` leads out of its tree. @throws {Error} of the system, when the temporary disk is full.
+ */
+export async function spoolStdin(name: string, signal?: AbortSignal): Promise<Spooled> {
+  const relative = path.posix.normalize(name).replace(/^\/+/, '');
+  if (relative === '' || relative === '.' || relative.startsWith('..') || relative.endsWith('/')) {
+    throw new UsageError(`Read stdin as '${name}': expected the path of a file`, { name });
+  }
+  const directory = await mkdtemp(path.join(os.tmpdir(), 'holdfast-stdin-'));
+  const close = (): Promise<void> => rm(directory, { recursive: true, force: true });
+  try {
+    const file = path.join(directory, relative);
+    await mkdir(path.dirname(file), { recursive: true, mode: 0o700 });
+    await pipeline(process.stdin, createWriteStream(file, { mode: 0o600 }), signal === undefined ? {} : { signal });
+  } catch (error) {
+    await close();
+    throw error;
+  }
+  const tree = new PosixTree({ root: utf8(directory) });
+  return {
+    tree,
+    close: async () => {
+      await tree.close();
+      await close();
+    },
+  };
+}
