@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { Facts } from './facts.ts';
-import { commandLine, renderReport, summarizeGroup } from './report.ts';
+import { commandLine, nameDirectories, renderReport, summarizeGroup } from './report.ts';
 import type { Session } from './session.ts';
 import type { Tool } from './tools/tool.ts';
 
@@ -26,7 +26,7 @@ const GROUP = { corpus: 'c', description: 'text', medium: 'disk', firstBytes: 10
 test('a table has one row a tool with rate, bytes and content, and the verdicts above', () => {
   const tools = [tool('holdfast none'), tool('borg none')];
   const group = summarizeGroup({ ...GROUP, sessions: [session('holdfast none', 0.5), session('borg none', 1)] }, tools);
-  const text = renderReport(FACTS, [group], tools, new Map());
+  const text = renderReport(FACTS, [group], tools);
   assert.match(text, /\| holdfast none \| none \| 0\.50 \(200\) \| 0\.50 \(200\) \| 12\.0 \| 50\.0 \/ 50\.0 \| 0\.50 \/ 0\.50 \| same \|/);
   assert.match(text, /first backup, borg \(its faster setting\) \(borg none\): 2\.00×, wanted ≥ 1\.5: \*\*met\*\*/);
   assert.match(text, /3 of 5 targets met\. Not met:\n\n- c, disk, none: first backup, restic: no figure/);
@@ -36,12 +36,13 @@ test('a table has one row a tool with rate, bytes and content, and the verdicts 
 test('a failure and a differing restore stand out', () => {
   const tools = [tool('holdfast none'), tool('borg none')];
   const sessions = [session('holdfast none', 1, { content: 'differs' }), session('borg none', 1, { failure: 'Run x: exit 2: a | b' })];
-  const text = renderReport(FACTS, [summarizeGroup({ ...GROUP, sessions }, tools)], tools, new Map());
+  const text = renderReport(FACTS, [summarizeGroup({ ...GROUP, sessions }, tools)], tools);
   assert.match(text, /\| \*\*differs\*\* \|/);
   assert.match(text, /\*\*failed\*\*: Run x: exit 2: a \/ b/);
 });
 
 test('command lines can be typed again and name no directory of this machine', () => {
   const command = { argv: ['borg', 'create', '/base/repo::s0', "it's"], cwd: '/base/my dir' };
-  assert.equal(commandLine(command, new Map([['/base', '$WORK']])), "cd '$WORK/my dir' && borg create $WORK/repo::s0 'it'\\''s'");
+  const text = nameDirectories(commandLine(command), new Map([['/base/my dir', '$SOURCE'], ['/base', '$WORK']]));
+  assert.equal(text, "cd '$SOURCE' && borg create $WORK/repo::s0 'it'\\''s'");
 });

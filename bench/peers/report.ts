@@ -41,8 +41,8 @@ export function summarizeGroup(group: Group, tools: readonly Tool[]): GroupResul
   return { ...group, classes };
 }
 
-/** The whole page. `paths` replaces directory names of this machine in the command lines, longest first. */
-export function renderReport(facts: Facts, groups: readonly GroupResult[], tools: readonly Tool[], paths: ReadonlyMap<string, string>): string {
+/** The whole page. Command lines and failures hold this machine's directories: see {@link nameDirectories}. */
+export function renderReport(facts: Facts, groups: readonly GroupResult[], tools: readonly Tool[]): string {
   return [
     '# Peers comparison',
     '',
@@ -58,7 +58,7 @@ export function renderReport(facts: Facts, groups: readonly GroupResult[], tools
     '',
     '## Command lines',
     '',
-    ...renderCommands(groups, paths),
+    ...renderCommands(groups),
     '',
   ].join('\n');
 }
@@ -171,24 +171,29 @@ function describe(ratio: Ratio): string {
   return `${ratio.target} (${ratio.peer}): ${ratio.ratio.toFixed(2)}×, ${wanted}`;
 }
 
-function renderCommands(groups: readonly GroupResult[], paths: ReadonlyMap<string, string>): string[] {
+function renderCommands(groups: readonly GroupResult[]): string[] {
   const lines = new Map<string, string>();
   for (const session of groups.flatMap((group) => group.sessions)) {
     for (const [operation, commands] of Object.entries(session.commands)) {
       const key = `${session.tool}, ${operation}`;
-      if (!lines.has(key)) lines.set(key, commands.map((command) => commandLine(command, paths)).join(' && '));
+      if (!lines.has(key)) lines.set(key, commands.map(commandLine).join(' && '));
     }
   }
   return [...lines].map(([key, text]) => `- ${key}: \`${text}\``);
 }
 
-/** A command as one would type it, with this machine's directories replaced by their names in `paths`. */
-export function commandLine(command: Command, paths: ReadonlyMap<string, string>): string {
+/** A command as one would type it. */
+export function commandLine(command: Command): string {
   const quote = (arg: string): string => (/^[\w@%+=:,./$-]+$/.test(arg) ? arg : `'${arg.replaceAll("'", "'\\''")}'`);
-  let text = command.argv.map(quote).join(' ');
-  if (command.cwd !== undefined) text = `cd ${quote(command.cwd)} && ${text}`;
-  for (const [path, name] of paths) text = text.replaceAll(path, name);
-  return text;
+  const text = command.argv.map(quote).join(' ');
+  return command.cwd === undefined ? text : `cd ${quote(command.cwd)} && ${text}`;
+}
+
+/** Replaces directories of this machine by names, in the order of `paths`: inner directories first. */
+export function nameDirectories(text: string, paths: ReadonlyMap<string, string>): string {
+  let named = text;
+  for (const [path, name] of paths) named = named.replaceAll(path, name);
+  return named;
 }
 
 function megabytes(bytes: number): string {

@@ -13,7 +13,7 @@ import type { Facts } from './facts.ts';
 import { stopRunning } from './measure.ts';
 import { parseOptions } from './options.ts';
 import type { Medium, Options } from './options.ts';
-import { commandLine, renderReport, summarizeGroup } from './report.ts';
+import { commandLine, nameDirectories, renderReport, summarizeGroup } from './report.ts';
 import type { GroupResult } from './report.ts';
 import { runSession } from './session.ts';
 import type { Session } from './session.ts';
@@ -136,14 +136,15 @@ function writeResults(run: Run, groups: readonly GroupResult[]): void {
   const out = run.options.out ?? (run.options.smoke ? run.options.work : join(REPOSITORY, 'bench', 'results'));
   const file = join(out, `peers-${run.options.smoke ? 'smoke-' : ''}${run.facts.startedAt.slice(0, 10)}`);
   mkdirSync(dirname(file), { recursive: true });
-  const plain = groups.map((group) => ({ ...group, sessions: group.sessions.map((session) => plainSession(session, run.paths)) }));
-  writeFileSync(`${file}.json`, `${JSON.stringify({ facts: run.facts, groups: plain }, undefined, 1)}\n`);
-  writeFileSync(`${file}.md`, renderReport(run.facts, groups, run.asked, run.paths));
+  const plain = groups.map((group) => ({ ...group, sessions: group.sessions.map(plainSession) }));
+  const json = JSON.stringify({ facts: run.facts, groups: plain }, undefined, 1);
+  writeFileSync(`${file}.json`, `${nameDirectories(json, run.paths)}\n`);
+  writeFileSync(`${file}.md`, nameDirectories(renderReport(run.facts, groups, run.asked), run.paths));
   say(`wrote ${file}.md and .json`);
 }
 
-function plainSession(session: Session, paths: ReadonlyMap<string, string>): object {
-  const commands = Object.entries(session.commands).map(([operation, list]) => [operation, list.map((command) => commandLine(command, paths))]);
+function plainSession(session: Session): object {
+  const commands = Object.entries(session.commands).map(([operation, list]) => [operation, list.map(commandLine)]);
   return { ...session, commands: Object.fromEntries(commands) };
 }
 

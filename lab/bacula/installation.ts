@@ -46,12 +46,13 @@ export async function unpackTrixieBacula(directory: string): Promise<BaculaInsta
   await runTool(['chroot', root, 'apt-get', 'install', '--download-only', '-y', '--no-install-recommends', ...trixiePackages], { timeoutMs: 600_000 });
   const cache = path.join(root, 'var/cache/apt/archives');
   for (const name of readdirSync(cache).filter((file) => file.endsWith('.deb'))) await runTool(['dpkg-deb', '-x', path.join(cache, name), root]);
+  const loader = path.join(root, 'lib64/ld-linux-x86-64.so.2');
   const libraries = `${root}/usr/lib/x86_64-linux-gnu:${root}/usr/lib/bacula`;
   return {
     version: '15.0.3',
     pluginDirectory: path.join(root, 'usr/lib/bacula'),
     tablesScript: path.join(root, tables),
-    command: (program, ...parameters) => [path.join(root, 'lib64/ld-linux-x86-64.so.2'), '--library-path', libraries, path.join(root, 'usr/sbin', program), ...parameters],
+    command: (program, ...parameters) => [loader, '--library-path', libraries, path.join(root, 'usr/sbin', program), ...parameters],
   };
 }
 

@@ -1,34 +1,22 @@
 /**
- * What a live tree holds, in the form of the corpus' `manifest-*.jsonl`: taken with Node's lstat, with md5 over a plain
- * read and with `getfattr`, so that it shares no code with what it is compared with.
+ * Manifest of a live tree, as `compareTreeWithManifest` wants it: taken with Node's lstat, md5 over a plain read and
+ * `getfattr`, so that it shares no code with what it is compared with.
  */
 import { createHash } from 'node:crypto';
 import { closeSync, lstatSync, openSync, readSync, readdirSync, readlinkSync } from 'node:fs';
 import type { BigIntStats } from 'node:fs';
+import { type ManifestLine, manifestPath } from '../manifest.ts';
 import { runTool } from './tool.ts';
 
-/** One path. `mode` is octal text with `0o`, `xattr` values are base64; `path` is latin1 when `path_b64` is there. */
-export interface LiveEntry {
-  readonly path: string;
-  readonly path_b64?: string;
-  readonly type: 'file' | 'dir' | 'symlink' | 'fifo' | 'chr' | 'blk' | 'sock';
-  readonly size: number;
-  readonly mode: string;
-  readonly uid: number;
-  readonly gid: number;
-  readonly mtime: number;
+/** A manifest's line with the link count as lstat gave it. */
+export interface LiveLine extends ManifestLine {
   readonly nlink: number;
-  readonly ino: number;
-  readonly md5?: string;
-  readonly target?: string;
-  readonly target_b64?: string;
-  readonly rdev?: readonly [major: number, minor: number];
-  readonly xattr?: Readonly<Record<string, string>>;
 }
 
 const slash = Buffer.from('/');
+const nanoseconds = 1_000_000_000n;
 
-function typeOf(stat: BigIntStats): LiveEntry['type'] {
+function typeOf(stat: BigIntStats): ManifestLine['type'] {
   if (stat.isDirectory()) return 'dir';
   if (stat.isSymbolicLink()) return 'symlink';
   if (stat.isFIFO()) return 'fifo';
@@ -46,25 +34,26 @@ function md5Of(file: Buffer): string {
   return hash.digest('hex');
 }
 
-/** Exact text, or undefined when the bytes are not UTF-8. */
-function exactText(bytes: Buffer): string | undefined {
+/** Text with each byte that is not UTF-8 as a lone surrogate U+DC80 … U+DCFF, as in the corpus' manifests. */
+function surrogateText(bytes: Buffer): string {
   const text = bytes.toString('utf8');
-  return Buffer.from(text, 'utf8').equals(bytes) ? text : undefined;
+  if (Buffer.from(text, 'utf8').equals(bytes)) return text;
+  return [...bytes].map((byte) => String.fromCharCode(byte < 0x80 ? byte : 0xdc00 + byte)).join('');
 }
 
-/** Linux's split of `st_rdev`. Source: gnu_dev_major and gnu_dev_minor in the C library's manual page makedev(3). */
+/** Linux's split of `st_rdev`: 12 + 20 bits of major, 8 + 24 of minor. Source: makedev(3) and glibc's sys/sysmacros.h layout. */
 function deviceNumbers(rdev: bigint): readonly [number, number] {
-  const major = ((rdev >> 8n) & 0xfffn) | ((rdev >> 32n) & ~0xfffn);
-  const minor = (rdev & 0xffn) | ((rdev >> 12n) & ~0xffn);
-  return [Number(major), Number(minor & 0xffff_ffffn)];
+  const major = ((rdev >> 8n) & 0xfffn) | ((rdev >> 32n) & 0xfffff000n);
+  const minor = (rdev & 0xffn) | ((rdev >> 12n) & 0xffffff00n);
+  return [Number(major), Number(minor)];
 }
 
-/** Undoes getfattr's `\ooo` quoting of names; text is latin1. */
+/** Undoes getfattr's `\ooo` quoting; text is latin1. */
 function unquoted(text: string): string {
   return text.replace(/\\([0-7]{3})/g, (_, digits: string) => String.fromCharCode(Number.parseInt(digits, 8)));
 }
 
-/** Extended attributes of all paths below `root`, by path in latin1. */
+/** Extended attributes, ACLs included, of all paths below `root`, by path in latin1; values in base64. */
 async function attributesBelow(root: string): Promise<ReadonlyMap<string, Record<string, string>>> {
   const printed = await runTool(['getfattr', '-R', '-P', '-h', '-d', '-m', '-', '-e', 'base64', '--absolute-names', '--', root]);
   const found = new Map<string, Record<string, string>>();
@@ -75,81 +64,90 @@ async function attributesBelow(root: string): Promise<ReadonlyMap<string, Record
       found.set(unquoted(line.slice('# file: '.length)), current);
     } else if (line !== '') {
       const equals = line.indexOf('=');
-      const name = unquoted(equals < 0 ? line : line.slice(0, equals));
+      const name = Buffer.from(unquoted(equals < 0 ? line : line.slice(0, equals)), 'latin1').toString('utf8');
       current[name] = equals < 0 ? '' : line.slice(equals + 1).replace(/^0s/, '');
     }
   }
   return found;
 }
 
-function describe(path: Buffer, xattr: Record<string, string> | undefined): LiveEntry {
+function describe(path: Buffer, xattr: Record<string, string> | undefined): LiveLine {
   const stat = lstatSync(path, { bigint: true });
   const type = typeOf(stat);
-  const text = exactText(path);
-  const target = type === 'symlink' ? readlinkSync(path, { encoding: 'buffer' }) : undefined;
-  const targetText = target === undefined ? undefined : exactText(target);
+  const text = path.toString('utf8');
+  const fraction = ((stat.mtimeNs % nanoseconds) + nanoseconds) % nanoseconds;
   return {
-    path: text ?? path.toString('latin1'),
-    ...(text === undefined ? { path_b64: path.toString('base64') } : {}),
+    path: text,
+    ...(Buffer.from(text, 'utf8').equals(path) ? {} : { path_b64: path.toString('base64') }),
     type,
     size: Number(stat.size),
     mode: `0o${(stat.mode & 0o7777n).toString(8)}`,
     uid: Number(stat.uid),
     gid: Number(stat.gid),
-    mtime: Number((stat.mtimeNs - (((stat.mtimeNs % 1_000_000_000n) + 1_000_000_000n) % 1_000_000_000n)) / 1_000_000_000n),
+    mtime: Number((stat.mtimeNs - fraction) / nanoseconds),
+    mtime_ns: Number(stat.mtimeNs),
     nlink: Number(stat.nlink),
     ino: Number(stat.ino),
     ...(type === 'file' ? { md5: md5Of(path) } : {}),
-    ...(target === undefined ? {} : { target: targetText ?? target.toString('latin1') }),
-    ...(target === undefined || targetText !== undefined ? {} : { target_b64: target.toString('base64') }),
+    ...(type === 'symlink' ? { target: surrogateText(readlinkSync(path, { encoding: 'buffer' })) } : {}),
     ...(type === 'chr' || type === 'blk' ? { rdev: deviceNumbers(stat.rdev) } : {}),
     ...(xattr === undefined ? {} : { xattr }),
   };
 }
 
-/** All paths from `root` down, absolute, the root first; sockets are listed too although no backup keeps them. */
-export async function describeLiveTree(root: string): Promise<readonly LiveEntry[]> {
+/** One line for each path from `root` down, the root first. */
+export async function liveManifest(root: string): Promise<readonly LiveLine[]> {
   const attributes = await attributesBelow(root);
-  const entries: LiveEntry[] = [];
+  const lines: LiveLine[] = [];
   const open = [Buffer.from(root)];
   for (let path = open.pop(); path !== undefined; path = open.pop()) {
-    const entry = describe(path, attributes.get(path.toString('latin1')));
-    entries.push(entry);
-    if (entry.type !== 'dir') continue;
+    const line = describe(path, attributes.get(path.toString('latin1')));
+    lines.push(line);
+    if (line.type !== 'dir') continue;
     for (const name of readdirSync(path, { encoding: 'buffer' })) open.push(Buffer.concat([path, slash, name]));
   }
-  return entries;
+  return lines;
 }
 
-const compared = ['type', 'mode', 'uid', 'gid', 'mtime', 'md5', 'target_b64', 'target', 'rdev', 'xattr'] as const;
+const compared = ['type', 'mode', 'uid', 'gid', 'mtime', 'target', 'rdev'] as const;
+const comparedOfFiles = ['size', 'md5', 'nlink'] as const;
 
-function sortedKeys(_: string, value: unknown): unknown {
-  if (value === null || typeof value !== 'object' || Array.isArray(value)) return value;
-  return Object.fromEntries(Object.entries(value).sort(([a], [b]) => (a < b ? -1 : 1)));
+function key(line: ManifestLine): string {
+  return Buffer.from(manifestPath(line)).toString('latin1');
+}
+
+function attributesText(line: ManifestLine): string {
+  return Object.entries(line.xattr ?? {}).map(([name, value]) => `${name}=${value}`).sort().join(' ');
+}
+
+/** How a copy is compared. */
+export interface CopyOptions {
+  /** The copy of `/a/b` is expected at `below` + `/a/b`. */
+  readonly below: string;
+  /** Whether a field may differ: what the tool that restored is known not to restore. */
+  readonly ignored?: ((line: LiveLine, field: string) => boolean) | undefined;
+}
+
+function fieldDifferences(expected: LiveLine, found: LiveLine, { ignored }: CopyOptions): readonly string[] {
+  const fields = expected.type === 'file' ? [...compared, ...comparedOfFiles] : compared;
+  const pairs = fields.map((field) => ({ field: field as string, got: JSON.stringify(found[field]), want: JSON.stringify(expected[field]) }));
+  pairs.push({ field: 'attributes', got: attributesText(found), want: attributesText(expected) });
+  return pairs
+    .filter(({ field, got, want }) => got !== want && ignored?.(expected, field) !== true)
+    .map(({ field, got, want }) => `'${expected.path}' ${field}: found '${got}', expected '${want}'`);
 }
 
 /**
- * Differences between two trees whose roots have different places, one line each; empty when they are equal.
- * Sockets, the size of directories and fractions of a second are left out: Bacula does not keep them.
+ * Differences between a tree and its restored copy, one text each. Sockets, sizes of directories
+ * and fractions of a second are left out: Bacula does not keep them.
  */
-export function compareLiveTrees(expected: readonly LiveEntry[], found: readonly LiveEntry[], foundBelow: string): readonly string[] {
-  const key = (entry: LiveEntry): string => (entry.path_b64 === undefined ? Buffer.from(entry.path) : Buffer.from(entry.path_b64, 'base64')).toString('latin1');
-  const prefix = Buffer.from(foundBelow).toString('latin1');
-  const seen = new Map(found.map((entry) => [key(entry).slice(prefix.length), entry]));
+export function compareCopies(original: readonly LiveLine[], copy: readonly LiveLine[], options: CopyOptions): readonly string[] {
+  const rest = new Map(copy.map((line) => [key(line).slice(Buffer.byteLength(options.below)), line]));
   const differences: string[] = [];
-  for (const entry of expected.filter((one) => one.type !== 'sock')) {
-    const other = seen.get(key(entry));
-    seen.delete(key(entry));
-    if (other === undefined) differences.push(`'${entry.path}' is missing`);
-    else differences.push(...differingFields(entry, other));
+  for (const line of original.filter(({ type }) => type !== 'sock')) {
+    const found = rest.get(key(line));
+    rest.delete(key(line));
+    differences.push(...(found === undefined ? [`'${line.path}' is missing`] : fieldDifferences(line, found, options)));
   }
-  return [...differences, ...[...seen.keys()].map((path) => `'${path}' should not be there`)];
-}
-
-function differingFields(expected: LiveEntry, found: LiveEntry): readonly string[] {
-  const fields = expected.type === 'file' ? [...compared, 'size', 'nlink'] as const : compared;
-  return fields
-    .map((field) => ({ field, want: JSON.stringify(expected[field], sortedKeys), got: JSON.stringify(found[field], sortedKeys) }))
-    .filter(({ want, got }) => want !== got)
-    .map(({ field, want, got }) => `'${expected.path}' ${field}: found '${got}', expected '${want}'`);
+  return [...differences, ...[...rest.keys()].map((path) => `'${path}' should not be there`)];
 }

@@ -107,12 +107,13 @@ export class BaculaServer {
 
   /** Names of the volumes a job wrote to, in the order written. */
   async volumesOf(jobId: number): Promise<readonly string[]> {
-    return (await this.#query(`SELECT m.VolumeName FROM JobMedia j JOIN Media m USING (MediaId) WHERE j.JobId = ${jobId} GROUP BY m.MediaId ORDER BY MIN(j.JobMediaId)`)).map(([name]) => name ?? '');
+    const media = `SELECT m.VolumeName FROM JobMedia j JOIN Media m USING (MediaId) WHERE j.JobId = ${jobId}`;
+    return (await this.#query(`${media} GROUP BY m.MediaId ORDER BY MIN(j.JobMediaId)`)).map(([name]) => name ?? '');
   }
 
-  /** What `bls` prints about a volume, stderr included. It exits with 0 whatever it finds. */
-  async bls(volume: string, ...options: readonly string[]): Promise<string> {
-    const result = await runTool(this.installation.command('bls', '-c', path.join(this.setup.directory, 'sd.conf'), ...options, '-V', volume, 'FileDevice'), { anyStatus: true });
+  /** What `bls` prints about volumes, stderr included. It exits with 0 whatever it finds. */
+  async bls(volumes: readonly string[]): Promise<string> {
+    const result = await runTool(this.installation.command('bls', ...this.#readVolumes(volumes)), { anyStatus: true });
     return `${result.stdout.toString('latin1')}${result.stderr.toString('latin1')}`;
   }
 
@@ -121,8 +122,8 @@ export class BaculaServer {
     const scratch = path.join(this.setup.directory, 'scan');
     mkdirSync(scratch, { recursive: true });
     copyFileSync(path.join(this.setup.directory, 'empty.db'), path.join(scratch, 'bacula.db'));
-    const command = this.installation.command('bscan', '-c', path.join(this.setup.directory, 'sd.conf'), '-v', '-s', '-m', '-n', 'bacula', '-w', scratch, '-V', volumes.join('|'), 'FileDevice');
-    const result = await runTool(command, { anyStatus: true });
+    const catalog = ['-v', '-s', '-m', '-n', 'bacula', '-w', scratch];
+    const result = await runTool(this.installation.command('bscan', ...catalog, ...this.#readVolumes(volumes)), { anyStatus: true });
     return `${result.stdout.toString('latin1')}${result.stderr.toString('latin1')}`;
   }
 
@@ -136,6 +137,10 @@ export class BaculaServer {
       await gone;
       clearTimeout(killer);
     }
+  }
+
+  #readVolumes(volumes: readonly string[]): readonly string[] {
+    return ['-c', path.join(this.setup.directory, 'sd.conf'), '-V', volumes.join('|'), 'FileDevice'];
   }
 
   async #finished(printed: string, what: string): Promise<JobRow> {
@@ -175,6 +180,8 @@ export class BaculaServer {
     closeSync(output);
     let failure: Error | undefined;
     child.on('error', (error) => (failure = error));
+    // A crash of this process must not leave daemons behind.
+    process.on('exit', () => child.kill('SIGKILL'));
     this.#children.push(child);
     for (let tries = 0; tries < 150 && failure === undefined && child.exitCode === null; tries += 1) {
       if (await accepts(port)) return;

@@ -4,7 +4,10 @@
  * Needs root.
  */
 import { createCipheriv, createHash } from 'node:crypto';
-import { appendFileSync, chmodSync, chownSync, closeSync, ftruncateSync, linkSync, lutimesSync, mkdirSync, openSync, renameSync, rmSync, symlinkSync, truncateSync, unlinkSync, utimesSync, writeFileSync, writeSync } from 'node:fs';
+import {
+  appendFileSync, chmodSync, chownSync, closeSync, ftruncateSync, linkSync, lutimesSync, mkdirSync, openSync, renameSync, rmSync, symlinkSync,
+  truncateSync, unlinkSync, utimesSync, writeFileSync, writeSync,
+} from 'node:fs';
 import path from 'node:path';
 import { runTool } from './tool.ts';
 
@@ -43,11 +46,14 @@ export class SeededBytes {
 }
 
 /** Sizes next to Bacula's limits: block header, default block, 64 KiB read, sparse chunk of 64 KiB − 8. */
-const borderSizes = [0, 1, 23, 24, 32, 4095, 4096, 64_487, 64_488, 64_489, 64_511, 64_512, 64_513, 65_527, 65_528, 65_529, 65_535, 65_536, 65_537, 131_056, 131_072];
+const borderSizes = [
+  0, 1, 23, 24, 32, 4095, 4096, 64_487, 64_488, 64_489, 64_511, 64_512, 64_513, 65_527, 65_528, 65_529, 65_535, 65_536, 65_537, 131_056, 131_072,
+];
 const modes = [0o644, 0o600, 0o755, 0o4711, 0o2755, 0o1644, 0o000, 0o200];
 const owners = [0, 1, 33, 1000, 65_534, 4_294_967_290];
 const names: readonly (string | Buffer)[] = [
-  Buffer.from([0x80, 0xff, 0x41]), 'line\nbreak', 'tab\t', 'trailing ', ' leading', 'quote"\'`$(x)', 'back\\slash', '-rf', 'caf\u00e9', 'cafe\u0301', '\u65e5\u672c\u8a9e', '...', 'n'.repeat(255),
+  Buffer.from([0x80, 0xff, 0x41]), 'line\nbreak', 'tab\t', 'trailing ', ' leading', 'quote"\'`$(x)', 'back\\slash', '-rf',
+  'caf\u00e9', 'cafe\u0301', '\u65e5\u672c\u8a9e', '...', 'n'.repeat(255),
 ];
 
 /** Joins bytes, so that names which are not UTF-8 survive. */
@@ -91,7 +97,9 @@ export async function growSpecials(root: string, random: SeededBytes): Promise<v
   put(`${root}/links/first`, random.text(90_000), random);
   mkdirSync(`${root}/links/far/away`, { recursive: true });
   for (const name of ['links/second', 'links/far/away/third', 'AAA-before-all']) linkSync(`${root}/links/first`, `${root}/${name}`);
-  const targets: readonly (readonly [string, string | Buffer])[] = [['relative', 'first'], ['dangling', '/nowhere/at/all'], ['raw', Buffer.from([0xff, 0xfe])], ['long', 't'.repeat(3000)]];
+  const targets: readonly (readonly [string, string | Buffer])[] = [
+    ['relative', 'first'], ['dangling', '/nowhere/at/all'], ['raw', Buffer.from([0xff, 0xfe])], ['long', 't'.repeat(3000)],
+  ];
   for (const [name, target] of targets) {
     symlinkSync(target, `${root}/links/${name}`);
     lutimesSync(`${root}/links/${name}`, 1_111_111_111, 1_222_222_222);
@@ -109,8 +117,13 @@ export async function growSpecials(root: string, random: SeededBytes): Promise<v
   chmodSync(`${root}/empty-directory`, 0o3751);
   for (const [name, time] of [['epoch', 0], ['before-epoch', -86_400], ['after-2038', 2_147_483_648]] as const) {
     put(`${root}/times/${name}`, Buffer.from(name), random);
-    utimesSync(`${root}/times/${name}`, time, time);
+    // Not utimes: Node takes times before 1970 as now.
+    await runTool(['touch', '-d', `@${time}`, `${root}/times/${name}`]);
   }
+}
+
+async function setAttribute(file: string, name: string, value: Buffer): Promise<void> {
+  await runTool(['setfattr', '-n', name, '-v', `0x${value.toString('hex')}`, file]);
 }
 
 async function growMetadata(root: string, random: SeededBytes): Promise<void> {
@@ -119,9 +132,9 @@ async function growMetadata(root: string, random: SeededBytes): Promise<void> {
   await runTool(['setfacl', '-m', 'u:33:rw,u:65534:---,g:1:rx,m::rwx', `${root}/acl/file`]);
   await runTool(['setfacl', '-m', 'u:1:rwx,d:u:33:rwx,d:g:4:r,d:o::-', `${root}/acl/directory`]);
   put(`${root}/xattr/many`, random.text(10), random);
-  for (let i = 0; i < 12; i += 1) await runTool(['setfattr', '-n', `user.k${i}`, '-v', `0x${random.bytes(random.below(50)).toString('hex')}`, `${root}/xattr/many`]);
+  for (let i = 0; i < 12; i += 1) await setAttribute(`${root}/xattr/many`, `user.k${i}`, random.bytes(random.below(50)));
   put(`${root}/xattr/large`, random.bytes(70_000), random);
-  await runTool(['setfattr', '-n', 'user.large', '-v', `0x${random.bytes(3000).toString('hex')}`, `${root}/xattr/large`]);
+  await setAttribute(`${root}/xattr/large`, 'user.large', random.bytes(3000));
   await runTool(['setfattr', '-h', '-n', 'trusted.on-link', '-v', 'yes', `${root}/links/dangling`]);
 }
 

@@ -8,8 +8,8 @@ import { AbortedError, HoldfastError, IntegrityError, textOf, utf8 } from '../co
 import type { BlockSource, FileSink, FileTree, NodeId, NodeMetadata, PendingFile } from '../core/index.ts';
 import { PosixSink, fileSource } from '../fs-adapters/posix/index.ts';
 import { entryError, isFatal, type EntryError } from './entry-error.ts';
+import { Selection } from './selection.ts';
 import { ContentDigest, digestOf, pieceBytes, readContent } from './trees/content.ts';
-import { matchAny, type PathMatcher } from './trees/glob.ts';
 import { walk, type TreeView, type WalkEntry } from './trees/walk.ts';
 
 /** What to do with a file that the target has already. */
@@ -282,59 +282,6 @@ class Restore {
   #fail(where: Uint8Array, error: unknown): void {
     if (isFatal(error)) throw error;
     this.errors.push(entryError(where, error));
-  }
-}
-
-/** Which entries the patterns select. A directory above a selected entry is made when that entry turns up. */
-class Selection {
-  readonly #include: PathMatcher | undefined;
-  readonly #exclude: PathMatcher;
-  /** Directories on the way down; `all`: everything below is selected; `made`: it exists in the target. */
-  readonly #stack: { readonly entry: WalkEntry; readonly all: boolean; made: boolean }[] = [];
-  readonly #made: Set<WalkEntry> = new Set<WalkEntry>();
-  #all = false;
-
-  constructor(options: RestoreOptions) {
-    this.#include = options.include === undefined || options.include.length === 0 ? undefined : matchAny(options.include);
-    this.#exclude = matchAny(options.exclude ?? []);
-  }
-
-  takeAll(): void {
-    this.#all = true;
-  }
-
-  takes(entry: WalkEntry): boolean {
-    if (this.#exclude(entry.path)) return false;
-    return this.#below() || this.#include?.(entry.path) === true;
-  }
-
-  into(directory: WalkEntry): boolean {
-    if (this.#exclude(directory.path)) return false;
-    const all = this.takes(directory);
-    this.#stack.push({ entry: directory, all, made: this.#made.delete(directory) });
-    return true;
-  }
-
-  made(directory: WalkEntry): void {
-    this.#made.add(directory);
-  }
-
-  *pendingParents(): Iterable<WalkEntry> {
-    for (const level of this.#stack) {
-      if (level.made) continue;
-      yield level.entry;
-      level.made = this.#made.delete(level.entry);
-    }
-  }
-
-  /** @returns whether the directory exists in the target. */
-  leave(directory: WalkEntry): boolean {
-    const level = this.#stack.pop();
-    return level?.entry === directory && level.made;
-  }
-
-  #below(): boolean {
-    return this.#all || this.#include === undefined || this.#stack.at(-1)?.all === true;
   }
 }
 

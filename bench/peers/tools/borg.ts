@@ -32,6 +32,6 @@ function borg(name: string, klass: CompressionClass, compression: string, chunke
 export const borgTools: readonly Tool[] = [
   borg('borg none', 'none', 'none', DEFAULT_CHUNKS),
   borg('borg none 16K', 'none', 'none', SMALL_CHUNKS),
-  borg('borg zstd,3', 'zstd', 'zstd,3', DEFAULT_CHUNKS),
-  borg('borg zstd,3 16K', 'zstd', 'zstd,3', SMALL_CHUNKS),
+  borg('borg zstd', 'zstd', 'zstd,3', DEFAULT_CHUNKS),
+  borg('borg zstd 16K', 'zstd', 'zstd,3', SMALL_CHUNKS),
 ];

@@ -214,7 +214,8 @@ function entryTests(bench: () => Bench): void {
     const stat = await bench().stat('fifo');
     if (stat === undefined) {
       assert.notStrictEqual((await bench().sink.finish()).length, 0, 'what cannot be restored is a problem');
-      return t.skip('the sink cannot make fifos, and said so');
+      t.diagnostic('the sink cannot make fifos, and said so');
+      return;
     }
     assert.strictEqual(stat.type, 'fifo');
     assert.strictEqual(stat.mode, 0o620);

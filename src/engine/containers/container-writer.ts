@@ -61,6 +61,8 @@ export class ContainerWriter {
   async seal(): Promise<void> {
     await this.#guard(async () => {
       const footer = encodeFooter(this.#rows, this.#end);
+      // Twice: a footer that survives a crash must mean that all before it did, or what the crash tore looks like damage for ever.
+      await this.#file.sync();
       await this.#file.writeFrom(this.#end, footer);
       this.#end += footer.length;
       await this.#file.sync();

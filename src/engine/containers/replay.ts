@@ -10,7 +10,7 @@ import {
   type ChunkIndex, type Disk, type DiskFile, type Limits, type Watermark, type World,
 } from '../../core/index.ts';
 import { crc32 } from './checksums.ts';
-import { TABLE_ROW_BYTES, TRAILER_MAGIC, containerHeader, containerTrailer } from './container.layout.ts';
+import { FOOTER_ROW_BYTES, TABLE_ROW_BYTES, TRAILER_MAGIC, containerHeader, containerTrailer, footerHeader } from './container.layout.ts';
 import { containerPath, listContainers, readContainerHeader, scanGroups, type ContainerNumber, type ScannedGroup } from './container.ts';
 import { encodeFooter, readFooter, type FooterRow } from './footer.ts';
 
@@ -87,7 +87,7 @@ export class Replay {
       else this.#note('damaged-group', `container ${number.text} at ${group.offset}`, 'the payload does not match its checksum');
       rows.push({ offset: group.offset, length: group.head.recordLength, chunkCount: group.head.count });
     }
-    if (footer === undefined && this.#repair && !(await hasTrailer(file))) await this.#seal(file, rows);
+    if (footer === undefined && this.#repair && (isFooterTorn(file, rows) || !(await hasTrailer(file)))) await this.#seal(file, rows);
     if (this.#repair) {
       // A process that was killed may have left all of it in the page cache only: no index may name it before it is durable.
       await file.sync();
@@ -117,8 +117,7 @@ export class Replay {
 
   /** Cuts the torn tail of an unsealed container and gives it a footer. */
   async #seal(file: DiskFile, rows: readonly FooterRow[]): Promise<void> {
-    const last = rows[rows.length - 1];
-    const end = last === undefined ? containerHeader.size : last.offset + last.length;
+    const end = endOf(rows);
     await file.truncate(end);
     await file.writeFrom(end, encodeFooter(rows, end));
   }
@@ -131,6 +130,16 @@ export class Replay {
 function isDamage(error: unknown): boolean {
   return error instanceof FormatError || error instanceof LimitError || error instanceof UnsupportedError || error instanceof RangeError
     || (error instanceof HoldfastError && error.code === 'INTEGRITY');
+}
+
+function endOf(rows: readonly FooterRow[]): number {
+  const last = rows[rows.length - 1];
+  return last === undefined ? containerHeader.size : last.offset + last.length;
+}
+
+/** All groups are whole and only the footer behind them is not: writing it again is exact. */
+function isFooterTorn(file: DiskFile, rows: readonly FooterRow[]): boolean {
+  return file.size - endOf(rows) === footerHeader.size + rows.length * FOOTER_ROW_BYTES + containerTrailer.size;
 }
 
 /** Whether a container was sealed once, even if its footer can't be read now: then it is left to `check` and repair. */

@@ -199,7 +199,7 @@ export class Feeder {
     const slab = this.#slab as Slab;
     this.#slab = undefined;
     if (slab.count > 0) {
-      slab.hashed = this.#pool.run({ kind: 'hash', ranges: slab.rangesOffset, ids: slab.idsOffset, count: slab.count });
+      slab.hashed = this.#pool.run({ kind: 'hash', ranges: slab.rangesOffset, ids: slab.idsOffset, count: slab.count, bytes: slab.fill });
       slab.hashed.catch(() => undefined); // the consumer awaits it
     }
     this.#handOver(slab);

@@ -12,7 +12,7 @@ export const SLAB_CHUNKS = 6144;
 export const CUTS_MAX: number = SLAB_BYTES / 2048 + 1;
 /** Steps of a slab, so that many small or unchanged files do not pile up: an entry with its views is about 1 KiB of heap. */
 const SLAB_STEPS = 512;
-const SLABS = 5;
+const SLABS = 4;
 
 /** Facts of an entry whose content is not known yet. */
 export interface EntryFacts {

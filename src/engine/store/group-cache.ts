@@ -43,8 +43,8 @@ export interface GroupCacheParts {
 }
 
 /** Decoded groups kept; about 1 MiB each. */
-const GROUPS_KEPT = 20;
-const STAGING_BLOCKS = 4;
+const GROUPS_KEPT = 16;
+const STAGING_BLOCKS = 3;
 const FILES_KEPT = 24;
 
 /** A bounded cache of decoded groups. */

@@ -29,7 +29,9 @@ const CONTAINER_BYTES = 32 << 20;
 const UNDER_WAY_MAX = 65_536;
 /** Containers being synced at once. */
 const SEALING_MAX = 2;
-const GROUP_BLOCKS = 5;
+/** Ids that enter the index at once. */
+const INDEX_BATCH = 4_096;
+const GROUP_BLOCKS = 4;
 const PLACES_CACHED = 32_768;
 
 /** What a store works with. The store closes index, pool and filter. */
@@ -370,7 +372,16 @@ export class LocalStore implements ChunkStore {
     await writer.seal();
     this.totals.containers += 1;
     const batch = { bytes: joined(ids), count: ids.reduce((sum, part) => sum + part.length, 0) / ID_BYTES };
-    await this.#parts.index.putMany(batch, joined(places), [{ container: writer.number.text, offset: writer.size, sealed: true }]);
+    const allPlaces = joined(places);
+    // In parts, because a batch costs the native index an object per id; the watermark comes with the last.
+    for (let start = 0; start < batch.count || start === 0; start += INDEX_BATCH) {
+      const count = Math.min(INDEX_BATCH, batch.count - start);
+      const last = start + count === batch.count;
+      await this.#parts.index.putMany(
+        { bytes: batch.bytes.subarray(start * ID_BYTES), count }, allPlaces.subarray(start * PLACE_BYTES),
+        last ? [{ container: writer.number.text, offset: writer.size, sealed: true }] : [],
+      );
+    }
     await this.#parts.filter.add(batch, writer.number.text);
   }
 }

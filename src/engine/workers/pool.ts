@@ -1,18 +1,21 @@
 /**
- * Threads for hashing, compression and decoding. The first tasks run inline, so that a small job never pays for starting threads
- * (30 ms each); tasks also run inline while the threads are still starting.
+ * Threads for hashing, compression and decoding. Small tasks and the first few megabytes run inline, so that a small job never pays for
+ * starting threads (some 50 ms each); tasks also run inline while the threads are still starting.
  */
 import { availableParallelism } from 'node:os';
 import { Worker } from 'node:worker_threads';
-import { TaskRunner, type Task, type TaskResult, type TaskSettings } from './tasks.ts';
+import { TaskRunner, taskBytes, type Task, type TaskResult, type TaskSettings } from './tasks.ts';
 
-/** Tasks that run inline before threads are started; each is about a megabyte of work. */
-const INLINE_TASKS = 3;
+/** Bytes worked on inline before threads are started: about 30 ms of compression. */
+const INLINE_BYTES = 8 << 20;
+/** A task of fewer bytes costs less than the messages to hand it over. */
+const TASK_BYTES_MIN = 65_536;
 /** Tasks a thread may have at hand, so that it does not wait for the main thread between two. */
 const TASKS_PER_THREAD = 2;
 
 interface Thread {
   readonly worker: Worker;
+  readonly ended: Promise<void>;
   ready: boolean;
   busy: number;
 }
@@ -38,7 +41,7 @@ export class WorkerPool {
   readonly #threads: Thread[] = [];
   readonly #queue: Pending[] = [];
   readonly #running = new Map<number, Pending & { readonly thread: Thread }>();
-  #started = 0;
+  #bytes = 0;
   #nextId = 0;
   #failure: Error | undefined;
 
@@ -56,19 +59,28 @@ export class WorkerPool {
   /** @throws what the task threw, or why the threads died. */
   run(task: Task): Promise<TaskResult> {
     if (this.#failure !== undefined) return Promise.reject(this.#failure);
-    this.#started += 1;
-    if (this.#threadCount > 0 && this.#started > INLINE_TASKS && this.#threads.length === 0) this.#startThreads();
-    if (!this.#threads.some((thread) => thread.ready)) return this.#runInline(task);
+    const bytes = taskBytes(task);
+    this.#bytes += bytes;
+    if (this.#threadCount > 0 && this.#bytes > INLINE_BYTES && this.#threads.length === 0) this.#startThreads();
+    if (bytes < TASK_BYTES_MIN || !this.#threads.some((thread) => thread.ready)) return this.#runInline(task);
     return new Promise((resolve, reject) => {
       this.#queue.push({ task, resolve, reject });
       this.#dispatch();
     });
   }
 
-  /** Ends the threads; tasks that still run are lost. */
+  /**
+   * Ends the threads after the tasks they have; those not handed over yet are rejected. Threads end by themselves: one that is terminated
+   * while it still loads native code takes the process down with it.
+   */
   async close(): Promise<void> {
     this.#failure ??= new Error('the worker pool is closed');
-    await Promise.all(this.#threads.map((thread) => thread.worker.terminate()));
+    for (const pending of this.#queue.splice(0)) pending.reject(this.#failure);
+    await Promise.all(this.#threads.map((thread) => {
+      thread.worker.ref();
+      thread.worker.postMessage({ stop: true });
+      return thread.ended;
+    }));
   }
 
   async #runInline(task: Task): Promise<TaskResult> {
@@ -85,7 +97,8 @@ export class WorkerPool {
         // Data is outside the heap: a small heap keeps the process small.
         resourceLimits: { maxYoungGenerationSizeMb: 4, maxOldGenerationSizeMb: 64 },
       });
-      const thread: Thread = { worker, ready: false, busy: 0 };
+      const ended = new Promise<void>((resolve) => { worker.once('exit', () => { resolve(); }); });
+      const thread: Thread = { worker, ended, ready: false, busy: 0 };
       worker.on('message', (answer: Answer) => { this.#receive(thread, answer); });
       worker.on('error', (error) => { this.#fail(error); });
       worker.on('exit', (code) => { this.#fail(new Error(`a worker thread ended with code ${code}`)); });

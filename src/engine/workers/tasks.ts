@@ -14,6 +14,8 @@ export interface HashTask {
   readonly ranges: number;
   readonly ids: number;
   readonly count: number;
+  /** Sum of the lengths. */
+  readonly bytes: number;
 }
 
 /** Compresses `[source, source + length)` into `target` (as large as the source); level 0 only takes the checksum. */
@@ -45,6 +47,15 @@ export interface TaskResult {
   readonly payloadCrc32?: number;
   readonly damage?: string;
   readonly bad?: readonly number[];
+}
+
+/** Raw bytes that a task works on: its cost. */
+export function taskBytes(task: Task): number {
+  switch (task.kind) {
+    case 'hash': return task.bytes;
+    case 'compress': return task.length;
+    case 'decode': return task.rawLength;
+  }
 }
 
 /** What each thread needs. */

@@ -4,7 +4,13 @@ import { TaskRunner, type Task, type TaskSettings } from './tasks.ts';
 
 const runner = await TaskRunner.create(workerData as TaskSettings);
 
-parentPort?.on('message', (message: { readonly id: number; readonly task: Task }) => {
+type Message = { readonly id: number; readonly task: Task } | { readonly stop: true };
+
+parentPort?.on('message', (message: Message) => {
+  if ('stop' in message) {
+    parentPort?.close(); // nothing else keeps the thread alive
+    return;
+  }
   try {
     parentPort?.postMessage({ id: message.id, result: runner.run(message.task) });
   } catch (error) {

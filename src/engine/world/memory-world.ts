@@ -50,7 +50,7 @@ class MemoryFile implements DiskFile {
   #reserve(size: number): void {
     if (size <= this.#content.bytes.length) return;
     const grown = new Uint8Array(Math.max(size, this.#content.bytes.length * 2, 4096));
-    grown.set(this.#content.bytes.subarray(0, this.#content.size));
+    grown.set(this.#content.bytes); // all of it: `size` does not count the parts before this one yet
     this.#content.bytes = grown;
   }
 }

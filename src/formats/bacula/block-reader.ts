@@ -22,20 +22,31 @@ interface Window {
   readonly first: number;
   readonly rows: number;
   readonly start: number;
+  readonly buffer: Uint8Array;
   readonly bytes: Uint8Array;
   readonly ready: Promise<void>;
   /** By row in the window: length of the head once the block was checked, else 0. */
   readonly checked: Uint8Array;
   used: number;
+  leases: number;
+  loaded: boolean;
 }
 
-/** Shared by all trees and files of a set. Payloads are views that stay valid as long as they are referenced. */
+/** A payload that stays as it is until it is released; one that is never released only costs its window's memory. */
+export interface BlockLease {
+  readonly payload: Uint8Array;
+  /** To be called once; the payload must not be touched afterwards. */
+  release(): void;
+}
+
+/** Shared by all trees and files of a set. Buffers of windows that nobody leases are used again. */
 export class BlockReader {
   readonly #volumes: readonly ReaderVolume[];
   readonly #table: BlockTable;
   readonly #limits: Limits;
   readonly #hasher: IHasher;
   #windows: Window[] = [];
+  readonly #spare: Uint8Array[] = [];
   #clock = 0;
 
   constructor(volumes: readonly ReaderVolume[], table: BlockTable, limits: Limits, hasher: IHasher) {
@@ -50,24 +61,56 @@ export class BlockReader {
     return { volume: this.#volumes[this.#table.volume.get(row)]?.name ?? '', block: this.#table.number.get(row), offset: this.#table.offset.get(row) };
   }
 
-  /** The payload if its window is in memory already. */
-  cached(row: number): Uint8Array | undefined {
-    const window = this.#windows.find((w) => row >= w.first && row < w.first + w.rows);
-    return window === undefined || window.checked[row - window.first] === 0 ? undefined : this.#payload(window, row);
+  /** Leases a block whose window is in memory and checked already. */
+  tryLease(row: number): BlockLease | undefined {
+    const window = this.#find(row);
+    if (window === undefined || window.checked[row - window.first] === 0) return undefined;
+    window.leases += 1;
+    return this.#leased(window, row);
   }
 
-  /** The payload of a block. @throws {IntegrityError} when the volume is no longer as it was when it was scanned. */
-  async payload(row: number): Promise<Uint8Array> {
-    const window = this.#windows.find((w) => row >= w.first && row < w.first + w.rows) ?? this.#load(row);
+  /** Leases a block. @throws {IntegrityError} when the volume is no longer as it was when it was scanned. */
+  async lease(row: number): Promise<BlockLease> {
+    let window = this.#find(row);
+    if (window === undefined) {
+      // Another pass over neighbouring blocks ended just before: this one goes on, so the next window will be wanted too.
+      const sequential = this.#find(row - 1) !== undefined;
+      window = this.#load(row);
+      window.leases += 1;
+      if (sequential) this.#prefetch(window);
+    } else {
+      window.leases += 1;
+      if (row === window.first) this.#prefetch(window);
+    }
     this.#clock += 1;
     window.used = this.#clock;
-    await window.ready;
-    return this.#payload(window, row);
+    try {
+      await window.ready;
+      return this.#leased(window, row);
+    } catch (error) {
+      window.leases -= 1;
+      throw error;
+    }
+  }
+
+  #leased(window: Window, row: number): BlockLease {
+    const payload = this.#payload(window, row);
+    return { payload, release: () => { window.leases -= 1; } };
   }
 
   async close(): Promise<void> {
     this.#windows = [];
     for (const { source } of this.#volumes) await source.close();
+  }
+
+  #find(row: number): Window | undefined {
+    return this.#windows.find((window) => row >= window.first && row < window.first + window.rows);
+  }
+
+  /** Starts reading what follows a window, so that the disk works while this one is decoded. */
+  #prefetch(window: Window): void {
+    const next = window.first + window.rows;
+    if (next < this.#table.rows && this.#find(next) === undefined) this.#load(next).used = this.#clock + 1;
   }
 
   #load(first: number): Window {
@@ -82,20 +125,25 @@ export class BlockReader {
       end = next;
       rows += 1;
     }
-    const bytes = this.#buffer(end - start);
+    const buffer = this.#buffer(end - start);
+    const bytes = buffer.subarray(0, end - start);
     const ready = (this.#volumes[volume] as ReaderVolume).source.readInto(start, bytes, { sequential: true });
-    const window: Window = { first, rows, start, bytes, ready, checked: new Uint8Array(rows), used: 0 };
-    ready.catch(() => { this.#windows = this.#windows.filter((other) => other !== window); });
+    const window: Window = { first, rows, start, buffer, bytes, ready, checked: new Uint8Array(rows), used: 0, leases: 0, loaded: false };
+    ready.then(() => { window.loaded = true; }, () => { this.#windows = this.#windows.filter((other) => other !== window); });
     this.#windows.push(window);
     return window;
   }
 
+  /** Room for a window, in the buffer of the oldest one where nobody uses it. */
   #buffer(size: number): Uint8Array {
     while (this.#windows.length >= WINDOWS) {
       const oldest = this.#windows.reduce((a, b) => (a.used <= b.used ? a : b));
       this.#windows = this.#windows.filter((window) => window !== oldest);
+      if (oldest.leases === 0 && oldest.loaded && oldest.buffer.length === WINDOW_BYTES) this.#spare.push(oldest.buffer);
     }
-    return new Uint8Array(size);
+    if (size > WINDOW_BYTES) return new Uint8Array(size);
+    // Not zeroed first: the read fills all of it, and a window whose read failed is never used.
+    return this.#spare.pop() ?? new Uint8Array(Buffer.allocUnsafeSlow(WINDOW_BYTES).buffer);
   }
 
   #payload(window: Window, row: number): Uint8Array {

@@ -84,7 +84,7 @@ export function openBlock(head: BlockHead, block: Uint8Array, tools: BlockTools)
     decryptBlock(tools.key, block, block.subarray(head.headBytes));
   }
   if (!head.checksummed) return undefined;
-  const stored = block.slice(24, 32);
+  const stored = new Uint8Array(block.subarray(24, 32));
   block.fill(0, 24, 32);
   const computed = tools.hasher.init().update(block).digest('binary');
   block.set(stored, 24);

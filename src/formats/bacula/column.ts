@@ -59,3 +59,22 @@ export class Column {
     return low;
   }
 }
+
+const OUTSIDE = 0xffff_ffff;
+
+/** A column whose values are nearly always whole and below 2^32 − 1: four bytes a row, the others in a map. */
+export class NarrowColumn {
+  readonly #values = new Column('u32');
+  readonly #outside = new Map<number, number>();
+
+  push(value: number): void {
+    if (value >= 0 && value < OUTSIDE) return this.#values.push(value);
+    this.#outside.set(this.#values.rows, value);
+    this.#values.push(OUTSIDE);
+  }
+
+  get(row: number): number {
+    const value = this.#values.get(row);
+    return value === OUTSIDE ? this.#outside.get(row) ?? 0 : value;
+  }
+}

@@ -88,6 +88,11 @@ export class ContentPass {
     }
   }
 
+  /** Gives back the block that is being read; for a pass that is left before its end. */
+  release(): void {
+    this.#cursor.release();
+  }
+
   async #startDigests(): Promise<void> {
     const kind = digestStream(this.#session.files.digest.get(this.#row));
     this.#digest = kind === undefined ? { update: () => {}, finish: () => new Uint8Array() } : await startDigest(kind);
@@ -138,6 +143,7 @@ export class ContentPass {
     this.#frames = undefined;
     if (frames !== undefined && this.#position + this.#type > 0) this.#queue.push(...this.#guard(place, () => frames.end()));
     this.#stored = stored?.slice();
+    this.#cursor.release();
     this.#ended = true;
   }
 

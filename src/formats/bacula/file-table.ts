@@ -1,12 +1,19 @@
-/** The files of one session in the order of their attribute records: columns of numbers, about 60 bytes a file. */
+/** The files of one session in the order of their attribute records: columns of numbers, about 45 bytes a file. */
 import { type AttributeRecord, FILE_TYPE, LSTAT } from './attributes.ts';
-import { Column } from './column.ts';
+import { Column, NarrowColumn } from './column.ts';
 import type { DamagePlace } from './problem.ts';
 
 /** A record's place: `block` counts the session's blocks, `offset` is in bytes of that block's payload. */
 export interface RecordPlace {
   readonly block: number;
   readonly offset: number;
+}
+
+/** What rows share: few combinations serve millions of files. */
+export interface Owner {
+  readonly mode: number;
+  readonly uid: number;
+  readonly gid: number;
 }
 
 /** Bits of {@link FileTable.flags}. */
@@ -29,14 +36,17 @@ export class FileTable {
   readonly digest: Column = new Column('u8');
   readonly block: Column = new Column('u32');
   readonly offset: Column = new Column('u32');
-  readonly mode: Column = new Column('u32');
-  readonly uid: Column = new Column('u32');
-  readonly gid: Column = new Column('u32');
+  /** Which of the session's few combinations of mode, uid and gid. */
+  readonly #owner = new Column('u32');
+  readonly #owners: Owner[] = [];
+  readonly #ownerNumbers = new Map<string, number>();
+  #lastOwner = 0;
   /** Bytes as LStat has them; −1 when the client did not know. */
-  readonly size: Column = new Column('f64');
-  readonly modified: Column = new Column('f64');
-  readonly accessed: Column = new Column('f64');
-  readonly changed: Column = new Column('f64');
+  readonly size: NarrowColumn = new NarrowColumn();
+  /** Times in seconds since 1970. */
+  readonly modified: NarrowColumn = new NarrowColumn();
+  readonly accessed: NarrowColumn = new NarrowColumn();
+  readonly changed: NarrowColumn = new NarrowColumn();
   /** Rows of hard-link entries, ascending, and the FileIndex whose data they share. */
   readonly linkRow: Column = new Column('u32');
   readonly linkTarget: Column = new Column('u32');
@@ -44,7 +54,12 @@ export class FileTable {
   readonly metadataRow: Column = new Column('u32');
   readonly metadataBlock: Column = new Column('u32');
   readonly metadataOffset: Column = new Column('u32');
-  /** Bytes that plain content really has, where LStat says otherwise. */
+  /** Rows of compressed or sparse content: how many content records, and where the last one is. */
+  readonly packedRow: Column = new Column('u32');
+  readonly packedRecords: Column = new Column('u32');
+  readonly packedBlock: Column = new Column('u32');
+  readonly packedOffset: Column = new Column('u32');
+  /** Bytes that the content really has, where LStat says otherwise. */
   readonly actualSize: Map<number, number> = new Map();
   /** Rows some of whose records may be lost. */
   readonly damage: Map<number, DamagePlace> = new Map();
@@ -68,9 +83,7 @@ export class FileTable {
     this.digest.push(0);
     this.block.push(place.block);
     this.offset.push(place.offset);
-    this.mode.push(lstat[LSTAT.mode] as number);
-    this.uid.push(lstat[LSTAT.uid] as number);
-    this.gid.push(lstat[LSTAT.gid] as number);
+    this.#owner.push(this.#ownerNumber(lstat));
     this.size.push(lstat[LSTAT.size] as number);
     this.modified.push(lstat[LSTAT.mtime] as number);
     this.accessed.push(lstat[LSTAT.atime] as number);
@@ -83,6 +96,25 @@ export class FileTable {
     return row;
   }
 
+  /** Mode (type bits included), uid and gid of a row. */
+  owner(row: number): Owner {
+    return this.#owners[this.#owner.get(row)] as Owner;
+  }
+
+  #ownerNumber(lstat: Float64Array): number {
+    const owner = { mode: (lstat[LSTAT.mode] as number) >>> 0, uid: (lstat[LSTAT.uid] as number) >>> 0, gid: (lstat[LSTAT.gid] as number) >>> 0 };
+    const last = this.#owners[this.#lastOwner];
+    if (last !== undefined && last.mode === owner.mode && last.uid === owner.uid && last.gid === owner.gid) return this.#lastOwner;
+    const key = `${owner.mode} ${owner.uid} ${owner.gid}`;
+    let number = this.#ownerNumbers.get(key);
+    if (number === undefined) {
+      number = this.#owners.push(owner) - 1;
+      this.#ownerNumbers.set(key, number);
+    }
+    this.#lastOwner = number;
+    return number;
+  }
+
   /** FileIndex that a hard-link row shares its data with; undefined for other rows. */
   linkOf(row: number): number | undefined {
     const at = this.linkRow.lowerBound(row);
@@ -93,6 +125,13 @@ export class FileTable {
   rowOf(fileIndex: number): number | undefined {
     const at = this.fileIndex.lowerBound(fileIndex);
     return at < this.rows && this.fileIndex.get(at) === fileIndex ? at : undefined;
+  }
+
+  /** Number of content records of a compressed or sparse row, and the last one's place. */
+  lastRecordOf(row: number): { readonly records: number; readonly place: RecordPlace } | undefined {
+    const at = this.packedRow.lowerBound(row);
+    if (at >= this.packedRow.rows || this.packedRow.get(at) !== row) return undefined;
+    return { records: this.packedRecords.get(at), place: { block: this.packedBlock.get(at), offset: this.packedOffset.get(at) } };
   }
 
   /** Places of a row's ACL and attribute records. */

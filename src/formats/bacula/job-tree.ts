@@ -11,7 +11,9 @@ import {
 import { encodeAcl, type NameResolver } from './acl.ts';
 import { FILE_TYPE, LSTAT, newAttributeRecord, type AttributeRecord, parseAttributes } from './attributes.ts';
 import type { BlockReader } from './block-reader.ts';
+
 import { ContentSource, damageError } from './content.ts';
+import { resolvePackedSize } from './content-size.ts';
 import type { PathTable } from './path-table.ts';
 import type { Pki } from './pki.ts';
 import type { ProblemList, VolumeProblem } from './problem.ts';
@@ -92,7 +94,7 @@ export class BaculaTree implements FileTree {
   async readLink(id: NodeId): Promise<Uint8Array> {
     const row = id % 2 === 1 ? undefined : this.#index.locate(id / 2 - 1);
     if (row === undefined || this.#statOf(row).type !== 'symlink') throw new NotFoundError(`Read the target of ${this.#nameOf(id)}: it is no symbolic link`);
-    return (await this.#attributeRecord(row)).link.slice();
+    return (await this.#attributeRecord(row)).link;
   }
 
   async attributes(id: NodeId): Promise<ReadonlyMap<string, Uint8Array>> {
@@ -101,8 +103,10 @@ export class BaculaTree implements FileTree {
     if (row === undefined) return attributes;
     this.#refuseDamaged(row);
     for (const place of row.session.files.metadataOf(row.row)) {
-      const record = await new RecordCursor(row.session, this.#parts.reader, this.#parts.limits, place).next();
+      const cursor = new RecordCursor(row.session, this.#parts.reader, this.#parts.limits, place);
+      const record = await cursor.next();
       if (record !== undefined) this.#addAttribute(row, record.stream & STREAM_TYPE_MASK, record.bytes, attributes);
+      cursor.release();
     }
     return attributes;
   }
@@ -141,12 +145,23 @@ export class BaculaTree implements FileTree {
       const what = files.linkOf(row.row) === undefined ? 'its content is in an earlier job' : `the data it links to, file ${files.linkOf(row.row)}, is lost`;
       throw new IntegrityError(`Open '/${textOf(this.#parts.paths.bytes(files.path.get(row.row)))}' of ${name}: ${what}`, { fileIndex: files.fileIndex.get(row.row) });
     }
+    if (await resolvePackedSize(data.session, data.row, this.#parts)) this.#sizeProblem(data);
     const size = contentSize(data);
     if (size === 0 && data.session.files.stream.get(data.row) === 0) {
       this.#refuseMissing(data);
       return new MemorySource(new Uint8Array());
     }
     return new ContentSource({ session: data.session, row: data.row, size }, this.#parts);
+  }
+
+  #sizeProblem(row: TreeRow): void {
+    const { files, blocks, name } = row.session;
+    const place = this.#parts.reader.place(blocks.get(files.block.get(row.row)));
+    const path = textOf(this.#parts.paths.bytes(files.path.get(row.row)));
+    this.#parts.problems.add({
+      kind: 'size-differs', volume: place.volume, block: place.block, offset: place.offset,
+      message: `Read ${name}: file '/${path}' has '${contentSize(row)}' bytes of content where its attributes say '${files.size.get(row.row)}'; it changed while it was backed up`,
+    });
   }
 
   /** An empty file may be one whose content is lost, or was never stored. */
@@ -179,10 +194,12 @@ export class BaculaTree implements FileTree {
   async #attributeRecord(row: TreeRow): Promise<AttributeRecord> {
     const { files } = row.session;
     const place = { block: files.block.get(row.row), offset: files.offset.get(row.row) };
-    const record = await new RecordCursor(row.session, this.#parts.reader, this.#parts.limits, place).next();
+    const cursor = new RecordCursor(row.session, this.#parts.reader, this.#parts.limits, place);
+    const record = await cursor.next();
     if (record === undefined) throw new FormatError('Read attributes', { structure: 'attributes', field: 'record', found: 'end of session' });
     const attributes = newAttributeRecord();
-    parseAttributes(record.bytes, attributes);
+    parseAttributes(record.bytes.slice(), attributes);
+    cursor.release();
     return attributes;
   }
 
@@ -220,12 +237,12 @@ export class BaculaTree implements FileTree {
     }
     const { files } = row.session;
     const at = row.row;
-    const type: NodeType = nodeType(files.type.get(at), files.mode.get(at), files.stream.get(at));
+    const type: NodeType = nodeType(files.type.get(at), files.owner(at).mode, files.stream.get(at));
     const seconds = (value: number): NodeStat['modified'] => ({ seconds: value, nanoseconds: 0 });
     const data = type === 'file' ? this.#index.dataRow(row) : undefined;
     return {
       type, size: type === 'file' ? contentSize(data ?? row) : type === 'symlink' ? Math.max(0, files.size.get(at)) : 0,
-      mode: files.mode.get(at) & 0o7777, uid: files.uid.get(at), gid: files.gid.get(at),
+      mode: files.owner(at).mode & 0o7777, uid: files.owner(at).uid, gid: files.owner(at).gid,
       modified: seconds(files.modified.get(at)), accessed: seconds(files.accessed.get(at)), changed: seconds(files.changed.get(at)),
       links: this.#index.links(row),
     };

@@ -3,12 +3,13 @@ import { checkLimit, type Limits, LimitError } from '../../core/index.ts';
 import { Column } from './column.ts';
 
 const ARENA_SEGMENT = 1 << 20;
+const ARENA_SEGMENTS_MAX = 4096;
 
 /** Path 0 is the root. A parent's number is always smaller than its children's, so there are no cycles. */
 export class PathTable {
   readonly #limits: Limits;
   readonly #parent = new Column('u32');
-  readonly #nameSegment = new Column('u16');
+  /** Arena segment × segment size + offset in it; a name never crosses segments. */
   readonly #nameOffset = new Column('u32');
   readonly #nameLength = new Column('u16');
   readonly #arena: Uint8Array[] = [];
@@ -31,8 +32,9 @@ export class PathTable {
 
   /** A view of the last part's bytes; empty for the root. */
   name(path: number): Uint8Array {
-    const offset = this.#nameOffset.get(path);
-    return (this.#arena[this.#nameSegment.get(path)] as Uint8Array).subarray(offset, offset + this.#nameLength.get(path));
+    const place = this.#nameOffset.get(path);
+    const offset = place % ARENA_SEGMENT;
+    return (this.#arena[Math.floor(place / ARENA_SEGMENT)] as Uint8Array).subarray(offset, offset + this.#nameLength.get(path));
   }
 
   /** The whole path from the root, without a slash in front. */
@@ -89,14 +91,13 @@ export class PathTable {
     const length = end - start;
     checkLimit(this.#limits, 'nameBytesMax', length, 'name');
     if (this.#arena.length === 0 || this.#arenaUsed + length > ARENA_SEGMENT) {
-      if (this.#arena.length > 0xffff) throw new LimitError('bytes of names', this.#arena.length * ARENA_SEGMENT, 0xffff * ARENA_SEGMENT, 'volume set');
+      if (this.#arena.length === ARENA_SEGMENTS_MAX) throw new LimitError('bytes of names', (ARENA_SEGMENTS_MAX + 1) * ARENA_SEGMENT, ARENA_SEGMENTS_MAX * ARENA_SEGMENT, 'volume set');
       this.#arena.push(new Uint8Array(ARENA_SEGMENT));
       this.#arenaUsed = 0;
     }
     (this.#arena.at(-1) as Uint8Array).set(bytes.subarray(start, end), this.#arenaUsed);
     this.#parent.push(parent);
-    this.#nameSegment.push(this.#arena.length - 1);
-    this.#nameOffset.push(this.#arenaUsed);
+    this.#nameOffset.push((this.#arena.length - 1) * ARENA_SEGMENT + this.#arenaUsed);
     this.#nameLength.push(length);
     this.#arenaUsed += length;
     return this.count - 1;
@@ -115,8 +116,9 @@ export class PathTable {
 
   #equals(path: number, bytes: Uint8Array, start: number, end: number): boolean {
     if (this.#nameLength.get(path) !== end - start) return false;
-    const arena = this.#arena[this.#nameSegment.get(path)] as Uint8Array;
-    const offset = this.#nameOffset.get(path) - start;
+    const place = this.#nameOffset.get(path);
+    const arena = this.#arena[Math.floor(place / ARENA_SEGMENT)] as Uint8Array;
+    const offset = place % ARENA_SEGMENT - start;
     for (let i = start; i < end; i += 1) if (arena[offset + i] !== bytes[i]) return false;
     return true;
   }

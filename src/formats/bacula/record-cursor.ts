@@ -1,6 +1,6 @@
 /** Walks the records of one session from any record on, joining what continues in later blocks. */
 import { IntegrityError, LimitError, type Limits } from '../../core/index.ts';
-import type { BlockReader } from './block-reader.ts';
+import type { BlockLease, BlockReader } from './block-reader.ts';
 import type { RecordPlace } from './file-table.ts';
 import type { SessionIndex } from './session-index.ts';
 
@@ -28,7 +28,7 @@ export class RecordCursor {
   #block: number;
   #offset: number;
   #entered: number;
-  #payload: Uint8Array | undefined;
+  #lease: BlockLease | undefined;
   #joined = new Uint8Array(0);
 
   constructor(session: SessionIndex, reader: BlockReader, limits: Limits, from: RecordPlace) {
@@ -55,6 +55,12 @@ export class RecordCursor {
     return { fileIndex, stream, bytes: await this.#join(first), place };
   }
 
+  /** Gives the current block back; what `next` returned must not be touched any more. Reading may go on. */
+  release(): void {
+    this.#lease?.release();
+    this.#lease = undefined;
+  }
+
   async #join(first: Piece): Promise<Uint8Array> {
     if (this.#joined.length < first.size) this.#joined = new Uint8Array(first.size);
     const joined = this.#joined;
@@ -73,13 +79,13 @@ export class RecordCursor {
 
   async #piece(): Promise<Piece | undefined> {
     for (;;) {
-      const payload = this.#payload ?? await this.#enter();
+      const payload = this.#lease?.payload ?? await this.#enter();
       if (payload === undefined) return undefined;
       const at = this.#offset;
       if (at + 12 > payload.length) {
         this.#block += 1;
         this.#offset = 0;
-        this.#payload = undefined;
+        this.release();
         continue;
       }
       const view = new DataView(payload.buffer, payload.byteOffset, payload.byteLength);
@@ -102,8 +108,8 @@ export class RecordCursor {
     }
     this.#entered = this.#block;
     const row = blocks.get(this.#block);
-    this.#payload = this.#reader.cached(row) ?? await this.#reader.payload(row);
-    return this.#payload;
+    this.#lease = this.#reader.tryLease(row) ?? await this.#reader.lease(row);
+    return this.#lease.payload;
   }
 
   #fault(piece: Piece, message: string): IntegrityError {

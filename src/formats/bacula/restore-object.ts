@@ -39,8 +39,10 @@ export function parseRestoreObject(record: Uint8Array, limits: Limits): RestoreO
 export async function readRestoreObjects(session: SessionIndex, reader: BlockReader, limits: Limits): Promise<readonly RestoreObject[]> {
   const objects: RestoreObject[] = [];
   for (const place of session.objects) {
-    const record = await new RecordCursor(session, reader, limits, place).next();
+    const cursor = new RecordCursor(session, reader, limits, place);
+    const record = await cursor.next();
     if (record !== undefined) objects.push(parseRestoreObject(record.bytes, limits));
+    cursor.release();
   }
   return objects;
 }

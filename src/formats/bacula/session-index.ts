@@ -73,6 +73,8 @@ export class SessionIndex {
   #rowIndex = 0;
   #rowBytes = 0;
   #rowDigests = 0;
+  #rowRecords = 0;
+  #lastRecord: RecordPlace | undefined;
   #skipping = false;
   #damaged = false;
 
@@ -219,7 +221,7 @@ export class SessionIndex {
     if (bytes.length === size) return this.#complete(fileIndex, stream, size, place, bytes);
     const parsed = isParsed(stream);
     if (parsed && size > this.#state.limits.baculaRecordBytesMax) throw new LimitError('baculaRecordBytesMax', size, this.#state.limits.baculaRecordBytesMax, this.name);
-    this.#open = { fileIndex, stream, size, place, remaining: size - bytes.length, pieces: parsed ? [bytes.slice()] : undefined };
+    this.#open = { fileIndex, stream, size, place, remaining: size - bytes.length, pieces: parsed ? [new Uint8Array(bytes)] : undefined };
   }
 
   #continuation(fileIndex: number, stream: number, size: number, bytes: Uint8Array): void {
@@ -232,7 +234,7 @@ export class SessionIndex {
       return this.#broken(`a piece of file ${fileIndex}, stream ${stream}, '${size}' bytes, does not continue file ${open.fileIndex}, stream ${open.stream}, '${open.remaining}' bytes`);
     }
     open.remaining -= bytes.length;
-    open.pieces?.push(bytes.slice());
+    open.pieces?.push(new Uint8Array(bytes));
     if (open.remaining > 0) return;
     this.#open = undefined;
     this.#complete(fileIndex, stream, open.size, open.place, open.pieces === undefined ? bytes : Buffer.concat(open.pieces));
@@ -261,7 +263,7 @@ export class SessionIndex {
       if (!this.#skipping) this.#problem('orphan-record', `a record of file ${fileIndex}, stream ${type}, has no attributes in front of it`);
       return;
     }
-    if (role === 'data') this.#data(stream, type, size);
+    if (role === 'data') this.#data(stream, type, size, place);
     else if (role === 'digest') this.#digest(type);
     else if (type === STREAM.SIGNED_DIGEST) this.files.flags.set(this.#row, this.files.flags.get(this.#row) | FILE_FLAG.signed);
     else if (role === 'metadata') {
@@ -280,7 +282,7 @@ export class SessionIndex {
     });
   }
 
-  #data(stream: number, type: number, size: number): void {
+  #data(stream: number, type: number, size: number, place: RecordPlace): void {
     const known = this.files.stream.get(this.#row);
     if (known !== 0 && known !== type) this.#problem('mixed-streams', `file ${this.#rowIndex} has content in streams '${known}' and '${type}'; only the first is read`);
     else this.files.stream.set(this.#row, type);
@@ -293,6 +295,8 @@ export class SessionIndex {
       });
     }
     this.#rowBytes += size;
+    this.#rowRecords += 1;
+    this.#lastRecord = place;
   }
 
   #digest(type: number): void {
@@ -348,9 +352,16 @@ export class SessionIndex {
         this.#problem('size-differs', `file ${this.#rowIndex} '${this.#pathText(row)}' has no content where its attributes say '${size}' bytes`);
       } else this.#problem('missing-data', `file ${this.#rowIndex} '${this.#pathText(row)}' has no content where its attributes say '${size}' bytes: the client could not read it`);
     }
+    if (packed !== undefined && (packed.packing !== 'plain' || packed.sparse) && !packed.encrypted) {
+      files.packedRow.push(row);
+      files.packedRecords.push(this.#rowRecords);
+      files.packedBlock.push(this.#lastRecord?.block ?? 0);
+      files.packedOffset.push(this.#lastRecord?.offset ?? 0);
+    }
     this.#row = -1;
     this.#rowIndex = 0;
     this.#rowBytes = 0;
+    this.#rowRecords = 0;
     this.#rowDigests = 0;
   }
 

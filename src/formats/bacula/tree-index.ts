@@ -145,7 +145,7 @@ export class TreeIndex {
     const row = this.rowOfPath(path);
     if (row === undefined) return true;
     const { files } = row.session;
-    return nodeType(files.type.get(row.row), files.mode.get(row.row), files.stream.get(row.row)) === 'directory';
+    return nodeType(files.type.get(row.row), files.owner(row.row).mode, files.stream.get(row.row)) === 'directory';
   }
 
   #collectChildren(): Uint32Array {
@@ -159,12 +159,11 @@ export class TreeIndex {
     }
     for (let path = 0; path < this.#paths.count; path += 1) start[path + 1] = (start[path + 1] as number) + (start[path] as number);
     const children = new Uint32Array(total);
-    const next = start.slice(0, this.#paths.count);
     const put = (path: number): void => {
       const parent = this.#paths.parent(path);
-      const at = next[parent] as number;
+      const at = start[parent] as number;
       children[at] = path;
-      next[parent] = at + 1;
+      start[parent] = at + 1;
     };
     for (const [i, { files }] of this.#sessions.entries()) {
       for (let row = 0; row < files.rows; row += 1) {
@@ -173,6 +172,9 @@ export class TreeIndex {
       }
     }
     for (let path = 1; path < this.#paths.count; path += 1) if (this.#rows[path] === 0 && this.isPresent(path)) put(path);
+    // Filling has moved each start to its end, which is the next one's start.
+    start.copyWithin(1, 0, this.#paths.count);
+    start[0] = 0;
     return children;
   }
 

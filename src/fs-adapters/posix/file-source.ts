@@ -5,6 +5,9 @@ import { loadCalls } from './load-calls.ts';
 import { nodeType } from './stat-record.ts';
 import { errno, systemError, type SystemCalls } from './system-calls.ts';
 
+/** Files up to this size are not worth the call that asks for read-ahead. */
+const ADVISE_BYTES_MIN = 1 << 20;
+
 /**
  * Reads an open descriptor with blocking calls inside promise-returning methods: page-cache reads in a thread pool cost
  * 3–10 times more per call. The size is that at open: what grew is read up to it, what shrank is an error.
@@ -42,7 +45,8 @@ export class FileSource implements BlockSource {
     checkRange(this, offset, target.length, 'file');
     if (options?.signal?.aborted === true) throw new AbortedError();
     this.#checkOpen();
-    if (options?.sequential === true && !this.#advised) {
+    // The kernel reads a small file in one go anyway.
+    if (options?.sequential === true && !this.#advised && this.size > ADVISE_BYTES_MIN) {
       this.#advised = true;
       this.#calls.adviseSequential(this.#fd);
     }

@@ -5,7 +5,7 @@
  * Source: statx(2), getdents64(2), utimensat(2), include/uapi/linux/stat.h.
  */
 import { createRequire } from 'node:module';
-import { LimitError, type NodeStat, type Timestamp } from '../../core/index.ts';
+import { LimitError, attributeNameBytes, type NodeStat, type Timestamp } from '../../core/index.ts';
 import { deviceNumber, modeType, StatRecord } from './stat-record.ts';
 import { errno, procPath, type NameList, type SystemCalls, type SystemCapabilities } from './system-calls.ts';
 
@@ -65,9 +65,9 @@ const prototypes = {
   futimens: 'int futimens(int, const void*)',
   utimensat: 'int utimensat(int, const void*, const void*, int)',
   llistxattr: 'long llistxattr(const void*, void*, size_t)',
-  lgetxattr: 'long lgetxattr(const void*, const char*, void*, size_t)',
-  fsetxattr: 'int fsetxattr(int, const char*, const void*, size_t, int)',
-  lsetxattr: 'int lsetxattr(const void*, const char*, const void*, size_t, int)',
+  lgetxattr: 'long lgetxattr(const void*, const void*, void*, size_t)',
+  fsetxattr: 'int fsetxattr(int, const void*, const void*, size_t, int)',
+  lsetxattr: 'int lsetxattr(const void*, const void*, const void*, size_t, int)',
   syncfs: 'int syncfs(int)',
   // Declared with fixed parameters: integers go to the same registers as in the variadic form on these machines.
   syscall: 'long syscall(long, long, const void*, ulong, ulong)',
@@ -298,16 +298,16 @@ class LibcCalls implements SystemCalls {
   }
 
   getAttribute(directory: number, name: Uint8Array, attribute: string): Uint8Array | number {
-    const length = this.#c.lgetxattr(procPath(directory, name), attribute, this.#scratch, this.#scratch.length);
+    const length = this.#c.lgetxattr(procPath(directory, name), attributeName(attribute), this.#scratch, this.#scratch.length);
     return length < 0 ? this.#failed() : this.#scratch.slice(0, length);
   }
 
   setAttributeFd(fd: number, attribute: string, value: Uint8Array): number {
-    return this.#result(this.#c.fsetxattr(fd, attribute, value, value.length, 0));
+    return this.#result(this.#c.fsetxattr(fd, attributeName(attribute), value, value.length, 0));
   }
 
   setAttributeAt(directory: number, name: Uint8Array, attribute: string, value: Uint8Array): number {
-    return this.#result(this.#c.lsetxattr(procPath(directory, name), attribute, value, value.length, 0));
+    return this.#result(this.#c.lsetxattr(procPath(directory, name), attributeName(attribute), value, value.length, 0));
   }
 
   syncFilesystem(fd: number): Promise<number> {
@@ -322,4 +322,12 @@ function grown(bytes: Uint8Array<ArrayBuffer>, needed: number): Uint8Array<Array
   const larger = new Uint8Array(Math.min(NAME_BYTES_MAX, Math.max(needed, bytes.length * 2)));
   larger.set(bytes);
   return larger;
+}
+
+/** An attribute's name as the system wants it: its bytes and a NUL. */
+function attributeName(text: string): Uint8Array {
+  const bytes = attributeNameBytes(text);
+  const name = new Uint8Array(bytes.length + 1);
+  name.set(bytes);
+  return name;
 }

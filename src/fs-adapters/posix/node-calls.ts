@@ -28,8 +28,9 @@ function attempt(call: () => unknown): number {
   }
 }
 
+/** Seconds in the middle of the microsecond: rounding on the way through a double cannot leave it. */
 function seconds(time: Timestamp): number {
-  return time.seconds + time.nanoseconds / 1e9;
+  return time.seconds + (Math.floor(time.nanoseconds / 1000) + 0.5) / 1e6;
 }
 
 /** See the header; `reason` says why libc is not used. */

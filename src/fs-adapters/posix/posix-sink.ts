@@ -117,7 +117,7 @@ export class PosixSink implements FileSink {
 
   #temporaryName(): Uint8Array {
     this.#counter += 1;
-    return cString(Buffer.from(`${this.#prefix}${this.#counter}.part`, 'latin1'));
+    return Buffer.from(`${this.#prefix}${this.#counter}.part\0`, 'latin1');
   }
 
   #check(action: string, path: Uint8Array, result: number): void {

@@ -7,7 +7,7 @@
  */
 import * as fs from 'node:fs';
 import {
-  IntegrityError, NotFoundError, UnsupportedError, isUtf8, textOf,
+  IntegrityError, NotFoundError, UnsupportedError, attributeNameText, textOf,
   type BlockSource, type DirectoryEntry, type FileTree, type NodeId, type NodeStat, type TreeProblem, type TreeSupports,
 } from '../../core/index.ts';
 import { FileSource } from './file-source.ts';
@@ -301,11 +301,7 @@ export class PosixTree implements FileTree {
     }
     for (let start = 0; start < names.length; start += lengthAt(names, start) + 1) {
       const attribute = names.subarray(start, start + lengthAt(names, start));
-      const text = textOf(attribute);
-      if (!isUtf8(attribute)) {
-        this.#report('unsupported', id, new UnsupportedError(`Read attribute '${text}' of '${this.#text(id)}': its name is not UTF-8`));
-        continue;
-      }
+      const text = attributeNameText(attribute);
       const value = this.#calls.getAttribute(directory, name, text);
       // Removed since it was listed.
       if (value === -errno.ENODATA) continue;

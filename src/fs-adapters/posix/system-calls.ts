@@ -74,6 +74,7 @@ export interface SystemCalls {
   setTimesAt(directory: number, name: Uint8Array, accessed: Timestamp | undefined, modified: Timestamp): number;
   /** NUL-terminated names back to back. */
   listAttributes(directory: number, name: Uint8Array): Uint8Array | number;
+  /** Names of attributes are texts as `attributeNameText` makes them, here and below. */
   getAttribute(directory: number, name: Uint8Array, attribute: string): Uint8Array | number;
   setAttributeFd(fd: number, attribute: string, value: Uint8Array): number;
   setAttributeAt(directory: number, name: Uint8Array, attribute: string, value: Uint8Array): number;

@@ -15,6 +15,7 @@ export function temporaryDirectory(): string {
 
 /** Removes a tree of any depth: `node:fs` cannot where paths are longer than the system takes. */
 export function removeDirectory(directory: string): void {
+  if (process.geteuid?.() !== 0) execFileSync('chmod', ['-R', 'u+rwx', directory]);
   execFileSync('rm', ['-rf', directory]);
 }
 

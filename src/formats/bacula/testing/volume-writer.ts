@@ -186,11 +186,11 @@ export class SessionWriter {
 
   #append(fileIndex: number, stream: number, bytes: Uint8Array): void {
     if (this.#volume.payloadBytes - this.#filled < 12) this.flush();
-    let at = 0;
-    for (;;) {
+    // A head may be the last thing in a block: its record then goes on with all of its bytes in the next one.
+    for (let at = 0, sign = 1; ; sign = -1) {
       const room = this.#volume.payloadBytes - this.#filled - 12;
       const piece = bytes.subarray(at, at + room);
-      this.#put(fileIndex, at === 0 ? stream : -stream, bytes.length - at, piece);
+      this.#put(fileIndex, sign * stream, bytes.length - at, piece);
       at += piece.length;
       if (at >= bytes.length) return;
       this.flush();

@@ -1,0 +1,22 @@
+import assert from 'node:assert/strict';
+import test from 'node:test';
+import fc from 'fast-check';
+import { crc32, crc32Plain, createXxh } from './checksum.ts';
+import { startDigest } from './digest.ts';
+
+test('CRC-32 has its published check value, in both forms', () => {
+  const check = Buffer.from('123456789');
+  assert.equal(crc32Plain(check), 0xcbf43926);
+  assert.equal(crc32(check), 0xcbf43926);
+  fc.assert(fc.property(fc.uint8Array({ maxLength: 300 }), (bytes) => { assert.equal(crc32Plain(bytes), crc32(bytes)); }));
+});
+
+// Source: xxHash 0.8 sanity tests, empty input, seed 0.
+test('xxHash of nothing has its published values, and digests are reusable', async () => {
+  for (let round = 0; round < 2; round += 1) {
+    for (const [kind, value] of [['xxh64', 'ef46db3751d8e999'], ['xxh3-64', '2d06800538d394c2'], ['xxh3-128', '99aa06d3014798d86001c324468d497f']] as const) {
+      assert.equal((await createXxh(kind)).init().digest('hex'), value);
+      assert.equal(Buffer.from((await startDigest(kind)).finish()).toString('hex'), value);
+    }
+  }
+});
