@@ -154,7 +154,10 @@ class CorpusRun {
       const jobs = await catalogJobs(folder, set);
       this.#result(`${what}: jobs complete`, jobs.filter((job) => !job.complete).map((job) => `job ${job.jobId} is not complete`));
       const manifests = await readManifests(folder);
-      for (const manifest of manifests) await this.#manifest(what, set, jobs, manifest, manifests);
+      for (const manifest of manifests) {
+        const before = manifests.find((other) => other.atFull && other.name === manifest.name);
+        await this.#manifest(what, set, jobs, { ...manifest, before: before?.lines ?? [] });
+      }
       const stream = await readFile(join(folder, 'expected-stream.bin')).catch(() => undefined);
       if (stream !== undefined) await this.#stream(what, set, jobs, stream);
       else if (manifests.length === 0) this.#skip(`${what}: it has no manifest`);
@@ -174,7 +177,7 @@ class CorpusRun {
     return found;
   }
 
-  async #manifest(folder: string, set: BaculaVolumeSet, jobs: readonly BaculaJob[], manifest: Manifest, all: readonly Manifest[]): Promise<void> {
+  async #manifest(folder: string, set: BaculaVolumeSet, jobs: readonly BaculaJob[], manifest: Manifest & { readonly before: readonly ManifestLine[] }): Promise<void> {
     const root = manifestRoot(manifest.lines);
     const chain = (await this.#jobsWith(set, jobs, root)).slice(0, manifest.atFull ? 1 : undefined);
     const what = `${folder}: ${manifest.name}${manifest.atFull ? ' at full' : ''} = jobs ${chain.map((job) => job.jobId).join('+')}`;
@@ -183,7 +186,7 @@ class CorpusRun {
     const attributes = /acl|xattr/.test(folder) || await this.#hasAttributes(tree, manifest.lines);
     const hardLinks = chain.some((job) => job.hardLinks > 0);
     let differences = await compareTreeWithManifest(tree, root, manifest.lines, { attributes, hardLinks });
-    const before = new Set(all.find((other) => other.atFull && other.name === manifest.name)?.lines.map((line) => line.path));
+    const before = new Set(manifest.before.map((line) => line.path));
     const revived = differences.filter((difference) => difference.what === 'entry' && difference.found === 'present' && before.has(difference.path));
     // A chain without deletions recorded brings back what was deleted between its jobs; nothing else may differ.
     if (!chain.some((job) => job.deletions > 0)) differences = differences.filter((difference) => !revived.includes(difference));
@@ -292,13 +295,12 @@ async function blockStarts(path: string): Promise<readonly number[]> {
   return starts;
 }
 
-/** Where a problem may be named: the damaged block; the block before it, where the volume ends there; else the end. */
+/** Where a problem may be named: the damaged block, the copy of it, or the end. */
 function expectedPlaces(damage: Damage, starts: readonly number[], baseSize: number): readonly number[] {
   if (damage.block === undefined) return [baseSize, starts[1] ?? baseSize];
   const start = starts[damage.block] ?? 0;
-  const before = starts[damage.block - 1] ?? 0;
-  if (damage.size !== undefined) return damage.size === start ? [start, before] : [start];
-  return damage.offset !== undefined && starts.includes(damage.offset) ? [start, damage.offset] : [start];
+  if (damage.size !== undefined) return [start];
+  return damage.offset !== undefined && (starts.includes(damage.offset) || damage.offset === baseSize) ? [start, damage.offset] : [start];
 }
 
 /** Runs everything; each check is one line of the log. */

@@ -12,6 +12,7 @@ import { formatTally, runScenarios } from './runner.ts';
 import type { RunOptions } from './runner.ts';
 import { faults } from './faults.ts';
 import { memoryFull, memoryQuick } from './memory.ts';
+import { storeRoundtrip } from './store-roundtrip.ts';
 import type { Scenario } from './scenario.ts';
 
 const baculaCorpus: Scenario = {
@@ -25,7 +26,7 @@ const baculaCorpus: Scenario = {
 };
 
 /** Every scenario of the lab, cheapest first. */
-const scenarios: readonly Scenario[] = [baculaCorpus, faults, memoryQuick, memoryFull];
+const scenarios: readonly Scenario[] = [baculaCorpus, storeRoundtrip, faults, memoryQuick, memoryFull];
 
 function optionsFromEnvironment(): RunOptions {
   let corpus: CorpusLookup | undefined;

@@ -5,17 +5,16 @@
 import { mkdirSync } from 'node:fs';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { utf8 } from '../../src/core/index.ts';
+import { ToolError, utf8 } from '../../src/core/index.ts';
 import { checkLocation, openLocation } from '../../src/services/index.ts';
-import { repositoryRoot } from '../environment.ts';
+import { Checks } from '../checks.ts';
+import { holdfast, jsonOf } from '../holdfast.ts';
 import { compareTreeWithManifest } from '../manifest.ts';
 import type { ScenarioContext, Tally } from '../scenario.ts';
-import { Checks } from './checks.ts';
 import type { JobSetup } from './config.ts';
 import type { BaculaInstallation } from './installation.ts';
 import { compareCopies, liveManifest, type LiveLine } from './live-manifest.ts';
 import { BaculaServer, type JobRow } from './server.ts';
-import { runTool } from './tool.ts';
 import { changeTree, growFiles, growSpecials, SeededBytes } from './tree.ts';
 
 const everything: JobSetup = {
@@ -25,6 +24,8 @@ const everything: JobSetup = {
 };
 /** 15.0.3 refuses less than 1,048,576. */
 const spanning: JobSetup = { name: 'spanning', options: { signature: 'MD5' }, volumeBytesMax: 1_300_021 };
+
+const faultsShown = 8;
 
 /** A chain of jobs and the tree it must give. */
 interface Expected {
@@ -46,7 +47,7 @@ class Round {
   constructor(context: ScenarioContext, server: BaculaServer) {
     this.#context = context;
     this.#server = server;
-    this.#checks = new Checks((line) => context.log(line));
+    this.#checks = new Checks(context);
   }
 
   async run(): Promise<Tally> {
@@ -59,7 +60,16 @@ class Round {
       await this.#restoredByBacula(expected);
     }
     for (const expected of [chain.at(-1) as Expected, span]) await this.#counts(expected);
-    return this.#checks.tally();
+    return this.#checks.tally;
+  }
+
+  #equal(what: string, found: unknown, expected: unknown): void {
+    const [got, want] = [JSON.stringify(found), JSON.stringify(expected)];
+    this.#checks.expect(what, got === want, `found '${got}', expected '${want}'`);
+  }
+
+  #none(what: string, faults: readonly string[]): void {
+    this.#checks.expect(what, faults.length === 0, [`${faults.length} faults`, ...faults.slice(0, faultsShown)].join('\n    '));
   }
 
   #folder(name: string): string {
@@ -70,7 +80,7 @@ class Round {
 
   async #job(job: JobSetup, level: 'Full' | 'Incremental'): Promise<JobRow> {
     const row = await this.#server.runJob(job.name, level);
-    this.#checks.equal(`Bacula ends job ${row.id} (${job.name}, ${level}) well`, [row.status, row.errors], ['T', 0]);
+    this.#equal(`Bacula ends job ${row.id} (${job.name}, ${level}) well`, [row.status, row.errors], ['T', 0]);
     return row;
   }
 
@@ -97,7 +107,7 @@ class Round {
     const lines = await liveManifest(root);
     const job = await this.#job(spanning, 'Full');
     const volumes = await this.#server.volumesOf(job.id);
-    this.#checks.none(`job ${job.id} needs several volumes`, volumes.length >= 3 ? [] : [`it has '${volumes.join(', ')}'`]);
+    this.#none(`job ${job.id} needs several volumes`, volumes.length >= 3 ? [] : [`it has '${volumes.join(', ')}'`]);
     return { what: 'job over several volumes', jobs: [job], lines };
   }
 
@@ -117,7 +127,7 @@ class Round {
       const { tree } = await location.node();
       const differences = await compareTreeWithManifest(tree, utf8(expected.lines[0]?.path ?? ''), expected.lines);
       const faults = differences.map((one) => `'${one.path}' ${one.what}: found '${one.found}', expected '${one.expected}'`);
-      this.#checks.none(`${expected.what}: the volumes give the ${expected.lines.length} entries of the live tree`, faults);
+      this.#none(`${expected.what}: the volumes give the ${expected.lines.length} entries of the live tree`, faults);
     } finally {
       await location.close();
     }
@@ -129,7 +139,7 @@ class Round {
     try {
       const report = await checkLocation(location, { readData: true });
       const faults = report.problems.map((problem) => `${problem.kind} ${problem.where}: ${problem.message}`);
-      this.#checks.none(`${what}: check finds nothing wrong with the volumes`, faults);
+      this.#none(`${what}: check finds nothing wrong with the volumes`, faults);
     } finally {
       await location.close();
     }
@@ -143,7 +153,7 @@ class Round {
     await this.#holdfast('init', repository);
     await this.#holdfast('backup', source, '--repo', repository);
     const again = await this.#holdfast('backup', source, '--repo', repository);
-    this.#checks.equal(`${expected.what}: a second backup stores no new chunk`, again['chunksNew'], 0);
+    this.#equal(`${expected.what}: a second backup stores no new chunk`, again['chunksNew'], 0);
     await this.#holdfast('restore', `${repository}::latest`, target);
     await this.#compareCopy(`${expected.what}: restored by holdfast after a trip through a repository`, expected, target);
   }
@@ -151,19 +161,20 @@ class Round {
   async #restoredByBacula(expected: Expected): Promise<void> {
     const target = path.join(this.#context.workDirectory, `bacula-${expected.jobs.at(-1)?.id}`);
     const row = await this.#server.restore(expected.jobs.map((job) => job.id), target);
-    this.#checks.equal(`Bacula restores ${expected.what}`, row.status, 'T');
+    this.#equal(`Bacula restores ${expected.what}`, row.status, 'T');
     await this.#compareCopy(`${expected.what}: restored by Bacula itself`, expected, target, lostByBacula);
   }
 
   async #compareCopy(what: string, expected: Expected, target: string, ignored?: (line: LiveLine, field: string) => boolean): Promise<void> {
     const root = expected.lines[0]?.path ?? '';
-    this.#checks.none(what, compareCopies(expected.lines, await liveManifest(`${target}${root}`), { below: target, ignored }));
+    this.#none(what, compareCopies(expected.lines, await liveManifest(`${target}${root}`), { below: target, ignored }));
   }
 
+  /** A verb that must succeed; its JSON. */
   async #holdfast(...words: readonly string[]): Promise<Readonly<Record<string, unknown>>> {
-    const program = path.join(repositoryRoot(), 'dist', 'src', 'services', 'cli', 'main.js');
-    const result = await runTool([process.execPath, program, ...words, '--json', '--quiet']);
-    return JSON.parse(result.stdout.toString()) as Readonly<Record<string, unknown>>;
+    const result = await holdfast([...words, '--json', '--quiet']);
+    if (result.status !== 0) throw new ToolError(`Run holdfast ${words.join(' ')}: it ended with '${result.status}': ${result.stderr.slice(-800)}`);
+    return jsonOf(result);
   }
 
   /** What Bacula's own readers count on the volumes of some jobs, against its catalog and against holdfast. */
@@ -174,14 +185,14 @@ class Round {
     const location = await openLocation(volumes.map((name) => path.join(this.#server.volumes, name)).join(','), {}, 'inside-root');
     const found = location.place.kind === 'volumes' ? location.place.volumes.jobs.map(({ job }) => [job.jobId, job.files, job.status, job.complete]) : [];
     await location.close();
-    this.#checks.equal(`${what}: jobs, files and status as in the catalog`, found, jobs.map((job) => [job.id, job.files, job.status, true]));
+    this.#equal(`${what}: jobs, files and status as in the catalog`, found, jobs.map((job) => [job.id, job.files, job.status, true]));
     const total = jobs.reduce((sum, job) => sum + job.files, 0);
     const scanned = /^\s*(\d+) File$/m.exec(await this.#server.bscan(volumes))?.[1];
-    this.#checks.equal(`${what}: bscan enters as many files into a new catalog`, Number(scanned), total);
+    this.#equal(`${what}: bscan enters as many files into a new catalog`, Number(scanned), total);
     // With several sessions on a volume, bls 9.6.7 counts some of their labels as files ('immortal').
     if (jobs.length > 1) return;
     const listed = /^(\d+) files found/m.exec(await this.#server.bls(volumes))?.[1];
-    this.#checks.equal(`${what}: bls lists as many files`, Number(listed), total);
+    this.#equal(`${what}: bls lists as many files`, Number(listed), total);
   }
 }
 

@@ -47,7 +47,8 @@ export async function storeSources(repository: Repository, sources: Sources, opt
     ...(options.parent === 'none' ? {} : { parent: options.parent ?? 'auto' }),
     chunking: options.chunking ?? 'auto',
     ...(options.signal === undefined ? {} : { signal: options.signal }),
-    onProblem: (problem) => failed.push(problemError(problem)),
+    // The engine's paths begin at the root of the tree, without its slash.
+    onProblem: (problem) => failed.push(problemError({ ...problem, where: problem.where.startsWith('/') ? problem.where : `/${problem.where}` })),
     ...(options.onProgress === undefined ? {} : { onProgress: (progress: BackupProgress) => options.onProgress?.(progress) }),
   });
   return { ...result, errors: [...sources.errors(), ...failed] };

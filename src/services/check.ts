@@ -12,7 +12,8 @@ export interface CheckOptions {
   /** Read and verify all content, not only the structure. */
   readonly readData?: boolean;
   readonly signal?: AbortSignal;
-  onProgress?(progress: { readonly files: number; readonly bytes: number }): void;
+  /** `unit` says what `files` and `totalFiles` count where it isn't files. */
+  onProgress?(progress: { readonly files: number; readonly bytes: number; readonly totalFiles?: number; readonly unit?: string }): void;
   /** Each problem as it is found, besides the list in the result. */
   onProblem?(problem: TreeProblem): void;
 }
@@ -87,7 +88,8 @@ export async function checkLocation(location: Location, options: CheckOptions = 
     const { ok: _, problems: found, ...rest } = await location.place.repository.check({
       readData: options.readData ?? false,
       onProblem: add,
-      onProgress: ({ phase }) => {
+      onProgress: ({ phase, done, total }) => {
+        options.onProgress?.({ files: done, bytes: 0, totalFiles: total, unit: phase === 'index' ? 'chunks' : phase });
         // The engine would take an error thrown while it reads the index for damage of the index.
         if (phase !== 'index' && options.signal?.aborted === true) throw new AbortedError();
       },

@@ -2,7 +2,7 @@
  * The main job once through, as the README's first command: store, store again, restore, compare every digest.
  * `node dist/src/services/demo.js [VOLUME|DIRECTORY …]`; without arguments the Bacula volume that the sources carry.
  */
-import { mkdtempSync, readFileSync, rmSync, statSync } from 'node:fs';
+import { chmodSync, mkdtempSync, readFileSync, readdirSync, rmSync, statSync } from 'node:fs';
 import * as os from 'node:os';
 import * as path from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -18,8 +18,12 @@ import { restoreTree } from './restore.ts';
 import { digestOf } from './trees/content.ts';
 import { pathKey, walk } from './trees/walk.ts';
 
-const fixtureDirectory = fileURLToPath(new URL('../../../src/formats/bacula/testdata/', import.meta.url));
-const fixture = { volume: path.join(fixtureDirectory, 'plain-full-incr/plain-0001'), manifest: path.join(fixtureDirectory, 'plain-full-incr/manifest.jsonl'), job: 'job=1' };
+const testdata = fileURLToPath(new URL('../../../src/formats/bacula/testdata/', import.meta.url));
+/** A Full, an Incremental and a Differential backup with recorded deletions, written by Bacula 9.6.7. */
+const fixture = {
+  location: `${path.join(testdata, 'accurate-deleted/volumes/accurate-0002')}::jobs=3+4+5`,
+  manifest: path.join(testdata, 'accurate-deleted/manifest-acc.jsonl'),
+};
 
 /** MD5 of each file by the key of its path. */
 type Digests = ReadonlyMap<string, string>;
@@ -59,9 +63,20 @@ async function sourceDigests(text: string): Promise<Digests> {
   return digests;
 }
 
+/** An ordinary user may have restored files that even their owner can't read; modes were restored, content is to be compared. */
+function makeReadable(directory: Buffer): void {
+  chmodSync(directory, 0o700);
+  for (const entry of readdirSync(directory, { withFileTypes: true, encoding: 'buffer' })) {
+    const file = Buffer.concat([directory, Buffer.from('/'), entry.name]);
+    if (entry.isDirectory()) makeReadable(file);
+    else if (entry.isFile()) chmodSync(file, 0o600);
+  }
+}
+
 /** Digests of a restored directory of the host, whose paths then begin at the restore's target. */
 async function compareRestored(target: string, expected: Digests): Promise<number> {
   const left = new Map(expected);
+  if (process.geteuid?.() !== 0) makeReadable(Buffer.from(target));
   const location = await openLocation(target);
   try {
     const view = { ...(await location.node()), path: new Uint8Array() };
@@ -97,11 +112,13 @@ async function timed<T>(work: Promise<T>): Promise<{ readonly value: T; readonly
   return { value, seconds: (performance.now() - started) / 1_000 };
 }
 
-/** Bytes of a source as it lies on this host. */
+/** Bytes of a source as it lies on this host: of the volumes, or of the files. */
 function inputBytes(text: string, report: BackupReport): number {
-  const root = text.split('::')[0] ?? '';
+  const [root = '', step] = text.split('::');
   const stat = statSync(root, { throwIfNoEntry: false });
-  return stat?.isFile() === true ? stat.size : report.bytesIn;
+  if (stat?.isFile() === true) return stat.size;
+  if (step === undefined || stat?.isDirectory() !== true) return report.bytesIn;
+  return readdirSync(root).reduce((sum, name) => sum + statSync(path.join(root, name)).size, 0);
 }
 
 async function storeOnce(repository: Repository, text: string): Promise<BackupReport> {
@@ -112,7 +129,7 @@ async function storeOnce(repository: Repository, text: string): Promise<BackupRe
 }
 
 /** Stores, stores again, restores and compares one source. @throws {IntegrityError} at the first difference. */
-async function demonstrate(repository: Repository, work: string, text: string, expected: Promise<Digests>): Promise<void> {
+async function demonstrate(repository: Repository, work: string, text: string, expected: () => Promise<Digests>): Promise<void> {
   print(`\n${text}`);
   const first = await timed(storeOnce(repository, text));
   print(`  first time   ${first.value.files} files, ${first.value.chunksNew} of ${first.value.chunks} chunks new, ${first.seconds.toFixed(2)} s`);
@@ -120,7 +137,7 @@ async function demonstrate(repository: Repository, work: string, text: string, e
   print(`  second time  ${second.value.chunksNew} of ${second.value.chunks} chunks new, ${second.seconds.toFixed(2)} s`);
   if (second.value.chunksNew > 0) throw new IntegrityError(`Store '${text}' again: '${second.value.chunksNew}' chunks were new, expected '0'`);
   const target = mkdtempSync(path.join(work, 'restored-'));
-  const digests = await expected;
+  const digests = await expected();
   const tree = await repository.openSnapshot(second.value.snapshot);
   const restored = await timed(restoreTree({ tree, id: tree.rootId, path: new Uint8Array() }, target, { verify: false }));
   await tree.close();
@@ -149,8 +166,8 @@ async function run(argument: readonly string[]): Promise<void> {
   try {
     const repository = await createRepository(path.join(work, 'repository'));
     try {
-      if (argument.length === 0) await demonstrate(repository, work, `${fixture.volume}::${fixture.job}`, Promise.resolve(manifestDigests(fixture.manifest)));
-      for (const one of argument) for (const text of await expand(one)) await demonstrate(repository, work, text, sourceDigests(text));
+      if (argument.length === 0) await demonstrate(repository, work, fixture.location, () => Promise.resolve(manifestDigests(fixture.manifest)));
+      for (const one of argument) for (const text of await expand(one)) await demonstrate(repository, work, text, () => sourceDigests(text));
     } finally {
       await repository.close();
     }

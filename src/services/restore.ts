@@ -10,12 +10,12 @@ import { PosixSink, fileSource } from '../fs-adapters/posix/index.ts';
 import { entryError, isFatal, type EntryError } from './entry-error.ts';
 import { Selection } from './selection.ts';
 import { ContentDigest, digestOf, pieceBytes, readContent } from './trees/content.ts';
-import { walk, type TreeView, type WalkEntry } from './trees/walk.ts';
+import { childPath, walk, type TreeView, type WalkEntry } from './trees/walk.ts';
 
 /** What to do with a file that the target has already. */
 export type Overwrite = 'always' | 'if-changed' | 'never';
 
-/** How far a restore is; bytes of finished files. */
+/** How far a restore is: finished files, and bytes moved so far. */
 export interface RestoreProgress {
   readonly files: number;
   readonly bytes: number;
@@ -81,6 +81,7 @@ class Restore {
   /** First name of each file with several names, while more are expected. */
   readonly #links: Map<NodeId, { readonly first: Promise<Uint8Array | undefined>; left: number }> = new Map<NodeId, { readonly first: Promise<Uint8Array | undefined>; left: number }>();
   readonly #buffers: Uint8Array[] = [];
+  #moved = 0;
 
   constructor(view: TreeView, target: string, sink: FileSink | undefined, options: RestoreOptions) {
     this.#tree = view.tree;
@@ -203,7 +204,8 @@ class Restore {
     this.counts.files += 1;
     this.counts.verified += this.#sink === undefined ? 0 : 1;
     this.counts.bytes += entry.stat.size;
-    this.#options.onProgress?.({ files: this.counts.files, bytes: this.counts.bytes, currentPath: entry.path });
+    if (this.#sink === undefined) this.#moved += entry.stat.size;
+    this.#progress(entry.path);
   }
 
   /** @returns false when the target's file stays as it is. */
@@ -218,7 +220,7 @@ class Restore {
       }
       const source = await this.#tree.open(entry.id);
       try {
-        digest = await this.#copy(source, pending);
+        digest = await this.#copy(source, pending, entry.path);
       } finally {
         await source.close();
       }
@@ -241,7 +243,7 @@ class Restore {
   }
 
   /** Moves the content and commits. @returns its digest when it is to be read back. */
-  async #copy(source: BlockSource, pending: PendingFile): Promise<string | undefined> {
+  async #copy(source: BlockSource, pending: PendingFile, where: Uint8Array): Promise<string | undefined> {
     const digest = this.#options.verify === true ? new ContentDigest('sha256') : undefined;
     const buffer = this.#buffers.pop() ?? new Uint8Array(pieceBytes);
     let verifiedBytes = 0;
@@ -251,8 +253,13 @@ class Restore {
           digest?.data(bytes);
           verifiedBytes += bytes.length;
           await pending.writeFrom(offset, bytes);
+          this.#moved += bytes.length;
+          this.#progress(where);
         },
-        empty: (_, length) => digest?.empty(length),
+        empty: (_, length) => {
+          digest?.empty(length);
+          this.#moved += length;
+        },
       }, buffer, { signal: this.#options.signal });
       await pending.commit({ size: source.size, verifiedBytes });
     } finally {
@@ -273,6 +280,10 @@ class Restore {
 
   async #metadata(entry: WalkEntry): Promise<NodeMetadata> {
     return { stat: entry.stat, attributes: await this.#tree.attributes(entry.id) };
+  }
+
+  #progress(currentPath: Uint8Array): void {
+    this.#options.onProgress?.({ files: this.counts.files, bytes: this.#moved, currentPath });
   }
 
   #relative(where: Uint8Array): Uint8Array {
@@ -308,6 +319,7 @@ export async function restoreTree(view: TreeView, target: string, options: Resto
     if (fresh && view.path.length > 0) await sink?.finishDirectory(new Uint8Array(), metadata);
   } else await restore.single({ path: view.path, name, id: view.id, stat });
   const problems = (await sink?.finish({ durable: options.durable ?? false })) ?? [];
-  for (const problem of problems) restore.errors.push({ ...entryError(problem.path, problem.message), code: problem.what });
+  const above = stat.type === 'directory' ? view.path : view.path.subarray(0, view.path.lastIndexOf(0x2f));
+  for (const problem of problems) restore.errors.push({ ...entryError(childPath(above, problem.path), problem.message), code: problem.what });
   return { ...restore.counts, errors: restore.errors };
 }

@@ -4,7 +4,7 @@ import * as path from 'node:path';
 import { NotFoundError, splitPath, utf8, type FileTree, type NodeId, type TreeProblem } from '../core/index.ts';
 import { PosixTree } from '../fs-adapters/posix/index.ts';
 import { entryError, problemError, type EntryError } from './entry-error.ts';
-import { openLocation, type OpenOptions } from './locations/index.ts';
+import { openLocation, type Accounts, type OpenOptions } from './locations/index.ts';
 import { spoolStdin } from './stdin.ts';
 import { FilterTree } from './trees/filter-tree.ts';
 import { matchAny } from './trees/glob.ts';
@@ -21,6 +21,7 @@ export interface SourceOptions {
   /** Where the repository is on this host: it is left out if a source contains it. */
   readonly repositoryDirectory?: string;
   readonly keys?: readonly Uint8Array[];
+  readonly accounts?: Accounts;
   readonly signal?: AbortSignal;
   onNote?(text: string): void;
 }
@@ -142,9 +143,9 @@ class SourceList {
   }
 
   async #addLocation(text: string): Promise<void> {
-    const { keys, signal, onNote } = this.#options;
+    const { keys, accounts, signal, onNote } = this.#options;
     const opening: OpenOptions = {
-      ...(keys === undefined ? {} : { keys }), ...(signal === undefined ? {} : { signal }), ...(onNote === undefined ? {} : { onNote }),
+      ...(keys === undefined ? {} : { keys }), ...(accounts === undefined ? {} : { accounts }), ...(signal === undefined ? {} : { signal }), ...(onNote === undefined ? {} : { onNote }),
       onProblem: (problem) => this.errors.push(problemError(problem)),
     };
     const location = await openLocation(text, opening, 'inside-root');

@@ -189,7 +189,7 @@ export class SimulatedDisk implements Disk {
   }
 
   async removeTree(name: string): Promise<void> {
-    for (const key of [...this.#names.keys()]) if (key === name || key.startsWith(`${name}/`)) await this.remove(key);
+    for (const key of this.files) if (key === name || key.startsWith(`${name}/`)) await this.remove(key);
   }
 
   async makeDirectory(): Promise<void> {}

@@ -1,7 +1,7 @@
 /**
  * Binary tables of a container, big-endian. Source: `docs/formats/container.md` (ours).
  */
-import { layout, type Layout } from '../../core/index.ts';
+import { layout, type Layout } from '../../core/layout.ts';
 
 /** "HFCT" as a u32. */
 export const CONTAINER_MAGIC = 0x4846_4354;
@@ -53,8 +53,10 @@ export const containerTrailer: Layout<{
 
 /** What a container holds: file content, or directories and recipes. Kept apart so that a listing reads no file content. */
 export const containerKinds: readonly ['data', 'metadata'] = ['data', 'metadata'];
+/** One of {@link containerKinds}. */
 export type ContainerKind = (typeof containerKinds)[number];
 
 /** How a group's payload is stored. */
 export const groupCodecs: readonly ['none', 'zstd'] = ['none', 'zstd'];
+/** One of {@link groupCodecs}. */
 export type GroupCodec = (typeof groupCodecs)[number];

@@ -108,9 +108,11 @@ async function judge(disk: SimulatedDisk, snapshots: readonly string[], index: I
     return { reported: true, errors: 0 };
   }
   const errors = await readAll(repository, snapshots);
-  const problems = await checked(repository);
+  let problems = 0;
+  const report = await repository.check({ readData: true, onProblem: () => { problems += 1; } });
   await repository.close();
-  return { reported: problems.length > 0, errors };
+  // Without an index nothing tells a sealed container that lost its last bytes from one that was being written: check counts it.
+  return { reported: problems > 0 || report.leftovers > 0, errors };
 }
 
 for (const index of ['log', 'memory'] as const) {

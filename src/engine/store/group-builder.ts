@@ -4,7 +4,7 @@ import { TABLE_ROW_BYTES } from '../containers/container.layout.ts';
 import type { Block } from '../workers/arena.ts';
 
 /** Raw bytes of a full group: larger gains little compression and makes single reads dearer. */
-export const GROUP_BYTES: number = 1 << 20;
+export const GROUP_BYTES: number = 2 << 20;
 /** Chunks of a full group; reached only by very small chunks. */
 const GROUP_CHUNKS_MAX = 4_096;
 

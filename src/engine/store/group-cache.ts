@@ -42,8 +42,8 @@ export interface GroupCacheParts {
   readonly places: PlaceCache;
 }
 
-/** Decoded groups kept; about 1 MiB each. */
-const GROUPS_KEPT = 16;
+/** Decoded groups kept; about 2 MiB each. */
+const GROUPS_KEPT = 12;
 const STAGING_BLOCKS = 3;
 const FILES_KEPT = 24;
 

@@ -1,7 +1,7 @@
 /**
  * What worker threads do: pure functions over the arena. The same code runs inline where there are no workers, which makes simulation deterministic.
  */
-import { IntegrityError } from '../../core/index.ts';
+import { IntegrityError } from '../../core/errors.ts'; // not the whole of core: each thread loads what this file names
 import { createZstd, type Zstd } from '../compression/zstd.ts';
 import { crc32 } from '../containers/checksums.ts';
 import { TABLE_ROW_BYTES } from '../containers/container.layout.ts';
@@ -105,16 +105,16 @@ export class TaskRunner {
   #compress(task: CompressTask): TaskResult {
     const source = this.#bytes.subarray(task.source, task.source + task.length);
     const target = this.#bytes.subarray(task.target, task.target + task.length);
-    const stored = task.level > 0 && this.#isWorthwhile(source, target) ? this.#zstd.compress(source, target, task.level) : 0;
+    const stored = task.level > 0 && this.#isWorthwhile(source, target, task.level) ? this.#zstd.compress(source, target, task.level) : 0;
     const pays = stored > 0 && stored < task.length;
     return { storedLength: pays ? stored : 0, payloadCrc32: crc32(pays ? target.subarray(0, stored) : source) };
   }
 
-  #isWorthwhile(source: Uint8Array, target: Uint8Array): boolean {
+  #isWorthwhile(source: Uint8Array, target: Uint8Array, level: number): boolean {
     if (source.length < SAMPLE_BYTES * 4) return true;
     for (const start of [0, (source.length >>> 1) & ~63]) {
       const sample = source.subarray(start, start + SAMPLE_BYTES);
-      const size = this.#zstd.compress(sample, target, 1);
+      const size = this.#zstd.compress(sample, target, level);
       if (size > 0 && size < sample.length * WORTH_RATIO) return true;
     }
     return false;

@@ -23,6 +23,8 @@ export interface BlockHead {
   readonly number: number;
   readonly sessionId: number;
   readonly sessionTime: number;
+  /** Blocks of this volume are encrypted; this one may not be. */
+  readonly volumeEncrypted: boolean;
   readonly encrypted: boolean;
   readonly checksummed: boolean;
 }
@@ -54,6 +56,7 @@ export function readBlockHead(bytes: Uint8Array, offset: number, limits: Limits)
   return {
     version, headBytes, size,
     number: u32(bytes, offset + 8), sessionId: u32(bytes, offset + 16), sessionTime: u32(bytes, offset + 20),
+    volumeEncrypted: version === 'BB03' && (first & BB03_OPTIONS.volumeEncrypted) !== 0,
     encrypted: version === 'BB03' && (first & BB03_OPTIONS.blockEncrypted) !== 0,
     checksummed: version === 'BB03' ? (first & BB03_OPTIONS.checksum) !== 0 : first !== 0,
   };

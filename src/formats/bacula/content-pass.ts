@@ -30,6 +30,7 @@ export interface PlacedChunk {
   readonly place: RecordPlace | undefined;
 }
 
+/** A pass over one file; reading is not concurrent. `release` what is left before its end. */
 export class ContentPass {
   readonly #session: SessionIndex;
   readonly #row: number;

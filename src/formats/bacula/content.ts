@@ -19,6 +19,7 @@ export interface ContentFile {
   readonly size: number;
 }
 
+/** Content of one file; made by a tree. Concurrent reads wait for each other. */
 export class ContentSource implements BlockSource {
   readonly size: number;
   readonly sectorSize = 1;

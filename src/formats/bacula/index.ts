@@ -5,4 +5,5 @@ export { BaculaTree } from './job-tree.ts';
 export type { SessionEnd, SessionLabel, VolumeLabel } from './label.ts';
 export type { VolumeProblem, VolumeProblemKind } from './problem.ts';
 export type { RestoreObject } from './restore-object.ts';
-export { type BaculaJob, BaculaVolumeSet, type JobSelector, openVolumeSet, type VolumeInput, type VolumeSetOptions } from './volume-set.ts';
+export type { BaculaJob } from './job.ts';
+export { BaculaVolumeSet, type JobSelector, openVolumeSet, type VolumeInput, type VolumeSetOptions } from './volume-set.ts';

@@ -21,6 +21,7 @@ interface Piece {
   readonly offset: number;
 }
 
+/** A position in a session. `release` it when it is left. */
 export class RecordCursor {
   readonly #session: SessionIndex;
   readonly #reader: BlockReader;

@@ -27,11 +27,22 @@ export interface SessionBlock {
   readonly volume: string;
   readonly number: number;
   readonly offset: number;
+  /** Offset behind it. */
+  readonly end: number;
   readonly payload: Uint8Array;
   /** No data block came before it on its volume, so what is missing was on another volume. */
   readonly firstOnVolume: boolean;
   /** Damage was met on this volume before it. */
   readonly afterDamage: boolean;
+}
+
+/** One record, or the part of one that a block holds: `size` is what its head says, `bytes` what is there. */
+interface Incoming {
+  readonly fileIndex: number;
+  readonly stream: number;
+  readonly size: number;
+  readonly place: RecordPlace;
+  readonly bytes: Uint8Array;
 }
 
 interface OpenRecord {
@@ -50,6 +61,7 @@ function isParsed(stream: number): boolean {
   return role === 'attributes' || role === 'attributes-update';
 }
 
+/** Built by a scan, then only read. */
 export class SessionIndex {
   readonly id: number;
   readonly time: number;
@@ -111,7 +123,7 @@ export class SessionIndex {
       const size = view.getUint32(at + 8);
       const body = at + 12;
       const end = Math.min(body + size, payload.length);
-      this.#take(view.getInt32(at), view.getInt32(at + 4), size, { block: this.blocks.rows - 1, offset: at }, payload.subarray(body, end));
+      this.#take({ fileIndex: view.getInt32(at), stream: view.getInt32(at + 4), size, place: { block: this.blocks.rows - 1, offset: at }, bytes: payload.subarray(body, end) });
       at = end;
     }
     if (at !== payload.length) this.#problem('record-continuity', `'${payload.length - at}' bytes behind the last record are no record`);
@@ -124,15 +136,12 @@ export class SessionIndex {
   }
 
   #cutOff(lastVolume: string): void {
-    const place = this.#block;
-    const where = place === undefined ? {} : { block: place.number, offset: place.offset };
-    const problem: VolumeProblem = {
-      kind: 'missing-end-of-session', volume: place?.volume ?? lastVolume, ...where,
-      message: `Read ${this.name}: it has no end-of-session label after block ${this.#number} at offset ${place?.offset ?? 0} of volume '${place?.volume ?? lastVolume}'; `
-        + 'the volume was cut short, its next volume is missing, or the job is still running',
-    };
-    this.#state.problems.add(problem);
-    this.#lose({ volume: problem.volume, block: this.#number + 1, offset: place?.offset ?? 0, message: problem.message });
+    const last = this.#block;
+    const place = { volume: last?.volume ?? lastVolume, block: this.#number + 1, offset: last?.end ?? 0 };
+    const message = `Read ${this.name}: it has no end-of-session label; its last block, ${this.#number}, ends at offset ${place.offset} of volume '${place.volume}': `
+      + 'the volume was cut short, blocks or its next volume are missing, or the job is still running';
+    this.#state.problems.add({ kind: 'missing-end-of-session', ...place, message });
+    this.#lose({ ...place, message });
   }
 
   /** Names that come twice, and links whose data is not there. */
@@ -161,7 +170,7 @@ export class SessionIndex {
 
   /** Checks the block's number; false when the block is to be left out. */
   #continues(block: SessionBlock): boolean {
-    if (this.end !== undefined) {
+    if (this.end !== undefined && block.number !== this.#number) {
       this.#problem('block-order', `block ${block.number} follows the session's end`, block);
       return false;
     }
@@ -212,20 +221,23 @@ export class SessionIndex {
     this.#skipping = true;
   }
 
-  #take(fileIndex: number, stream: number, size: number, place: RecordPlace, bytes: Uint8Array): void {
+  #take(record: Incoming): void {
+    const { fileIndex, stream, size, place, bytes } = record;
     if (fileIndex < 0) return this.#label(fileIndex, bytes, size);
-    if (stream < 0) return this.#continuation(fileIndex, -stream, size, bytes);
+    if (stream < 0) return this.#continuation(record);
     if (this.#open !== undefined) this.#broken(`record of file ${this.#open.fileIndex}, stream ${this.#open.stream}, is not continued`);
     if (fileIndex === 0) return this.#problem('bad-record', `a record has FileIndex '0' and stream '${stream}'`);
     this.#bytes += size;
-    if (bytes.length === size) return this.#complete(fileIndex, stream, size, place, bytes);
+    if (bytes.length === size) return this.#complete(record);
     const parsed = isParsed(stream);
     if (parsed && size > this.#state.limits.baculaRecordBytesMax) throw new LimitError('baculaRecordBytesMax', size, this.#state.limits.baculaRecordBytesMax, this.name);
     this.#open = { fileIndex, stream, size, place, remaining: size - bytes.length, pieces: parsed ? [new Uint8Array(bytes)] : undefined };
   }
 
-  #continuation(fileIndex: number, stream: number, size: number, bytes: Uint8Array): void {
+  #continuation(piece: Incoming): void {
     const open = this.#open;
+    const { fileIndex, size, bytes } = piece;
+    const stream = -piece.stream;
     if (open === undefined) {
       if (!this.#skipping) this.#broken(`a piece of file ${fileIndex}, stream ${stream}, continues nothing`);
       return;
@@ -237,7 +249,7 @@ export class SessionIndex {
     open.pieces?.push(new Uint8Array(bytes));
     if (open.remaining > 0) return;
     this.#open = undefined;
-    this.#complete(fileIndex, stream, open.size, open.place, open.pieces === undefined ? bytes : Buffer.concat(open.pieces));
+    this.#complete({ ...open, bytes: open.pieces === undefined ? bytes : Buffer.concat(open.pieces) });
   }
 
   #broken(message: string): void {
@@ -246,7 +258,9 @@ export class SessionIndex {
     this.#lose({ volume: block?.volume ?? '', block: block?.number ?? 0, offset: block?.offset ?? 0, message });
   }
 
-  #complete(fileIndex: number, stream: number, size: number, place: RecordPlace, bytes: Uint8Array): void {
+  /** A record all of whose pieces are there; `bytes` is whole only for what is parsed here. */
+  #complete(record: Incoming): void {
+    const { fileIndex, stream, size, place, bytes } = record;
     const type = stream & STREAM_TYPE_MASK;
     const role = streamRole(type);
     this.#lastIndex = fileIndex;

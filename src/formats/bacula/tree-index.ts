@@ -15,6 +15,7 @@ export interface TreeRow {
 const PRESENT = 1;
 const DIRECTORY = 2;
 
+/** Built once for a tree, then only read. */
 export class TreeIndex {
   readonly #sessions: readonly SessionIndex[];
   readonly #bases: readonly number[];

@@ -84,6 +84,7 @@ export class VolumeScanner {
   #blocks = 0;
   #encrypted = 0;
   #encryptedFailed = 0;
+  #volumeEncrypted = false;
 
   constructor(volume: { readonly name: string; readonly source: BlockSource; readonly key: VolumeKey | undefined }, context: OpenContext, hasher: IHasher, visitor: ScanVisitor) {
     this.#name = volume.name;
@@ -123,11 +124,14 @@ export class VolumeScanner {
     if (offset + head.size > this.#source.size) return this.#damage(offset, 'truncated-block', head);
     const block = (await this.#window.at(offset, head.size)).subarray(0, head.size);
     const fault = openBlock(head, block, this.#tools);
-    if (fault === 'missing-key') throw new NotFoundError(`Open encrypted volume '${this.#name}': no key was given for it`, { volume: this.#name });
     if (fault !== undefined) {
+      // On a volume that is not encrypted, a block that says it is has a damaged head.
+      if (fault === 'missing-key' && (this.#blocks === 0 || this.#volumeEncrypted)) {
+        throw new NotFoundError(`Open encrypted volume '${this.#name}': no key was given for it`, { volume: this.#name });
+      }
       this.#window.drop();
-      if (head.encrypted) this.#encryptedFailed += 1;
-      return this.#damage(offset, fault, head);
+      if (head.encrypted && this.#volumeEncrypted) this.#encryptedFailed += 1;
+      return this.#damage(offset, fault === 'missing-key' ? 'bad-block-options' : fault, head);
     }
     this.#accept(head, block, offset);
     return offset + head.size;
@@ -137,12 +141,13 @@ export class VolumeScanner {
     this.#lastSize = Math.max(this.#lastSize, head.size);
     this.#blocks += 1;
     if (head.encrypted) this.#encrypted += 1;
+    if (head.volumeEncrypted) this.#volumeEncrypted = true;
     this.#visitor.block(head, block, offset);
   }
 
   #tail(offset: number, bytes: Uint8Array): number {
     const kind = isZero(bytes, 0, bytes.length) ? 'trailing-garbage' : 'truncated-header';
-    this.#fault(kind, offset, bytes.length, undefined, `the last '${bytes.length}' bytes are too few for a block's head`);
+    this.#fault({ kind, offset, skipped: bytes.length, message: `the last '${bytes.length}' bytes are too few for a block's head` });
     return this.#source.size;
   }
 
@@ -154,8 +159,8 @@ export class VolumeScanner {
     }
     const end = next ?? this.#source.size;
     const kind = this.#diagnose(found, head, offset, next);
-    this.#fault(kind, offset, end - offset, head?.number, next === undefined
-      ? `${describe(kind)}, and no block follows` : `${describe(kind)}; reading goes on at offset ${end}`);
+    const message = next === undefined ? `${describe(kind)}, and no block follows` : `${describe(kind)}; reading goes on at offset ${end}`;
+    this.#fault({ kind, offset, skipped: end - offset, message }, head?.number);
     return end;
   }
 
@@ -165,7 +170,8 @@ export class VolumeScanner {
     return found;
   }
 
-  #fault(kind: VolumeProblemKind, offset: number, skipped: number, block: number | undefined, message: string): void {
+  #fault(found: Omit<ScanFault, 'block'>, block?: number): void {
+    const { kind, offset, skipped, message } = found;
     const text = `Read volume '${this.#name}' at offset ${offset}: ${message} ('${skipped}' bytes skipped)`;
     this.#visitor.fault(block === undefined ? { kind, offset, skipped, message: text } : { kind, offset, skipped, block, message: text });
   }

@@ -5,23 +5,21 @@
  * Limits: aligned, cloud and deduplicating volumes are refused by name; see docs/bacula-volumes.md.
  */
 import type { IHasher } from 'hash-wasm';
-import {
-  type BlockSource, checkLimit, HoldfastError, NotFoundError, type OpenContext, UsageError,
-} from '../../core/index.ts';
+import { type BlockSource, checkLimit, NotFoundError, type OpenContext, UsageError } from '../../core/index.ts';
 import { BlockReader } from './block-reader.ts';
-import { BlockTable } from './block-table.ts';
 import { sharedBlockHasher } from './checksum.ts';
+import { type BaculaJob, describeJob, jobIdOf, timeOf } from './job.ts';
 import { BaculaTree, type NameResolver } from './job-tree.ts';
-import { PathTable } from './path-table.ts';
-import { Pki } from './pki.ts';
-import { ProblemList, type VolumeProblem } from './problem.ts';
-import { readRestoreObjects, type RestoreObject } from './restore-object.ts';
-import { SessionIndex } from './session-index.ts';
-import { parseVolumeKey, type VolumeKey } from './volume-key.ts';
-import { labelOfBlock, readVolumeHead, type VolumeHead, writtenOrder } from './volume-head.ts';
-import { type ScanFault, type ScanVisitor, VolumeScanner } from './volume-scan.ts';
-import type { BlockHead } from './block.ts';
 import type { VolumeLabel } from './label.ts';
+import type { PathTable } from './path-table.ts';
+import { Pki } from './pki.ts';
+import type { ProblemList, VolumeProblem } from './problem.ts';
+import { readRestoreObjects, type RestoreObject } from './restore-object.ts';
+import type { SessionIndex } from './session-index.ts';
+import { SetScan } from './set-scan.ts';
+import { parseVolumeKey, type VolumeKey } from './volume-key.ts';
+import { readVolumeHead, type VolumeHead, writtenOrder } from './volume-head.ts';
+import { VolumeScanner } from './volume-scan.ts';
 
 /** A volume as the caller gives it: a name for messages, and its bytes. */
 export interface VolumeInput {
@@ -40,106 +38,8 @@ export interface VolumeSetOptions {
   readonly resolveName?: NameResolver;
 }
 
-/** One job as a volume set knows it. Times in seconds since 1970. */
-export interface BaculaJob {
-  /** 0 when the job's labels are lost; select it by its session then. */
-  readonly jobId: number;
-  readonly name: string;
-  /** The job's unique name. */
-  readonly uniqueName: string;
-  readonly client: string;
-  readonly fileSet: string;
-  readonly pool: string;
-  /** F full, D differential, I incremental, … as in Bacula's catalog; empty when lost. */
-  readonly level: string;
-  /** B backup, …; empty when lost. */
-  readonly type: string;
-  readonly session: { readonly id: number; readonly time: number };
-  readonly started: number | undefined;
-  readonly ended: number | undefined;
-  /** As the end-of-session label counts them, else as found. */
-  readonly files: number;
-  readonly bytes: number;
-  /** T finished, …; undefined without an end-of-session label. */
-  readonly status: string | undefined;
-  /** Start and end were seen, and nothing is missing between them. */
-  readonly complete: boolean;
-  /** Entries that are hard links to another entry's data. */
-  readonly hardLinks: number;
-  /** Entries that say something was deleted (accurate jobs only). */
-  readonly deletions: number;
-}
-
 /** Which job: by its number, or by its session where the number is not unique or lost. */
 export type JobSelector = { readonly jobId: number } | { readonly session: { readonly id: number; readonly time: number } };
-
-class SetScan implements ScanVisitor {
-  readonly table: BlockTable = new BlockTable();
-  readonly paths: PathTable;
-  readonly problems: ProblemList = new ProblemList();
-  readonly sessions: Map<string, SessionIndex> = new Map();
-  readonly #context: OpenContext;
-  #volume = 0;
-  #name = '';
-  #dataBlocks = 0;
-  #damaged = false;
-  #sawChecksum = false;
-
-  constructor(context: OpenContext) {
-    this.#context = context;
-    this.paths = new PathTable(context.limits);
-  }
-
-  begin(volume: number, name: string): void {
-    this.#volume = volume;
-    this.#name = name;
-    this.#dataBlocks = 0;
-    this.#damaged = false;
-    this.#sawChecksum = false;
-  }
-
-  /** Blocks with data on the current volume. */
-  get dataBlocks(): number {
-    return this.#dataBlocks;
-  }
-
-  knowsSession(sessionId: number, sessionTime: number): boolean {
-    return this.sessions.has(`${sessionId}/${sessionTime}`);
-  }
-
-  fault(fault: ScanFault): void {
-    this.#damaged = true;
-    const { kind, offset, message } = fault;
-    this.problems.add(fault.block === undefined ? { kind, volume: this.#name, offset, message } : { kind, volume: this.#name, block: fault.block, offset, message });
-  }
-
-  block(head: BlockHead, block: Uint8Array, offset: number): void {
-    const payload = block.subarray(head.headBytes);
-    if (head.checksummed) this.#sawChecksum = true;
-    else if (this.#sawChecksum) {
-      this.problems.addCounted(`checksum/${this.#name}`, {
-        kind: 'checksum-missing', volume: this.#name, block: head.number, offset,
-        message: `Read volume '${this.#name}' at offset ${offset}: block ${head.number} has no checksum where the blocks before it have one`,
-      });
-    }
-    try {
-      if (labelOfBlock(head, payload) !== undefined) return;
-    } catch (error) {
-      if (!(error instanceof HoldfastError)) throw error;
-      this.problems.add({ kind: 'bad-label', volume: this.#name, block: head.number, offset, message: error.message });
-      return;
-    }
-    const key = `${head.sessionId}/${head.sessionTime}`;
-    let session = this.sessions.get(key);
-    if (session === undefined) {
-      session = new SessionIndex(head.sessionId, head.sessionTime, { limits: this.#context.limits, paths: this.paths, problems: this.problems });
-      this.sessions.set(key, session);
-    }
-    const row = this.table.add(this.#volume, offset, head.size, head.number);
-    session.add({ row, volume: this.#name, number: head.number, offset, payload, firstOnVolume: this.#dataBlocks === 0, afterDamage: this.#damaged });
-    this.#dataBlocks += 1;
-  }
-}
 
 /** An open set of volumes. It owns the sources; trees and files of it end with it. */
 export class BaculaVolumeSet {
@@ -250,27 +150,6 @@ export class BaculaVolumeSet {
   }
 }
 
-function jobIdOf(session: SessionIndex): number {
-  return (session.start ?? session.end)?.jobId ?? 0;
-}
-
-function timeOf(session: SessionIndex): number {
-  return (session.start ?? session.end)?.time ?? 0;
-}
-
-function describeJob(session: SessionIndex): BaculaJob {
-  const label = session.start ?? session.end;
-  const { start, end } = session;
-  return {
-    jobId: label?.jobId ?? 0, name: label?.jobName ?? '', uniqueName: label?.uniqueName ?? '', client: label?.clientName ?? '',
-    fileSet: label?.fileSetName ?? '', pool: label?.poolName ?? '', level: label?.level ?? '', type: label?.type ?? '',
-    session: { id: session.id, time: session.time },
-    started: start === undefined ? undefined : Math.floor(start.time / 1e6), ended: end === undefined ? undefined : Math.floor(end.time / 1e6),
-    files: end?.files ?? session.files.rows, bytes: end?.bytes ?? session.bytesFound, status: end?.status, complete: session.complete,
-    hardLinks: session.files.linkRow.rows, deletions: session.files.deletions,
-  };
-}
-
 function volumeKeys(context: OpenContext): readonly VolumeKey[] {
   return (context.keys ?? []).map(parseVolumeKey).filter((key) => key !== undefined);
 }
@@ -292,6 +171,7 @@ async function scanVolume(head: VolumeHead, scan: SetScan, context: OpenContext,
     scan.problems.add({ kind: 'bad-label', volume: head.name, block: 0, offset: 0, message: `Read volume '${head.name}': ${head.fault}` });
   }
   await new VolumeScanner({ name: head.name, source: head.source, key: keyFor(head, volumeKeys(context)) }, context, hasher, scan).run();
+  scan.finishVolume();
   if (scan.dataBlocks === 0) {
     scan.problems.add({ kind: 'no-jobs', volume: head.name, offset: head.source.size, message: `Read volume '${head.name}': it holds a label and no job; it is new, or was cut short` });
   }

@@ -6,67 +6,11 @@ import * as fs from 'node:fs';
 import * as os from 'node:os';
 import * as path from 'node:path';
 import { after, before, describe, test } from 'node:test';
-import { fileURLToPath } from 'node:url';
+import { commandIn, mainPath, type Command } from '../testing/command.ts';
 
-const main = fileURLToPath(new URL('./main.js', import.meta.url));
 let work = '';
-
-interface Result {
-  readonly code: number | null;
-  readonly out: string;
-  readonly err: string;
-}
-
-function run(...args: readonly string[]): Result {
-  const { status, stdout, stderr } = spawnSync(process.execPath, [main, ...args], { cwd: work, encoding: 'utf8', maxBuffer: 1 << 26 });
-  return { code: status, out: stdout, err: stderr };
-}
-
-interface Item {
-  readonly id: string;
-  readonly path: string;
-  readonly pathBase64?: string;
-  readonly type: string;
-  readonly target?: string;
-  readonly kind: string;
-  readonly where: string;
-  readonly layer: string;
-  readonly what: readonly string[];
-}
-
-/** All fields that any verb promises; a test asks only for those of its verb. */
-interface Reply {
-  readonly id: string;
-  readonly format: number;
-  readonly snapshot: string;
-  readonly files: number;
-  readonly bytesIn: number;
-  readonly bytesNew: number;
-  readonly bytesStored: number;
-  readonly chunksNew: number;
-  readonly durable: boolean;
-  readonly seconds: number;
-  readonly verified: number;
-  readonly skipped: number;
-  readonly ok: boolean;
-  readonly sha256: string;
-  readonly snapshots: readonly Item[];
-  readonly entries: readonly Item[];
-  readonly layers: readonly Item[];
-  readonly problems: readonly Item[];
-  readonly errors: readonly Item[];
-  readonly added: readonly Item[];
-  readonly removed: readonly Item[];
-  readonly changed: readonly Item[];
-  readonly error: { readonly code: string };
-}
-
-/** Runs with `--json` and checks that stdout is exactly one object. */
-function json(code: number, ...args: readonly string[]): Reply {
-  const result = run(...args, '--json');
-  assert.equal(result.code, code, `${args.join(' ')}: ${result.err}`);
-  return JSON.parse(result.out) as Reply;
-}
+let run: Command['run'];
+let json: Command['json'];
 
 function md5(file: string): string {
   return createHash('md5').update(fs.readFileSync(file)).digest('hex');
@@ -74,6 +18,7 @@ function md5(file: string): string {
 
 before(() => {
   work = fs.realpathSync(fs.mkdtempSync(path.join(os.tmpdir(), 'holdfast-cli-')));
+  ({ run, json } = commandIn(work));
   fs.mkdirSync(path.join(work, 'src/deep'), { recursive: true });
   fs.writeFileSync(path.join(work, 'src/hello.txt'), 'hello\n');
   fs.writeFileSync(path.join(work, 'src/deep/numbers'), Array.from({ length: 50_000 }, (_, i) => `${i}\n`).join(''));
@@ -118,6 +63,9 @@ describe('a repository from end to end', () => {
 
   test('cat with a range, stat, cp', () => {
     assert.equal(run('cat', `repo::latest::${work}/src/deep/numbers`, '--offset', '10', '--length', '4').out, '5\n6\n');
+    const inJson = json(0, 'cat', `repo::latest::${work}/src/deep/numbers`);
+    assert.equal(createHash('md5').update(Buffer.from(inJson.contentBase64, 'base64')).digest('hex'), md5(path.join(work, 'src/deep/numbers')));
+    assert.deepEqual(inJson.entries.map((one) => one.path), [`${work}/src/deep/numbers`]);
     assert.equal(json(0, 'stat', `repo::latest::${work}/src/hello.txt`, '--digest', 'sha256').sha256.length, 64);
     assert.equal(json(0, 'cp', `repo::latest::${work}/src/deep/numbers`, 'copy').files, 1);
     assert.equal(md5(path.join(work, 'copy')), md5(path.join(work, 'src/deep/numbers')));
@@ -189,7 +137,7 @@ describe('a repository from end to end', () => {
 
 describe('sources', () => {
   test('stdin, several sources, exclusions, and a repository inside its source', () => {
-    const { status } = spawnSync(process.execPath, [main, 'backup', '-', 'src', '--repo', 'repo', '--stdin-filename', 'dump/db.sql', '--exclude', 'numbers', '--quiet'], { cwd: work, input: 'select 1;' });
+    const { status } = spawnSync(process.execPath, [mainPath, 'backup', '-', 'src', '--repo', 'repo', '--stdin-filename', 'dump/db.sql', '--exclude', 'numbers', '--quiet'], { cwd: work, input: 'select 1;' });
     assert.equal(status, 0);
     assert.equal(run('cat', 'repo::latest::/dump/db.sql').out, 'select 1;');
     assert.equal(run('cat', `repo::latest::${work}/src/deep/numbers`).code, 1);
@@ -235,7 +183,7 @@ describe('what goes wrong', () => {
   });
 
   test('a reader that goes away is no error message', async () => {
-    const child = spawn(process.execPath, [main, 'ls', '-R', '-l', '/usr/share'], { stdio: ['ignore', 'pipe', 'pipe'] });
+    const child = spawn(process.execPath, [mainPath, 'ls', '-R', '-l', '/usr/share'], { stdio: ['ignore', 'pipe', 'pipe'] });
     let err = '';
     child.stderr.on('data', (data: Buffer) => { err += data.toString(); });
     child.stdout.once('data', () => child.stdout.destroy());
@@ -248,7 +196,7 @@ describe('what goes wrong', () => {
     const fifo = path.join(work, 'hangs');
     assert.equal(spawnSync('mkfifo', [fifo]).status, 0);
     const hold = fs.openSync(fifo, fs.constants.O_RDWR);
-    const child = spawn(process.execPath, [main, 'backup', '-', '--repo', 'stopped'], { cwd: work, stdio: [hold, 'ignore', 'pipe'] });
+    const child = spawn(process.execPath, [mainPath, 'backup', '-', '--repo', 'stopped'], { cwd: work, stdio: [hold, 'ignore', 'pipe'] });
     await new Promise((resolve) => { setTimeout(resolve, 1_000); });
     child.kill('SIGINT');
     const code = await new Promise((resolve) => { child.once('close', resolve); });

@@ -11,6 +11,8 @@ export interface CommonOptions {
   readonly quiet?: boolean;
   readonly key?: readonly string[];
   readonly keyCmd?: string;
+  readonly mapUser?: readonly string[];
+  readonly mapGroup?: readonly string[];
 }
 
 /** What the command line gives a verb. */

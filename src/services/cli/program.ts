@@ -31,6 +31,8 @@ function verb<Options extends CommonOptions>(program: Command, syntax: string, d
   command.option('-q, --quiet', 'no progress and no notes on stderr');
   command.option('--key <file>', 'key of an encrypted layer (may be repeated)', collect);
   command.option('--key-cmd <command>', 'command that prints a key');
+  command.option('--map-user <name=id>', 'id of a user name in ACLs of a volume, where this host has another or none (may be repeated)', collect);
+  command.option('--map-group <name=id>', 'the same for a group', collect);
   command.action(async () => {
     const { run } = await load();
     const options = command.opts<Options>();

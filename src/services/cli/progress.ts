@@ -6,11 +6,14 @@ export interface ProgressState {
   readonly bytes: number;
   readonly totalFiles?: number | undefined;
   readonly totalBytes?: number | undefined;
+  /** What `files` counts when it is something else. */
+  readonly unit?: string | undefined;
 }
 
 const terminalIntervalMs = 100;
 const lineIntervalMs = 10_000;
-const barWidth = 24;
+/** So that a line fits into 80 columns. */
+const barWidth = 16;
 
 /** `1.5 GB`: decimal units, three digits. */
 export function formatBytes(bytes: number): string {
@@ -35,7 +38,8 @@ export function formatSeconds(seconds: number): string {
 /** One line of progress after `seconds`. Bytes decide the share; files do where there are no bytes. */
 export function formatProgress(verb: string, state: ProgressState, seconds: number): string {
   const rate = seconds > 0 ? state.bytes / seconds : 0;
-  const counts = `${state.files.toLocaleString('en')} files, ${formatBytes(state.bytes)}, ${formatBytes(rate)}/s`;
+  const bytes = state.bytes > 0 ? `, ${formatBytes(state.bytes)}, ${formatBytes(rate)}/s` : '';
+  const counts = `${state.files.toLocaleString('en')} ${state.unit ?? 'files'}${bytes}`;
   const total = state.totalBytes ?? 0;
   const share = total > 0 ? state.bytes / total : (state.totalFiles ?? 0) > 0 ? state.files / (state.totalFiles ?? 1) : undefined;
   if (share === undefined) return `${verb}: ${counts}, ${formatSeconds(seconds)} so far`;
@@ -70,7 +74,9 @@ export class Progress {
     this.#last = now;
     const line = formatProgress(this.#verb, state, (now - this.#started) / 1_000);
     if (this.terminal) {
-      process.stderr.write(`\r\u001b[K${line.slice(0, (process.stderr.columns ?? 120) - 1)}`);
+      // A terminal that doesn't know its width says 0.
+      const { columns } = process.stderr;
+      process.stderr.write(`\r\u001b[K${columns > 0 ? line.slice(0, columns - 1) : line}`);
       this.#drawn = true;
     } else process.stderr.write(`${line}\n`);
   }

@@ -1,6 +1,7 @@
 /** Runs one verb: signals, errors, JSON, exit codes. */
 import { HoldfastError, UsageError, type ErrorData } from '../../core/index.ts';
 import { errorCode, errorMessage } from '../entry-error.ts';
+import { hostAccounts, mappedAccounts } from '../locations/accounts.ts';
 import { keyFromCommand, readKeys } from '../locations/keys.ts';
 import type { CommonOptions, Context, Outcome } from './context.ts';
 import { Progress } from './progress.ts';
@@ -53,7 +54,7 @@ function makeContext(verb: string, options: CommonOptions, signal: AbortSignal):
     json: options.json === true,
     signal,
     progress,
-    opening: { keys, signal, onNote: note },
+    opening: { keys, signal, onNote: note, accounts: mappedAccounts(options.mapUser ?? [], options.mapGroup ?? [], hostAccounts()) },
     print: (line) => { if (options.json !== true) process.stdout.write(`${line}\n`); },
     note,
     warn,

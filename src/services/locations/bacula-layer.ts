@@ -139,7 +139,7 @@ function touches(problem: TreeProblem, job: BaculaJob): boolean {
  * @throws {FormatError} @throws {UnsupportedError} @throws {NotFoundError} a key is missing.
  */
 export async function openVolumes(members: readonly NamedSource[], options: OpenOptions, order: 'given' | 'any'): Promise<Arrival> {
-  const accounts = hostAccounts();
+  const { accounts = hostAccounts() } = options;
   try {
     const set = await openVolumeSet(members, {
       limits: defaultLimits,

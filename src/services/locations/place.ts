@@ -1,4 +1,5 @@
 /** Where a location has led so far: a node of a tree, a repository, or a set of Bacula volumes. */
+import type { Accounts } from './accounts.ts';
 import type { BaculaLayer } from './bacula-layer.ts';
 import type { TreeProblem } from '../../core/index.ts';
 import type { Repository } from '../../engine/index.ts';
@@ -9,6 +10,8 @@ export interface OpenOptions {
   /** Keys for encrypted layers; each layer takes what fits. */
   readonly keys?: readonly Uint8Array[];
   readonly signal?: AbortSignal;
+  /** Ids of the names in ACLs; by default those of this host. */
+  readonly accounts?: Accounts;
   /** Remarks for people: an index that is rebuilt, a file that was skipped. */
   onNote?(text: string): void;
   /** Damage and unreadable things met on the way. */

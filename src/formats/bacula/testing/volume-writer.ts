@@ -69,8 +69,17 @@ export function encodeLstat(values: LstatValues): string {
   return [0, 0, mode, 1, uid, gid, rdev, size, 4096, 0, atime, mtime, ctime, linkFileIndex, 0, dataStream].map(encodeRadix64).join(' ');
 }
 
+/** What an attribute record says. */
+export interface AttributeValues {
+  readonly fileIndex: number;
+  readonly type: number;
+  readonly name: Uint8Array;
+  readonly link?: Uint8Array;
+}
+
 /** An attribute record. */
-export function encodeAttributes(fileIndex: number, type: number, name: Uint8Array, lstat: string, link: Uint8Array = new Uint8Array()): Uint8Array {
+export function encodeAttributes(values: AttributeValues, lstat: string): Uint8Array {
+  const { fileIndex, type, name, link = new Uint8Array() } = values;
   return Buffer.concat([utf8(`${fileIndex} ${type} `), name, utf8(`\0${lstat}\0`), link, utf8('\0\x000\0\0')]);
 }
 

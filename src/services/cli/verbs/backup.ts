@@ -20,12 +20,12 @@ interface Options extends CommonOptions {
 /** Runs the verb: 3 when the snapshot misses something, each listed; 1 when nothing at all could be read. */
 export async function run(context: Context, operands: readonly string[], options: Options): Promise<Outcome> {
   const { tag, exclude, oneFileSystem, parent, host, stdinFilename, chunking } = options;
-  const { keys, signal, onNote } = context.opening;
+  const { keys, accounts, signal, onNote } = context.opening;
   let totals: Totals = {};
   const request: BackupOptions = {
     tags: tag ?? [], exclude: exclude ?? [], oneFileSystem: oneFileSystem ?? false, stdinFilename, chunking, repositoryDirectory: options.repo,
     ...(parent === undefined ? {} : { parent }), ...(host === undefined ? {} : { host }),
-    ...(keys === undefined ? {} : { keys }), ...(signal === undefined ? {} : { signal }), ...(onNote === undefined ? {} : { onNote }),
+    ...(keys === undefined ? {} : { keys }), ...(accounts === undefined ? {} : { accounts }), ...(signal === undefined ? {} : { signal }), ...(onNote === undefined ? {} : { onNote }),
     onProgress: (progress) => context.progress.update({ ...progress, ...totals }),
   };
   const repository = await openRepository(options.repo, { mode: 'write', onNote: context.note });

@@ -1,5 +1,6 @@
 /** `cat`: the bytes of one file on stdout. */
-import { UsageError } from '../../../core/index.ts';
+import { UsageError, type BlockSource } from '../../../core/index.ts';
+import { entryRecord } from '../../entry-record.ts';
 import { openLocation } from '../../locations/index.ts';
 import { pieceBytes, readContent } from '../../trees/content.ts';
 import type { CommonOptions, Context, Outcome } from '../context.ts';
@@ -12,29 +13,39 @@ interface Options extends CommonOptions {
 
 const zeroes = new Uint8Array(pieceBytes);
 
-/** Runs the verb. With `--json` the content still goes to stdout, so that combination is refused. */
+/** Hands a range of a source to `write`, piece by piece, holes as zeroes. */
+function pour(source: BlockSource, range: { readonly from: number; readonly to: number; readonly signal: AbortSignal }, write: (bytes: Uint8Array) => Promise<void>): Promise<void> {
+  return readContent(source, {
+    data: (_, bytes) => write(bytes),
+    empty: async (_, length) => {
+      for (let left = length; left > 0; left -= zeroes.length) await write(zeroes.subarray(0, Math.min(left, zeroes.length)));
+    },
+  }, new Uint8Array(Math.min(pieceBytes, Math.max(1, range.to - range.from))), range);
+}
+
+/** Runs the verb. With `--json` the content is in the object, as base64. */
 export async function run(context: Context, operands: readonly string[], options: Options): Promise<Outcome> {
   const [text = ''] = operands;
-  if (context.json) throw new UsageError("Write a file to stdout: '--json' has no room there; use 'stat --json --digest sha256'");
   const location = await openLocation(text, context.opening);
   try {
-    const { tree, id } = await location.node();
-    const { type } = await tree.stat(id);
-    if (type !== 'file') throw new UsageError(`Write '${text}' to stdout: it is a ${type}, expected a file`);
+    const { tree, id, path } = await location.node();
+    const stat = await tree.stat(id);
+    if (stat.type !== 'file') throw new UsageError(`Write '${text}' to stdout: it is a ${stat.type}, expected a file`);
     const source = await tree.open(id);
     try {
       const from = Math.min(options.offset ?? 0, source.size);
-      const to = Math.min(source.size, from + (options.length ?? source.size));
-      await readContent(source, {
-        data: (_, bytes) => writeAll(process.stdout, bytes),
-        empty: async (_, length) => {
-          for (let left = length; left > 0; left -= zeroes.length) await writeAll(process.stdout, zeroes.subarray(0, Math.min(left, zeroes.length)));
-        },
-      }, new Uint8Array(Math.min(pieceBytes, Math.max(1, to - from))), { from, to, signal: context.signal });
+      const range = { from, to: Math.min(source.size, from + (options.length ?? source.size)), signal: context.signal };
+      if (!context.json) {
+        await pour(source, range, (bytes) => writeAll(process.stdout, bytes));
+        return { exitCode: 0 };
+      }
+      // Read to its end before a byte is written: an error must be the only object on stdout.
+      const parts: Buffer[] = [];
+      await pour(source, range, async (bytes) => { parts.push(Buffer.from(bytes)); });
+      return { exitCode: 0, result: { entries: [await entryRecord(tree, { path, name: path, id, stat })], contentBase64: Buffer.concat(parts).toString('base64') } };
     } finally {
       await source.close();
     }
-    return { exitCode: 0 };
   } finally {
     await location.close();
   }
