@@ -1,5 +1,6 @@
 /** Bytes at fixed offsets: the one interface behind volumes, disk images, partitions and files inside trees. */
 
+/** How a read is meant. */
 export interface ReadOptions {
   readonly signal?: AbortSignal;
   /** The caller goes on reading where this read ends: a wrapper may read ahead. */

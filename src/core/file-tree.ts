@@ -7,6 +7,7 @@ import type { BlockSource } from './block-source.ts';
  */
 export type NodeId = number & { readonly __node: unique symbol };
 
+/** Kinds of inodes. */
 export type NodeType = 'file' | 'directory' | 'symlink' | 'fifo' | 'character' | 'block' | 'socket';
 
 /** Nanoseconds since 1970, split so that no BigInt is needed: seconds may be negative, nanoseconds are 0…999,999,999. */
@@ -92,5 +93,10 @@ export interface FileTree {
    * Trees for which this would gain nothing leave it out.
    */
   readAhead?(ids: readonly NodeId[]): void;
+  /**
+   * A hint: the one and only walker of this tree has left `directory` and needs no id from below it again, except those of inodes with
+   * several names. A tree may then reuse the others: without it, walking a million files costs memory for each.
+   */
+  forget?(directory: NodeId): void;
   close(): Promise<void>;
 }

@@ -17,6 +17,7 @@ export interface OpenContext {
   resolveReference?(name: string): Promise<BlockSource>;
 }
 
+/** A reader of one format, pure: no system call. */
 export interface Format<Opened> {
   readonly name: string;
   /** Reads little and never throws for bad content. */

@@ -5,6 +5,7 @@
 import assert from 'node:assert';
 import { LimitError } from './errors.ts';
 
+/** Caps by name. */
 export interface Limits {
   /** Bytes; the largest Bacula block we accept (its own sanity bound is 20,000,000). */
   readonly baculaBlockBytesMax: number;

@@ -44,6 +44,7 @@ export interface DiskFile {
   close(): Promise<void>;
 }
 
+/** All that the engine takes from outside. */
 export interface World {
   readonly disk: Disk;
   /** Milliseconds since 1970. */

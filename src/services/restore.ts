@@ -309,17 +309,23 @@ export async function restoreTree(view: TreeView, target: string, options: Resto
     sparse: options.sparse ?? false,
   });
   const restore = new Restore(view, directory, sink, options);
-  const fresh = lstatSync(directory, { throwIfNoEntry: false }) === undefined;
-  const stat = await view.tree.stat(view.id);
-  const name = view.path.subarray(view.path.lastIndexOf(0x2f) + 1);
-  if (stat.type === 'directory') {
-    const metadata: NodeMetadata = { stat, attributes: await view.tree.attributes(view.id) };
-    await restore.directory(view);
-    // A directory that the user had is the user's; one that this restore made looks like its original.
-    if (fresh && view.path.length > 0) await sink?.finishDirectory(new Uint8Array(), metadata);
-  } else await restore.single({ path: view.path, name, id: view.id, stat });
-  const problems = (await sink?.finish({ durable: options.durable ?? false })) ?? [];
-  const above = stat.type === 'directory' ? view.path : view.path.subarray(0, view.path.lastIndexOf(0x2f));
-  for (const problem of problems) restore.errors.push({ ...entryError(childPath(above, problem.path), problem.message), code: problem.what });
+  try {
+    const fresh = lstatSync(directory, { throwIfNoEntry: false }) === undefined;
+    const stat = await view.tree.stat(view.id);
+    const slash = view.path.lastIndexOf(0x2f);
+    if (stat.type === 'directory') {
+      const metadata: NodeMetadata = { stat, attributes: await view.tree.attributes(view.id) };
+      await restore.directory(view);
+      // A directory that the user had is the user's; one that this restore made looks like its original.
+      if (fresh && view.path.length > 0) await sink?.finishDirectory(new Uint8Array(), metadata);
+    } else await restore.single({ path: view.path, name: view.path.subarray(slash + 1), id: view.id, stat });
+    const problems = (await sink?.finish({ durable: options.durable ?? false })) ?? [];
+    const above = stat.type === 'directory' ? view.path : view.path.subarray(0, slash);
+    for (const problem of problems) restore.errors.push({ ...entryError(childPath(above, problem.path), problem.message), code: problem.what });
+  } catch (error) {
+    // Only closes what is open: the first error is the one to tell.
+    await sink?.finish().catch(() => undefined);
+    throw error;
+  }
   return { ...restore.counts, errors: restore.errors };
 }

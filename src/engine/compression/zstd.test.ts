@@ -79,16 +79,16 @@ test('damaged, cut and random frames are IntegrityErrors or the right bytes', as
   }
 });
 
-test('a frame that claims terabytes costs no memory', async () => {
+test('a frame that claims terabytes is refused before memory is taken for it', async () => {
+  const wasm = await withoutNative();
   // Magic, descriptor with an 8-byte content size and a single segment, 2^42 bytes, one empty last block.
   const frame = Uint8Array.from([0x28, 0xb5, 0x2f, 0xfd, 0xe0, 0, 0, 0, 0, 0, 4, 0, 0, 1, 0, 0]);
   assert.equal(contentSizeOf(frame), 2 ** 42);
-  for (const size of [2 ** 31, 2 ** 28]) new DataView(frame.buffer).setBigUint64(5, BigInt(size), true);
+  new DataView(frame.buffer).setBigUint64(5, 2n ** 28n, true); // what WebAssembly could still allocate
   for (const zstd of [await createZstd(), await withoutNative()]) {
-    const before = process.memoryUsage().rss;
-    for (let i = 0; i < 20; i += 1) assert.throws(() => { zstd.decompress(frame, new Uint8Array(1000)); }, IntegrityError, zstd.implementation);
-    assert.ok(process.memoryUsage().rss - before < 64 << 20, `${zstd.implementation} took ${(process.memoryUsage().rss - before) >> 20} MiB`);
+    assert.throws(() => { zstd.decompress(frame, new Uint8Array(1000)); }, IntegrityError, zstd.implementation);
   }
+  assert.throws(() => { wasm.decompress(frame, new Uint8Array(1000)); }, /frame of 268435456 bytes instead of 1000/, 'refused by its header');
 });
 
 test('the content size is read as RFC 8878 lays it out', () => {

@@ -39,8 +39,15 @@ async function damage(world: World, directory: string, prefix: string): Promise<
   return victims.length;
 }
 
-test('without native paths, auto is the log index and says why', async () => {
+test('auto is the log index', async () => {
   const { index, notes } = await openIndex(memoryWorld(), { kind: 'auto', mode: 'write' });
+  assert.equal(index.kind, 'log');
+  assert.deepEqual(notes, []);
+  await index.close();
+});
+
+test('without native paths, rocks is the log index and says why', async () => {
+  const { index, notes } = await openIndex(memoryWorld(), { kind: 'rocks', mode: 'write' });
   assert.equal(index.kind, 'log');
   assert.match(notes[0] ?? '', /instead of RocksDB: this disk has no native paths/);
   await index.close();

@@ -48,6 +48,8 @@ export class Feeder {
   readonly #pool: WorkerPool;
   readonly #handOver: (slab: Slab) => void;
   readonly #failed: Promise<never>;
+  /** Lets timers and signals in between two reads of a large file. @throws {AbortedError} */
+  readonly #takeTurn: () => Promise<void>;
   readonly #settings: ChunkingSettings;
   readonly #contentChunker: Chunker;
   readonly #fixedChunker: Chunker;
@@ -55,11 +57,12 @@ export class Feeder {
   #slab: Slab | undefined;
 
   /** `failed` rejects when the consumer fails, so that nobody waits for a slab that never comes back. */
-  constructor(parts: { arena: Arena; scratch: number; slabs: BlockPool; pool: WorkerPool; settings: ChunkingSettings; handOver(slab: Slab): void; failed: Promise<never> }) {
+  constructor(parts: { arena: Arena; scratch: number; slabs: BlockPool; pool: WorkerPool; settings: ChunkingSettings; handOver(slab: Slab): void; failed: Promise<never>; takeTurn(): Promise<void> }) {
     this.#slabs = parts.slabs;
     this.#pool = parts.pool;
     this.#handOver = parts.handOver;
     this.#failed = parts.failed;
+    this.#takeTurn = parts.takeTurn;
     this.#settings = parts.settings;
     const where = { memory: parts.arena.memory, scratch: parts.scratch };
     this.#contentChunker = createChunker(parts.settings.fastcdc, where);
@@ -138,6 +141,7 @@ export class Feeder {
     let at = from;
     let uncut = 0;
     while (at < to || uncut > 0) {
+      await this.#takeTurn();
       if (slab.isFull || (at < to && SLAB_BYTES - slab.fill < Math.min(READ_BYTES / 2, to - at))) {
         slab = await this.#carry(slab, chunkStart, uncut);
         chunkStart = 0;

@@ -256,6 +256,18 @@ test('aborted backups leave a repository that works, however many there were', a
   });
 });
 
+test('an abort is heard in the middle of a large file', async () => {
+  await withRepository(async (repository) => {
+    const controller = new AbortController();
+    const large = fileNode(seededBytes(12 * MiB, 1));
+    let slabs = 0;
+    const onProgress = (): void => { slabs += 1; controller.abort(); };
+    await assert.rejects(backUp(repository, directoryNode({ large }), { signal: controller.signal, onProgress }), AbortedError);
+    assert.ok(slabs >= 1 && slabs < 6, `${slabs} slabs of 2 MiB`);
+    await roundTrip(repository, directoryNode({ large }));
+  });
+});
+
 test('hash, compression and number of threads change no result', async () => {
   const root = directoryNode({ text: fileNode(utf8('the same line\n'.repeat(20_000))), noise: fileNode(seededBytes(MiB, 1)), small: fileNode(utf8('s')) });
   const results: object[] = [];

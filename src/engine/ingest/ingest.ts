@@ -59,7 +59,7 @@ export class Ingest {
     this.#collector = new Collector({ ...parts, onProblem: (problem) => { parts.onProblem(problem); } });
     const failed = new Promise<never>((_, reject) => { this.#fail = reject; });
     failed.catch(() => undefined);
-    this.#feeder = new Feeder({ ...parts, settings: parts.chunking, failed, handOver: (slab) => { this.#handOver(slab); } });
+    this.#feeder = new Feeder({ ...parts, settings: parts.chunking, failed, handOver: (slab) => { this.#handOver(slab); }, takeTurn: () => this.#takeTurn() });
   }
 
   get counts(): Readonly<IngestCounts> {
@@ -116,6 +116,7 @@ export class Ingest {
       this.#report(error, node.path); // what was listed so far stays; the problem makes the backup incomplete, visibly
     }
     await this.#feeder.step({ kind: 'leave', facts: { name: node.name, stat: node.stat, link: 0, attributes } });
+    this.#parts.tree.forget?.(node.id);
   }
 
   /** Pages in ascending order of names; errors are the source's. */
@@ -139,25 +140,26 @@ export class Ingest {
       const before = found instanceof Promise ? await found : found;
       if (stat.type === 'directory') {
         const path = joinPath(parent.path, entry.name);
-        await this.#directory({ id: entry.id, name: entry.name, stat, path, depth: parent.depth + 1 }, contentOf(before));
+        await this.#directory({ id: entry.id, name: entry.name.slice(), stat, path, depth: parent.depth + 1 }, contentOf(before));
         return;
       }
       const link = stat.links > 1 ? this.#linkOf(entry.id) : { number: 0, isFirst: true };
       if (before !== undefined && link.isFirst && this.#mayReuse(stat, before)) {
-        await this.#reuse(before, { name: entry.name, stat, link: link.number });
+        await this.#reuse(before, { stat, link: link.number });
         return;
       }
-      await this.#node({ name: entry.name, stat, link: link.number, attributes: new Map() }, entry.id, link.isFirst);
+      // A copy: the step is taken later, and the tree may have forgotten the name by then.
+      await this.#node({ name: entry.name.slice(), stat, link: link.number, attributes: new Map() }, entry.id, link.isFirst);
     } catch (error) {
       this.#report(error, joinPath(parent.path, entry.name));
     }
   }
 
   /** An unchanged file is stored by copying its entry; only numbers of hard links have to be given anew. */
-  #reuse(before: ParentEntry, now: { readonly name: Uint8Array; readonly stat: NodeStat; readonly link: number }): Promise<void> {
-    if (now.link === 0 && !before.isLink) return this.#feeder.step({ kind: 'unchanged', bytes: before.bytes, name: now.name, size: now.stat.size });
+  #reuse(before: ParentEntry, now: { readonly stat: NodeStat; readonly link: number }): Promise<void> {
+    if (now.link === 0 && !before.isLink) return this.#feeder.step({ kind: 'unchanged', bytes: before.bytes, name: before.name, size: now.stat.size });
     const { attributes, content } = before.decode();
-    return this.#feeder.step({ kind: 'ready', entry: { ...now, attributes, content } });
+    return this.#feeder.step({ kind: 'ready', entry: { ...now, name: before.name, attributes, content } });
   }
 
   async #node(facts: EntryFacts, id: NodeId, isFirst: boolean): Promise<void> {

@@ -7,6 +7,7 @@ import { refId, type Content } from '../snapshots/refs.ts';
 
 /** An entry of the parent, still encoded; views are valid as long as anyone holds them. */
 export interface ParentEntry {
+  readonly name: Uint8Array;
   /** The whole encoded entry. */
   readonly bytes: Uint8Array;
   /** Whether it is one of several names of an inode: its number belongs to the parent's snapshot. */
@@ -53,8 +54,9 @@ export class ParentCursor {
   #entry(at: number, end: number): ParentEntry {
     const [page, view] = [this.#page, this.#view];
     const bytes = page.subarray(at, end);
+    const [start, length] = nameAt(view, at);
     return {
-      bytes, isLink: isLinkAt(view, at),
+      bytes, name: page.subarray(start, start + length), isLink: isLinkAt(view, at),
       isSame: (stat) => isSameFile(view, at, stat),
       decode: () => decodeEntries(bytes, this.#parts.limits)[0] as Entry,
     };

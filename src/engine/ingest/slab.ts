@@ -11,7 +11,7 @@ export const SLAB_CHUNKS = 6144;
 /** Chunks that one call of the chunker can find in a slab. */
 export const CUTS_MAX: number = SLAB_BYTES / 2048 + 1;
 /** Steps of a slab, so that many small or unchanged files do not pile up: an entry with its views is about 1 KiB of heap. */
-const SLAB_STEPS = 512;
+const SLAB_STEPS = 256;
 const SLABS = 4;
 
 /** Facts of an entry whose content is not known yet. */

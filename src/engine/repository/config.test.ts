@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
 import { test } from 'node:test';
-import { BusyError, FormatError, HoldfastError, IntegrityError, NotFoundError, UnsupportedError, UsageError, utf8, type World } from '../../core/index.ts';
+import { BusyError, FormatError, IntegrityError, NotFoundError, UnsupportedError, UsageError, utf8, type HoldfastError, type World } from '../../core/index.ts';
 import { memoryWorld } from '../world/index.ts';
 import { makeConfig, probeConfig, readConfig, writeConfig, type RepositoryChoices } from './config.ts';
 import { Repository } from './repository.ts';

@@ -10,11 +10,12 @@ import { TABLE_ROW_BYTES, containerHeader, containerTrailer, groupHeader } from 
 import { listContainers, readContainerHeader, scanGroups } from '../containers/container.ts';
 import { readFooter } from '../containers/footer.ts';
 import { openIndex, type IndexKind } from '../index/index.ts';
+import { GROUP_BYTES } from '../store/group-builder.ts';
 import type { CheckProblem } from './check.ts';
 import { Repository } from './repository.ts';
 
 const roots: readonly MemoryNode[] = [
-  directoryNode({ large: fileNode(seededBytes(1_500_000, 1)), small: fileNode(seededBytes(300, 2)), directory: directoryNode({ text: fileNode(new Uint8Array(90_000).map((_, i) => i % 61 + i % 7)) }) }),
+  directoryNode({ large: fileNode(seededBytes(GROUP_BYTES + 500_000, 1)), small: fileNode(seededBytes(300, 2)), directory: directoryNode({ text: fileNode(new Uint8Array(90_000).map((_, i) => i % 61 + i % 7)) }) }),
   directoryNode({ other: fileNode(seededBytes(200_000, 3)) }),
 ];
 
@@ -39,6 +40,9 @@ async function checked(repository: Repository, readData = true): Promise<readonl
 async function assertExact(repository: Repository, snapshots: readonly string[]): Promise<void> {
   for (const [i, id] of snapshots.entries()) await assertSameTree(await repository.openSnapshot(id), new MemoryTree(roots[i] as MemoryNode));
 }
+
+/** For each kind of structure and index. */
+const FLIPS = 20;
 
 interface Region { readonly path: string; readonly start: number; readonly end: number }
 
@@ -121,7 +125,7 @@ for (const index of ['log', 'memory'] as const) {
     const next = seededRandom(index.length);
     for (const [kind, regions] of Object.entries(await regionsOf(disk))) {
       let errors = 0;
-      for (let i = 0; i < 20; i += 1) {
+      for (let i = 0; i < FLIPS; i += 1) {
         const region = regions[Math.floor(next() * regions.length)] as Region;
         const offset = region.start + Math.floor(next() * (region.end - region.start));
         const mask = 1 << Math.floor(next() * 8);
@@ -131,7 +135,7 @@ for (const index of ['log', 'memory'] as const) {
         errors += verdict.errors > 0 ? 1 : 0;
         disk.flip(region.path, offset, mask);
       }
-      t.diagnostic(`${kind}: 20 of 20 reported, ${errors} with files that cannot be read`);
+      t.diagnostic(`${kind}: all of ${FLIPS} reported, ${errors} with files that cannot be read`);
     }
     assert.deepEqual(await judge(disk, snapshots, index), { reported: false, errors: 0 }, 'and all is well again without flips');
   });

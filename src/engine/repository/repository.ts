@@ -149,11 +149,13 @@ export class Repository {
     const config = await readConfig(world);
     const limits = options.limits ?? defaultLimits;
     const lock = options.mode === 'write' ? await world.disk.lock('locks/writer', 'holdfast') : undefined;
+    let opened: ChunkIndex | undefined;
     try {
       if (lock !== undefined) await removeLeftovers(world);
       const arena = new Arena(LocalStore.arenaBytes(limits) + Slab.arenaBytes() + Feeder.scratchBytes());
       const scratch = arena.reserve(Feeder.scratchBytes());
       const { index, replay } = await openCurrentIndex(world, options, limits);
+      opened = index;
       const filter = options.mode === 'write' ? await StoreFilter.open(world, index, await index.watermarks()) : StoreFilter.none(world, index);
       const pool = await WorkerPool.create({ memory: arena.memory, hash: config.hash }, options.workers);
       const store = new LocalStore({
@@ -163,6 +165,7 @@ export class Repository {
       const metadata = new MetadataStore(store, await createHasher(config.hash));
       return new Repository({ world, config, limits, arena, scratch, pool, index, store, metadata, mode: options.mode, replay, lock });
     } catch (error) {
+      await opened?.close().catch(() => undefined); // the first error counts
       await lock?.release();
       throw error;
     }

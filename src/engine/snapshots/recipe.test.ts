@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { sampleId } from '../../core/conformance/chunk-index.ts';
-import { defaultLimits, idToHex, utf8 } from '../../core/index.ts';
+import { FormatError, defaultLimits, idToHex, utf8 } from '../../core/index.ts';
 import { createHasher } from '../hashing/hasher.ts';
 import { Repository } from '../repository/repository.ts';
 import { memoryWorld } from '../world/index.ts';
@@ -11,7 +11,10 @@ import { DirectoryWriter } from './directory-writer.ts';
 import { decodeEntries, type Entry } from './entry.ts';
 import { MetadataStore } from './metadata-store.ts';
 import { RecipeWriter } from './recipe.ts';
+import { SnapshotTree } from './snapshot-tree.ts';
 import { REF_BYTES, emptyContent, isHole, refId, refStarts, type Content } from './refs.ts';
+
+const counts = { files: 0, directories: 0, others: 0, bytes: 0, bytesNew: 0, bytesStored: 0, chunks: 0, chunksNew: 0, problems: 0 };
 
 /** Counts the pages that were not there before. */
 class CountingStore extends MetadataStore {
@@ -109,5 +112,17 @@ test('one name more changes few pages of a large directory, and all names come b
     await directoryOf(store, [...names.slice(0, 15_000), 'name 014999a', ...names.slice(15_000)]);
     assert.ok(pages > 50 && store.fresh >= 1 && store.fresh <= 4, `${store.fresh} of ${pages}`);
     t.diagnostic(`${store.fresh} of ${pages} pages`);
+  });
+});
+
+test('names that would leave their directory are refused when a snapshot is read', async () => {
+  await withStore(async (store, parts, repository) => {
+    for (const name of ['..', '.', '', 'a/b', '/etc', 'nul\0']) {
+      const root: Entry = { ...entry(''), stat: { ...entry('').stat, type: 'directory' }, content: await directoryOf(store, [name]) };
+      await repository.store.flush();
+      const tree = new SnapshotTree({ id: '', time: 0, host: '', sources: [], tags: [], counts, parameters: {}, root }, parts);
+      await assert.rejects(async () => { for await (const page of tree.list(tree.rootId)) assert.fail(`${page.length} entries`); }, FormatError, JSON.stringify(name));
+      await assert.rejects(tree.lookup(tree.rootId, utf8(name)), FormatError);
+    }
   });
 });

@@ -156,7 +156,7 @@ export class GroupCache {
       const bytes = staging.bytes.subarray(0, place.length);
       await file.readInto(place.offset, bytes);
       const record = decodeGroup(bytes, { containerLow: place.containerLow, offset: place.offset }, this.#parts.limits);
-      const bad = await this.#verify(record.head, staging, block, number, place);
+      const bad = await this.#verify(record.head, staging, block, place);
       return this.#remember(place, block, record.table, new Set(bad));
     } catch (error) {
       if (error instanceof RangeError || error instanceof FormatError) {
@@ -168,14 +168,14 @@ export class GroupCache {
     }
   }
 
-  // eslint-disable-next-line max-params -- one step of #decode, split off for its length
-  async #verify(head: GroupHead, staging: Block, block: Block, number: ContainerNumber, place: ChunkPlace): Promise<readonly number[]> {
+  async #verify(head: GroupHead, staging: Block, block: Block, place: ChunkPlace): Promise<readonly number[]> {
     const result = await this.#parts.pool.run({
       kind: 'decode', compressed: head.codec === 'zstd',
       payload: staging.offset + head.recordLength - head.storedLength, payloadLength: head.storedLength,
       target: block.offset, rawLength: head.rawLength, table: staging.offset + GROUP_HEADER_BYTES, count: head.count,
     });
     if (result.damage !== undefined) {
+      const number = numberOf(place.containerHigh, place.containerLow);
       throw new IntegrityError(`Read group of container '${number.text}' at ${place.offset}: ${result.damage}`, { container: number.text, offset: place.offset });
     }
     return result.bad ?? [];

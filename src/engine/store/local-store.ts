@@ -32,7 +32,7 @@ const UNDER_WAY_MAX = 65_536;
 const SEALING_MAX = 2;
 /** Ids that enter the index at once. */
 const INDEX_BATCH = 4_096;
-const GROUP_BLOCKS = 4;
+const GROUP_BLOCKS = 3;
 const PLACES_CACHED = 32_768;
 
 /** What a store works with. The store closes index, pool and filter. */
@@ -80,6 +80,7 @@ export class LocalStore implements ChunkStore {
   readonly #places = new PlaceCache(PLACES_CACHED);
   readonly #outputs: Record<ContainerKind, Output>;
   readonly #sealing = new Set<Promise<void>>();
+  readonly #chunkBytesMax: number;
   #underWay = new IdSet(4096);
   #underWayBefore = new IdSet(16);
   #barrier: Promise<void> = Promise.resolve();
@@ -88,6 +89,7 @@ export class LocalStore implements ChunkStore {
 
   constructor(parts: LocalStoreParts) {
     this.#parts = parts;
+    this.#chunkBytesMax = Math.min(parts.limits.chunkBytesMax, GROUP_BYTES);
     this.#rawBlocks = new BlockPool(parts.arena, GROUP_BYTES, GROUP_BLOCKS);
     this.#storedBlocks = new BlockPool(parts.arena, GROUP_BYTES, GROUP_BLOCKS);
     this.groups = new GroupCache({ ...parts, places: this.#places });
@@ -135,13 +137,13 @@ export class LocalStore implements ChunkStore {
    */
   add(kind: ContainerKind, ids: Uint8Array, offset: number, data: Uint8Array): boolean | Promise<boolean> {
     this.#assertAlive();
-    assert(data.length <= GROUP_BYTES, 'a chunk fits into a group');
+    assert(data.length <= this.#chunkBytesMax, 'a chunk can be read again');
     if (this.#isUnderWay(ids, offset)) return false;
     const builder = this.#outputs[kind].builder;
     if (builder === undefined || !builder.hasRoom(data.length) || this.#underWay.count >= UNDER_WAY_MAX) {
       return this.#addSlowly(kind, ids.slice(offset, offset + ID_BYTES), data);
     }
-    this.#push(kind, builder, ids, offset, data);
+    this.#push(kind, ids, offset, data);
     return true;
   }
 
@@ -159,12 +161,13 @@ export class LocalStore implements ChunkStore {
     if (output.builder?.hasRoom(data.length) === false) this.#submit(kind);
     output.builder ??= new GroupBuilder(await this.#rawBlocks.acquire());
     this.#assertAlive();
-    this.#push(kind, output.builder, id, 0, data);
+    this.#push(kind, id, 0, data);
     return true;
   }
 
-  // eslint-disable-next-line max-params -- the hot path passes positions, not objects
-  #push(kind: ContainerKind, builder: GroupBuilder, ids: Uint8Array, offset: number, data: Uint8Array): void {
+  #push(kind: ContainerKind, ids: Uint8Array, offset: number, data: Uint8Array): void {
+    const { builder } = this.#outputs[kind];
+    assert(builder !== undefined, 'a group is open');
     this.#underWay.add(ids, offset);
     builder.push(ids, offset, data);
     this.totals.chunks[kind] += 1;
@@ -174,7 +177,7 @@ export class LocalStore implements ChunkStore {
   async put(ids: IdBatch, payloads: readonly Uint8Array[]): Promise<PutCounts> {
     assert(payloads.length === ids.count, 'one payload for each id');
     for (const payload of payloads) {
-      if (payload.length > GROUP_BYTES) throw new LimitError('chunkBytesMax', payload.length, GROUP_BYTES, 'chunk to be put');
+      if (payload.length > this.#chunkBytesMax) throw new LimitError('chunkBytesMax', payload.length, this.#chunkBytesMax, 'chunk to be put');
     }
     const hasher = await createHasher(this.#parts.hash);
     const id = new Uint8Array(ID_BYTES);
@@ -247,10 +250,12 @@ export class LocalStore implements ChunkStore {
       await output.writer?.abandon();
     }
     await Promise.allSettled(this.#sealing);
-    await this.groups.close();
-    await this.#parts.filter.close(this.#failure === undefined);
-    await this.#parts.index.close();
-    await this.#parts.pool.close();
+    try {
+      await this.groups.close();
+      await this.#parts.filter.close(this.#failure === undefined);
+    } finally {
+      await this.#parts.index.close().finally(() => this.#parts.pool.close()); // a full disk must not leave threads or locks behind
+    }
   }
 
   #isUnderWay(ids: Uint8Array, offset: number): boolean {

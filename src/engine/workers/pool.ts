@@ -95,7 +95,7 @@ export class WorkerPool {
       const worker = new Worker(new URL('./worker.js', import.meta.url), {
         workerData: this.#settings,
         // Data is outside the heap: a small heap keeps the process small.
-        resourceLimits: { maxYoungGenerationSizeMb: 4, maxOldGenerationSizeMb: 64 },
+        resourceLimits: { maxYoungGenerationSizeMb: 1, maxOldGenerationSizeMb: 32 },
       });
       const ended = new Promise<void>((resolve) => { worker.once('exit', () => { resolve(); }); });
       const thread: Thread = { worker, ended, ready: false, busy: 0 };

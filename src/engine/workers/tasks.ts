@@ -39,6 +39,7 @@ export interface DecodeTask {
   readonly count: number;
 }
 
+/** What a worker can be asked. */
 export type Task = HashTask | CompressTask | DecodeTask;
 
 /** `storedLength` 0: compression does not pay, store the source. `damage`: why a group cannot be used; `bad`: ordinals of wrong chunks. */

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { createHash } from 'node:crypto';
 import test from 'node:test';
 import fc from 'fast-check';
 import { crc32, crc32Plain, createXxh } from './checksum.ts';
@@ -18,5 +19,15 @@ test('xxHash of nothing has its published values, and digests are reusable', asy
       assert.equal((await createXxh(kind)).init().digest('hex'), value);
       assert.equal(Buffer.from((await startDigest(kind)).finish()).toString('hex'), value);
     }
+  }
+});
+
+test('a digest does not depend on how its bytes come', async () => {
+  for (const kind of ['md5', 'sha1', 'sha256', 'sha512'] as const) {
+    await fc.assert(fc.asyncProperty(fc.array(fc.uint8Array({ maxLength: 9000, size: 'max' }), { maxLength: 4 }), async (pieces) => {
+      const digest = await startDigest(kind);
+      for (const piece of pieces) digest.update(piece);
+      assert.deepEqual(Buffer.from(digest.finish()), createHash(kind).update(Buffer.concat(pieces)).digest());
+    }), { numRuns: 30 });
   }
 });

@@ -75,7 +75,7 @@ export class ContentPass {
    * @throws {NotFoundError} no key for encrypted content. @throws {UnsupportedError}
    */
   async next(): Promise<PlacedChunk | undefined> {
-    if (this.#checks && this.#digest === undefined) await this.#startDigests();
+    if (this.#checks && this.#digest === undefined && !this.#ended) await this.#startDigests();
     for (;;) {
       const queued = this.#queue.shift();
       if (queued !== undefined) return this.#place(this.#decode(queued, this.#queuePlace), this.#queuePlace);
@@ -142,7 +142,7 @@ export class ContentPass {
   #finish(stored: Uint8Array | undefined, place: RecordPlace | undefined): void {
     const frames = this.#frames;
     this.#frames = undefined;
-    if (frames !== undefined && this.#position + this.#type > 0) this.#queue.push(...this.#guard(place, () => frames.end()));
+    if (frames !== undefined && this.#type !== 0) this.#queue.push(...this.#guard(place, () => frames.end()));
     this.#stored = stored?.slice();
     this.#cursor.release();
     this.#ended = true;

@@ -97,6 +97,7 @@ export class ContentSource implements BlockSource {
     if (side !== undefined && offset >= side.start) return side;
     const from = this.#checkpoints.findLast((checkpoint) => checkpoint.offset <= offset);
     const { session, row } = this.#file;
+    side?.release();
     this.#side = new Walk(from === undefined ? new ContentPass(session, row, this.#tools) : new ContentPass(session, row, this.#tools, from), from?.offset);
     return this.#side;
   }
@@ -121,15 +122,25 @@ export class ContentSource implements BlockSource {
     }
     const pass = new ContentPass(this.#file.session, this.#file.row, this.#tools);
     const runs = new RunList(offset, end);
-    for (let chunk = await pass.next(); chunk !== undefined && chunk.offset < end; chunk = await pass.next()) {
-      const ready = runs.add(chunk.offset, chunk.offset + chunk.bytes.length);
-      for (const extent of ready) yield extent;
+    try {
+      for (let chunk = await pass.next(); chunk !== undefined && chunk.offset < end; chunk = await pass.next()) {
+        yield* runs.add(chunk.offset, chunk.offset + chunk.bytes.length);
+      }
+    } finally {
+      pass.release();
     }
-    for (const extent of runs.finish()) yield extent;
+    yield* runs.finish();
   }
 
+  /** Waits for reads under way. */
   close(): Promise<void> {
-    return Promise.resolve();
+    this.#turn = this.#turn.then(() => {
+      this.#main?.release();
+      this.#side?.release();
+      this.#main = undefined;
+      this.#side = undefined;
+    });
+    return this.#turn;
   }
 }
 
@@ -175,6 +186,10 @@ class Walk {
     }
     // Behind the last chunk of a sparse file is a hole; what is missing elsewhere shows when the size is checked.
     target.fill(0, filled - offset);
+  }
+
+  release(): void {
+    this.#pass.release();
   }
 
   async drain(seen: (chunk: PlacedChunk) => void): Promise<void> {

@@ -1,6 +1,6 @@
-/** The files of one session in the order of their attribute records: columns of numbers, about 45 bytes a file. */
+/** The files of one session in the order of their attribute records: columns of numbers, about 35 bytes a file. */
 import { type AttributeRecord, FILE_TYPE, LSTAT } from './attributes.ts';
-import { Column, NarrowColumn } from './column.ts';
+import { Column, NarrowColumn, RunColumn } from './column.ts';
 import type { DamagePlace } from './problem.ts';
 
 /** A record's place: `block` counts the session's blocks, `offset` is in bytes of that block's payload. */
@@ -26,7 +26,7 @@ export const FILE_FLAG = {
 
 /** Columns by row; rows are only appended. */
 export class FileTable {
-  readonly fileIndex: Column = new Column('u32');
+  readonly fileIndex: RunColumn = new RunColumn(1);
   readonly path: Column = new Column('u32');
   readonly type: Column = new Column('u8');
   /** Number of the content stream; 0 without content. */
@@ -34,7 +34,7 @@ export class FileTable {
   readonly flags: Column = new Column('u8');
   /** Number of the digest stream; 0 without a digest. A digest comes last, so where it is seen the file's records are complete. */
   readonly digest: Column = new Column('u8');
-  readonly block: Column = new Column('u32');
+  readonly block: RunColumn = new RunColumn(0);
   readonly offset: Column = new Column('u32');
   /** Which of the session's few combinations of mode, uid and gid. */
   readonly #owner = new Column('u32');

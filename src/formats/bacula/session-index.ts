@@ -184,7 +184,7 @@ export class SessionIndex {
       this.#problem(block.number === this.#number ? 'duplicate-block' : 'block-order', `block ${block.number} comes again, expected block ${expected}; it is left out`, block);
       return false;
     }
-    const other = block.firstOnVolume && !block.afterDamage && this.#block?.volume !== block.volume;
+    const other = !block.afterDamage && this.#block?.volume !== block.volume;
     const message = `blocks ${expected} to ${block.number - 1} of ${this.name} are missing`
       + (other ? ` between volumes '${this.#block?.volume ?? ''}' and '${block.volume}': a volume is missing or was cut short` : '');
     this.#gap(block, expected, other ? 'missing-volume' : 'missing-blocks', message);

@@ -7,14 +7,15 @@
  * skipped, whatever the bytes are.
  */
 import type { IHasher } from 'hash-wasm';
-import { AbortedError, type BlockSource, FormatError, NotFoundError, type OpenContext, UnsupportedError } from '../../core/index.ts';
+import { AbortedError, type BlockSource, FormatError, LimitError, NotFoundError, type OpenContext, UnsupportedError } from '../../core/index.ts';
 import { type BlockHead, blockVersion, HEAD_BYTES_MAX, HEAD_BYTES_MIN, isZero, openBlock, readBlockHead } from './block.ts';
 import type { VolumeProblemKind } from './problem.ts';
 import type { VolumeKey } from './volume-key.ts';
 
 const WINDOW_BYTES = 4 << 20;
-/** Bytes that resynchronising may checksum before it has skipped any. */
-const CHECK_BUDGET = 64 << 20;
+/** Bytes of damage that may be checksummed before any were passed, and for each byte that was. */
+const CHECK_BUDGET = 128 << 20;
+const CHECKS_PER_BYTE = 4;
 /** A file that shows no block within this many bytes is not a volume. */
 const HEAD_SEARCH_BYTES = 64 << 20;
 const MAGIC = Buffer.from('BB0');
@@ -81,6 +82,8 @@ export class VolumeScanner {
   readonly #visitor: ScanVisitor;
   readonly #window: ScanWindow;
   #lastSize = 0;
+  /** What damage may still cost: the whole scan stays linear in the volume's size. */
+  #budget = CHECK_BUDGET;
   #blocks = 0;
   #encrypted = 0;
   #encryptedFailed = 0;
@@ -97,7 +100,8 @@ export class VolumeScanner {
 
   /**
    * Reads the whole volume.
-   * @throws {FormatError} when it holds no block near its start. @throws {UnsupportedError} on BB01.
+   * @throws {FormatError} when it holds no block near its start. @throws {UnsupportedError} on BB01. @throws {LimitError} when it is so full of
+   * damage that going on would cost more than reading it many times.
    * @throws {NotFoundError} when its key is missing or wrong.
    */
   async run(): Promise<void> {
@@ -125,11 +129,13 @@ export class VolumeScanner {
     const block = (await this.#window.at(offset, head.size)).subarray(0, head.size);
     const fault = openBlock(head, block, this.#tools);
     if (fault !== undefined) {
-      // On a volume that is not encrypted, a block that says it is has a damaged head.
-      if (fault === 'missing-key' && (this.#blocks === 0 || this.#volumeEncrypted)) {
+      // On a volume that is not encrypted, a block that says it is has a damaged head; so has a label block, which never is.
+      if (fault === 'missing-key' && offset > 0 && (this.#blocks === 0 || this.#volumeEncrypted)) {
         throw new NotFoundError(`Open encrypted volume '${this.#name}': no key was given for it`, { volume: this.#name });
       }
       this.#window.drop();
+      this.#budget -= head.size;
+      if (this.#budget < 0) throw new LimitError('bytes checked behind damage', CHECK_BUDGET - this.#budget, CHECK_BUDGET, `volume '${this.#name}' at offset ${offset}`);
       if (head.encrypted && this.#volumeEncrypted) this.#encryptedFailed += 1;
       return this.#damage(offset, fault === 'missing-key' ? 'bad-block-options' : fault, head);
     }
@@ -138,6 +144,7 @@ export class VolumeScanner {
   }
 
   #accept(head: BlockHead, block: Uint8Array, offset: number): void {
+    this.#budget += CHECKS_PER_BYTE * head.size;
     this.#lastSize = Math.max(this.#lastSize, head.size);
     this.#blocks += 1;
     if (head.encrypted) this.#encrypted += 1;
@@ -184,9 +191,8 @@ export class VolumeScanner {
   async #resynchronise(offset: number, head: BlockHead | undefined): Promise<number | undefined> {
     // Where the damage did not move anything, the next block is where it was: this skips volumes inside the data.
     for (const size of new Set([head?.size ?? 0, this.#lastSize])) {
-      if (size > 0 && (await this.#believable(offset + size)).good) return offset + size;
+      if (size > 0 && await this.#believable(offset + size)) return offset + size;
     }
-    let budget = CHECK_BUDGET;
     let at = offset + 1;
     while (at + HEAD_BYTES_MIN <= this.#source.size) {
       if (this.#context.signal?.aborted === true) throw new AbortedError();
@@ -195,35 +201,31 @@ export class VolumeScanner {
       const magic = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).indexOf(MAGIC, 12);
       const skip = magic < 0 ? Math.max(1, bytes.length - HEAD_BYTES_MIN + 1) : magic - 12;
       at += skip;
-      budget += 4 * (skip + 1);
-      if (magic < 0 || budget < 0) continue;
-      const { good, cost } = await this.#believable(at);
-      if (good) return at;
-      budget -= cost;
+      this.#budget += CHECKS_PER_BYTE * (skip + 1);
+      if (magic < 0) continue;
+      if (this.#budget > 0 && await this.#believable(at)) return at;
       at += 1;
     }
     return undefined;
   }
 
-  /** Whether a block of this volume begins at `offset`, and how many bytes were checked to find out. */
-  async #believable(offset: number): Promise<{ readonly good: boolean; readonly cost: number }> {
-    const first = await this.#check(offset);
-    if (first.head === undefined) return { good: false, cost: first.cost };
-    const { head } = first;
-    if (head.checksummed && this.#visitor.knowsSession(head.sessionId, head.sessionTime)) return { good: true, cost: first.cost };
+  /** Whether a block of this volume begins at `offset`. */
+  async #believable(offset: number): Promise<boolean> {
+    const head = await this.#check(offset);
+    if (head === undefined) return false;
+    if (head.checksummed && this.#visitor.knowsSession(head.sessionId, head.sessionTime)) return true;
     const end = offset + head.size;
-    if (end === this.#source.size) return { good: true, cost: first.cost };
-    const second = await this.#check(end);
-    return { good: second.head !== undefined, cost: first.cost + second.cost };
+    return end === this.#source.size || await this.#check(end) !== undefined;
   }
 
   /** The head of the block at `offset` if the block holds. */
-  async #check(offset: number): Promise<{ readonly head?: BlockHead; readonly cost: number }> {
-    if (offset + HEAD_BYTES_MIN > this.#source.size) return { cost: 0 };
+  async #check(offset: number): Promise<BlockHead | undefined> {
+    if (offset + HEAD_BYTES_MIN > this.#source.size) return undefined;
     const head = readBlockHead(await this.#window.at(offset, HEAD_BYTES_MAX), 0, this.#context.limits);
-    if (typeof head === 'string' || offset + head.size > this.#source.size) return { cost: 0 };
+    if (typeof head === 'string' || offset + head.size > this.#source.size) return undefined;
+    this.#budget -= head.size;
     const block = (await this.#window.at(offset, head.size)).slice(0, head.size);
-    return openBlock(head, block, this.#tools) === undefined ? { head, cost: head.size } : { cost: head.size };
+    return openBlock(head, block, this.#tools) === undefined ? head : undefined;
   }
 }
 

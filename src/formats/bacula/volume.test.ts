@@ -221,6 +221,13 @@ test('other files are no volumes; an old or cloud volume is refused by name', as
   const old = await oneSession(() => {});
   old[15] = 0x31;
   await assert.rejects(openBytes([old]), UnsupportedError);
+  const cloud = Buffer.from(await oneSession(() => {}));
+  const at = cloud.indexOf('Bacula 1.0 immortal');
+  cloud.write('Bacula 1.0 Metadata', at);
+  const size = cloud.readUInt32BE(4);
+  cloud.fill(0, 24, 32);
+  cloud.set((await sharedBlockHasher()).init().update(cloud.subarray(0, size)).digest('binary'), 24);
+  await assert.rejects(openBytes([cloud]), /Bacula 1.0 Metadata/);
 });
 
 test('random bytes behind a good head give documented errors only, in bounded time', async () => {

@@ -45,6 +45,11 @@ export class HandleCache<Key> {
     if (this.#lastKey === key) this.#lastKey = undefined;
   }
 
+  /** Closes those whose keys `is` true for. */
+  deleteWhere(is: (key: Key) => boolean): void {
+    for (const key of [...this.#handles.keys()]) if (is(key)) this.delete(key);
+  }
+
   close(): void {
     for (const handle of this.#handles.values()) this.#calls.close(handle);
     this.#handles.clear();

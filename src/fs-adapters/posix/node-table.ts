@@ -31,6 +31,51 @@ export class NodeTable {
     this.rootId = this.#append(0, new Uint8Array(0), 0, 0);
   }
 
+  /** The id that the next new name gets, or a smaller one: names from here on can be released. */
+  get end(): number {
+    return (this.#chunks.length - 1) * (1 << CHUNK_UNITS_SHIFT) + this.#usedUnits;
+  }
+
+  /**
+   * Takes back all ids from `end` on, a value that {@link end} had earlier; they will be handed out again.
+   * Newest first: behind a name in its probe sequence stand only newer ones, so clearing its slot breaks no older one's.
+   */
+  release(end: number): void {
+    if (end >= this.end) return;
+    const released = this.#idsFrom(end);
+    for (let i = released.length - 1; i >= 0; i -= 1) this.#clearSlot(released[i]!);
+    this.#count -= released.length;
+    this.#chunks.length = (end >>> CHUNK_UNITS_SHIFT) + 1;
+    this.#usedUnits = end & UNIT_MASK;
+    this.#chunks[this.#chunks.length - 1]!.fill(0, this.#usedUnits << 2);
+  }
+
+  /** Ids of all records from `start` on, oldest first. */
+  #idsFrom(start: number): number[] {
+    const ids: number[] = [];
+    for (let id = start; id < this.end;) {
+      // A record that did not fit left the rest of its chunk zero, and no record has parent 0.
+      if (this.parent(id as NodeId) === 0) {
+        id = ((id >>> CHUNK_UNITS_SHIFT) + 1) * (1 << CHUNK_UNITS_SHIFT);
+        continue;
+      }
+      ids.push(id);
+      id += this.#unitsAt(id);
+    }
+    return ids;
+  }
+
+  #unitsAt(id: number): number {
+    return (HEAD_BYTES + this.#chunk(id)[((id & UNIT_MASK) << 2) + 4]! + 1 + 3) >> 2;
+  }
+
+  #clearSlot(id: number): void {
+    const name = this.name(id as NodeId);
+    let slot = this.#hash(this.parent(id as NodeId), name, 0, name.length) & (this.#slots.length - 1);
+    while (this.#slots[slot] !== id) slot = (slot + 1) & (this.#slots.length - 1);
+    this.#slots[slot] = 0;
+  }
+
   /** Nodes handed out. */
   get count(): number {
     return this.#count;
@@ -121,10 +166,10 @@ export class NodeTable {
   }
 
   #grow(): void {
-    const old = this.#slots;
-    const slots = new Uint32Array(old.length * 2);
-    for (const id of old) {
-      if (id === 0) continue;
+    const slots = new Uint32Array(this.#slots.length * 2);
+    // Oldest first, which `release` relies on; the root is not in the table.
+    for (const id of this.#idsFrom(this.rootId)) {
+      if (id === this.rootId) continue;
       const name = this.name(id as NodeId);
       let slot = this.#hash(this.parent(id as NodeId), name, 0, name.length) & (slots.length - 1);
       while (slots[slot] !== 0) slot = (slot + 1) & (slots.length - 1);

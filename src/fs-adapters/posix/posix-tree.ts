@@ -19,7 +19,7 @@ import { NodeTable } from './node-table.ts';
 import { nodeStat, nodeType } from './stat-record.ts';
 import { cString, errno, openPlace, systemError, type NameList, type SystemCalls } from './system-calls.ts';
 
-const PAGE_ENTRIES = 4096;
+const PAGE_ENTRIES = 256;
 const HANDLES_MAX = 256;
 const NAME_BYTES_MAX = 255;
 const DOT = cString(new Uint8Array([0x2e]));
@@ -49,6 +49,10 @@ export class PosixTree implements FileTree {
   readonly #options: PosixTreeOptions;
   readonly #calls: SystemCalls;
   readonly #table = new NodeTable();
+  /** Where the names below a directory begin, for those listed and not yet forgotten. */
+  readonly #below = new Map<NodeId, number>();
+  /** Ids before this one stay: behind the newest inode with several names. */
+  #kept = 0;
   readonly #handles: HandleCache<NodeId>;
   /** Directories that are shown in part. */
   readonly #partial = new Map<NodeId, IncludeNode>();
@@ -156,12 +160,25 @@ export class PosixTree implements FileTree {
    * @throws {ToolError} when the directory cannot be read.
    */
   async *list(directory: NodeId): AsyncIterable<readonly DirectoryEntry[]> {
+    if (!this.#below.has(directory)) this.#below.set(directory, this.#table.end);
     const partial = this.#partial.get(directory);
     const names = partial === undefined ? this.#names(directory) : listOf(includedNames(partial));
     for (let start = 0; start < names.count; start += PAGE_ENTRIES) {
       const page = this.#page(directory, names, start);
       if (page.length > 0) yield page;
     }
+  }
+
+  forget(directory: NodeId): void {
+    const below = this.#below.get(directory);
+    this.#below.delete(directory);
+    if (below === undefined) return;
+    const from = Math.max(below, this.#kept);
+    // What is known by id must not outlive it: the id will be given to another name.
+    const isGone = (id: NodeId): boolean => id >= from;
+    this.#handles.deleteWhere(isGone);
+    for (const map of [this.#below, this.#partial]) for (const id of map.keys()) if (isGone(id)) map.delete(id);
+    this.#table.release(from);
   }
 
   #names(directory: NodeId): NameList {
@@ -231,7 +248,10 @@ export class PosixTree implements FileTree {
     }
     if (!shared) return { name, id, stat };
     const first = this.#linked.get(key);
-    if (first === undefined) this.#linked.set(key, id);
+    if (first === undefined) {
+      this.#linked.set(key, id);
+      this.#kept = this.#table.end;
+    }
     return { name, id: first ?? id, stat };
   }
 

@@ -3,9 +3,12 @@ import { linkSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs
 import * as os from 'node:os';
 import * as path from 'node:path';
 import { after, before, describe, test } from 'node:test';
+import { fileTreeSuite, type ExpectedNode } from '../../core/conformance/index.ts';
 import { UsageError, readRange, textOf, utf8, type FileTree, type NodeId, type NodeStat } from '../../core/index.ts';
 import { PosixTree } from '../../fs-adapters/posix/index.ts';
+import { FilterTree } from './filter-tree.ts';
 import { forest } from './forest.ts';
+import { matchAny } from './glob.ts';
 import { unionTree, type UnionMember } from './union-tree.ts';
 import { lookupBelow, walk } from './walk.ts';
 
@@ -97,4 +100,48 @@ describe('union of trees', () => {
     assert.deepEqual(opened, ['q']);
     await tree.close();
   });
+});
+
+/** More names than a page, a hard link, and one file to look for. */
+function conformanceFiles(name: string): PosixTree {
+  const files: Record<string, string> = { 'shared/inner/file': name };
+  for (let i = 0; i < 1_200; i += 1) files[`shared/many/${name}-${i}`] = String(i);
+  const tree = host(name, files);
+  linkSync(path.join(work, name, 'shared/inner/file'), path.join(work, name, `shared/${name}-link`));
+  return tree;
+}
+
+function expected(name: string): readonly ExpectedNode[] {
+  return [
+    { path: utf8(`shared/many/${name}-7`), content: utf8('7') },
+    { path: utf8(`shared/${name}-link`), stat: { links: 2 } },
+  ];
+}
+
+fileTreeSuite('union', async () => {
+  const other = conformanceFiles('second');
+  rmSync(path.join(work, 'second/shared/inner'), { recursive: true });
+  rmSync(path.join(work, 'second/shared/second-link'));
+  return {
+    tree: await unionTree([member(conformanceFiles('first')), member(other), member(host('third', { x: '3' }), '/shared/at/third')]),
+    expected: [...expected('first'), { path: utf8('shared/many/second-7'), content: utf8('7') }, { path: utf8('shared/at/third/x'), content: utf8('3') }],
+    cleanup: () => Promise.resolve(),
+  };
+});
+
+fileTreeSuite('filter', async () => {
+  const inner = conformanceFiles('filtered');
+  return {
+    tree: new FilterTree({ tree: inner, id: inner.rootId, path: new Uint8Array() }, matchAny(['/shared/many/*9'])),
+    expected: expected('filtered'),
+    cleanup: () => Promise.resolve(),
+  };
+});
+
+test('a filter hides what matches, with all below it', async () => {
+  const inner = host('hiding', { 'keep/a': '1', 'drop/b': '2', 'keep/drop/c': '3' });
+  const tree = new FilterTree({ tree: inner, id: inner.rootId, path: new Uint8Array() }, matchAny(['drop']));
+  assert.deepEqual(await paths(tree), ['/keep', '/keep/a']);
+  assert.equal(await tree.lookup(tree.rootId, utf8('drop')), undefined);
+  await tree.close();
 });
