@@ -17,6 +17,14 @@ export interface Extent {
   readonly kind: ExtentKind;
 }
 
+/** Takes content piece by piece. The next piece comes when the promise, if there is one, has resolved. */
+export interface ContentVisitor {
+  /** `bytes` is valid until the promise resolves, and must not be written to. */
+  data(offset: number, bytes: Uint8Array): Promise<void> | void;
+  /** A hole or a run of zeroes. */
+  empty(offset: number, length: number): Promise<void> | void;
+}
+
 /**
  * Random-access bytes. Wrappers own what they wrap: `close()` cascades and is idempotent. Concurrent reads are allowed.
  * Conformance: `blockSourceSuite`.
@@ -34,6 +42,11 @@ export interface BlockSource {
   readInto(offset: number, target: Uint8Array, options?: ReadOptions): Promise<void>;
   /** Covers `[offset, offset + length)` in order, without gaps or overlap. */
   extents(offset: number, length: number): AsyncIterable<Extent>;
+  /**
+   * Hands over the whole content in order, without a copy; only sources that hold content in pieces of their own have it. Covers
+   * exactly `[0, size)`; errors as in `readInto`.
+   */
+  visit?(visitor: ContentVisitor): Promise<void>;
   close(): Promise<void>;
 }
 

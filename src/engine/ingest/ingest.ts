@@ -5,7 +5,7 @@
  * order of the walk. Memory is bounded by the slabs, one page per directory level, and the inodes with several names.
  */
 import {
-  AbortedError, FormatError, LimitError, compareBytes, joinPath,
+  AbortedError, FormatError, HoldfastError, LimitError, compareBytes, joinPath,
   type DirectoryEntry, type FileTree, type Limits, type NodeId, type NodeStat, type TreeProblem, type World,
 } from '../../core/index.ts';
 import { emptyContent, type Content } from '../snapshots/refs.ts';
@@ -50,6 +50,7 @@ export class Ingest {
   readonly #feeder: Feeder;
   readonly #collector: Collector;
   readonly #links = new Map<NodeId, number>();
+  readonly #damaged = new WeakSet<ParentCursor>();
   #consumed: Promise<void> = Promise.resolve();
   #fail: (error: unknown) => void = () => undefined;
   #lastTurn = 0;
@@ -136,7 +137,7 @@ export class Ingest {
     await this.#takeTurn();
     try {
       const stat = entry.stat ?? await fromSource(() => this.#parts.tree.stat(entry.id));
-      const found = cursor?.find(entry.name);
+      const found = this.#inParent(cursor, entry.name, parent.path);
       const before = found instanceof Promise ? await found : found;
       if (stat.type === 'directory') {
         const path = joinPath(parent.path, entry.name);
@@ -144,7 +145,8 @@ export class Ingest {
         return;
       }
       const link = stat.links > 1 ? this.#linkOf(entry.id) : { number: 0, isFirst: true };
-      if (before !== undefined && link.isFirst && this.#mayReuse(stat, before)) {
+      const reuse = before !== undefined && link.isFirst && this.#mayReuse(stat, before);
+      if (before !== undefined && (reuse instanceof Promise ? await reuse : reuse)) {
         await this.#reuse(before, { stat, link: link.number });
         return;
       }
@@ -152,6 +154,22 @@ export class Ingest {
       await this.#node({ name: entry.name.slice(), stat, link: link.number, attributes: new Map() }, entry.id, link.isFirst);
     } catch (error) {
       this.#report(error, joinPath(parent.path, entry.name));
+    }
+  }
+
+  /** What the parent has; a parent that is damaged here is no help, which is reported, and everything is read. */
+  #inParent(cursor: ParentCursor | undefined, name: Uint8Array, path: Uint8Array): ParentEntry | undefined | Promise<ParentEntry | undefined> {
+    if (cursor === undefined || this.#damaged.has(cursor)) return undefined;
+    const failed = (error: unknown): undefined => {
+      if (!(error instanceof HoldfastError) || error.code === 'TOOL') throw error;
+      this.#damaged.add(cursor);
+      this.#parts.onProblem({ kind: 'damaged-parent', where: pathText(path), message: `Compare '${pathText(path)}' with the parent snapshot: ${error.message}; it is read anew` });
+    };
+    try {
+      const found = cursor.find(name);
+      return found instanceof Promise ? found.catch(failed) : found;
+    } catch (error) {
+      return failed(error);
     }
   }
 
@@ -188,10 +206,13 @@ export class Ingest {
     }
   }
 
-  #mayReuse(now: NodeStat, before: ParentEntry): boolean {
+  #mayReuse(now: NodeStat, before: ParentEntry): boolean | Promise<boolean> {
     const { parent } = this.#parts;
     const changedMs = (now.changed?.seconds ?? Infinity) * 1000;
-    return parent !== undefined && changedMs + RACY_MS < parent.time && before.isSame(now);
+    if (parent === undefined || changedMs + RACY_MS >= parent.time) return false;
+    const same = before.isSame(now);
+    // A page of the parent that can't be read is a page whose chunks may be lost.
+    return same instanceof Promise ? same.catch(() => false) : same;
   }
 
   #linkOf(id: NodeId): { number: number; isFirst: boolean } {

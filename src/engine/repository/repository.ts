@@ -1,7 +1,7 @@
 /** A repository: chunks, snapshots and what keeps them consistent, behind one door. */
 import { hostname } from 'node:os';
 import {
-  NotFoundError, defaultLimits, type ChunkIndex, type FileTree, type Limits, type ProbeVerdict, type TreeProblem, type World,
+  HoldfastError, NotFoundError, defaultLimits, type ChunkIndex, type FileTree, type Limits, type ProbeVerdict, type TreeProblem, type World,
 } from '../../core/index.ts';
 import { listContainers } from '../containers/container.ts';
 import { Replay, type ReplayReport } from '../containers/replay.ts';
@@ -307,7 +307,9 @@ export class Repository {
     for (const id of await listManifests(world)) {
       const manifest = await readManifest(world, id, limits).catch((error: unknown) => {
         if (error instanceof NotFoundError) return undefined; // forgotten meanwhile
-        throw error;
+        if (!(error instanceof HoldfastError) || error.code === 'TOOL') throw error;
+        options.onProblem?.({ kind: 'damaged-manifest', where: `snapshot ${id.slice(0, 12)}`, message: `Look for a parent: ${error.message}` });
+        return undefined;
       });
       if (manifest === undefined || manifest.host !== host || manifest.sources.join('\0') !== options.sources.join('\0')) continue;
       if (best === undefined || manifest.time > best.time) best = manifest;

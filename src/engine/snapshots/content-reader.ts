@@ -1,6 +1,6 @@
 /** Reads content: finds the page of references for an offset, then the chunks. One per open file. */
 import {
-  FormatError, ID_BYTES, IntegrityError, PLACE_BYTES, checkLimit, decodePlace, type Limits,
+  FormatError, ID_BYTES, IntegrityError, PLACE_BYTES, checkLimit, decodePlace, type ContentVisitor, type Limits,
 } from '../../core/index.ts';
 import { startOfChunk, type LocalStore } from '../store/local-store.ts';
 import type { MetadataStore } from './metadata-store.ts';
@@ -19,10 +19,15 @@ export interface Leaf {
   /** Start of each reference, and the end. */
   readonly starts: Float64Array;
   readonly count: number;
+  /** Set once they were asked for. */
+  places?: LeafPlaces;
 }
 
 /** Groups asked for ahead of a sequential read; each is about 2 MiB. */
 const GROUPS_AHEAD = 4;
+
+/** A file of this size keeps threads busy for longer than they take to start. */
+const LARGE_BYTES = 32 << 20;
 
 /** The last index `i` with `starts[i] <= offset`. */
 export function findRef(starts: ArrayLike<number>, offset: number): number {
@@ -59,13 +64,17 @@ export async function findLeaf(content: Content, offset: number, parts: ContentP
 export class ContentReader {
   readonly #parts: ContentParts;
   readonly #content: Content;
+  readonly #end: number;
   #leaf: Leaf | undefined;
-  #places: LeafPlaces | undefined;
+  /** The leaf behind the current one, fetched while that is read: else each page of references would stop the flow. */
+  #next: { readonly start: number; leaf?: Leaf } | undefined;
+  /** Offset in the content up to which groups were asked for. */
   #ahead = 0;
 
   constructor(content: Content, parts: ContentParts) {
     this.#content = content;
     this.#parts = parts;
+    this.#end = refStarts(content.refs, 0).at(-1) ?? 0;
   }
 
   /** Fills `target`; the caller has checked the range against the size, which must equal the bytes covered. */
@@ -77,6 +86,50 @@ export class ContentReader {
     }
   }
 
+  /** Hands over `[0, size)` as views of decoded groups: chunks that stand side by side there come as one piece. */
+  async visit(size: number, visitor: ContentVisitor): Promise<void> {
+    if (size >= LARGE_BYTES) this.#parts.store.expectWork();
+    for (let at = 0; at < size;) {
+      const leaf = await this.#leafAt(at);
+      let index = findRef(leaf.starts, at);
+      while (index < leaf.count) {
+        if (isHole(leaf.refs, index)) {
+          const length = (leaf.starts[index + 1] as number) - at;
+          await visitor.empty(at, length);
+          index += 1;
+        } else {
+          index = await this.#visitRun(leaf, index, visitor);
+        }
+        at = leaf.starts[index] as number;
+      }
+    }
+  }
+
+  /** One piece of one group. @returns the index of the reference behind it. */
+  async #visitRun(leaf: Leaf, first: number, visitor: ContentVisitor): Promise<number> {
+    const places = leaf.places ?? await this.#placesOf(leaf);
+    this.#readAhead(leaf, places, first);
+    const { groups } = this.#parts.store;
+    const group = await groups.acquire(decodePlace(places.bytes, first));
+    try {
+      let index = first;
+      let start = 0;
+      let end = 0;
+      while (index < leaf.count && (index === first || places.isSameGroup(index, first))) {
+        const length = (leaf.starts[index + 1] as number) - (leaf.starts[index] as number);
+        const at = startOfChunk(group, places.ordinal(index), { refs: leaf.refs, index, length });
+        if (index === first) start = end = at;
+        else if (at !== end) break;
+        end += length;
+        index += 1;
+      }
+      await visitor.data(leaf.starts[first] as number, group.block.bytes.subarray(start, end));
+      return index;
+    } finally {
+      groups.release(group);
+    }
+  }
+
   /** The leaf over an offset, for extents. */
   leafAt(offset: number): Promise<Leaf> {
     return this.#leafAt(offset);
@@ -85,13 +138,11 @@ export class ContentReader {
   async #leafAt(offset: number): Promise<Leaf> {
     const known = this.#leaf;
     if (known !== undefined && offset >= (known.starts[0] as number) && offset < (known.starts[known.count] as number)) return known;
-    const leaf = await findLeaf(this.#content, offset, this.#parts);
+    const leaf = this.#next?.start === offset && this.#next.leaf !== undefined ? this.#next.leaf : await findLeaf(this.#content, offset, this.#parts);
     if (leaf.count === 0 || offset >= (leaf.starts[leaf.count] as number)) {
       throw new IntegrityError(`Read content at ${offset}: its references end at ${leaf.starts[leaf.count] ?? 0}`);
     }
     this.#leaf = leaf;
-    this.#places = undefined;
-    this.#ahead = 0;
     return leaf;
   }
 
@@ -144,7 +195,7 @@ export class ContentReader {
 
   /** Places of all references of the leaf, asked for at once; holes have none. */
   async #placesOf(leaf: Leaf): Promise<LeafPlaces> {
-    if (this.#places !== undefined && this.#leaf === leaf) return this.#places;
+    if (leaf.places !== undefined) return leaf.places;
     checkLimit(this.#parts.limits, 'groupChunksMax', leaf.count, 'references of a page');
     const ids = new Uint8Array(leaf.count * ID_BYTES);
     const positions: number[] = [];
@@ -156,24 +207,40 @@ export class ContentReader {
     const found = await this.#parts.store.locate({ bytes: ids, count: positions.length });
     const bytes = new Uint8Array(leaf.count * PLACE_BYTES);
     positions.forEach((position, i) => { bytes.set(found.subarray(i * PLACE_BYTES, (i + 1) * PLACE_BYTES), position * PLACE_BYTES); });
-    const places = new LeafPlaces(bytes);
-    if (this.#leaf === leaf) this.#places = places;
-    return places;
+    leaf.places = new LeafPlaces(bytes);
+    return leaf.places;
   }
 
-  /** Asks for the groups that follow. `#ahead` is the first reference not yet asked for. */
+  /** Asks for the groups that follow, over the end of the leaf if need be. */
   #readAhead(leaf: Leaf, places: LeafPlaces, from: number): void {
     let last = from;
     let asked = 0;
-    const stop = Math.min(leaf.count, from + 2048);
-    for (let i = from + 1; i < stop && asked < GROUPS_AHEAD; i += 1) {
+    for (let i = from + 1; i < leaf.count && asked < GROUPS_AHEAD; i += 1) {
       if (places.isSameGroup(i, last) || isHole(leaf.refs, i)) continue;
       last = i;
       asked += 1;
-      if (i < this.#ahead) continue;
+      if ((leaf.starts[i] as number) < this.#ahead) continue;
       if (!this.#parts.store.groups.prefetch(decodePlace(places.bytes, i))) return;
-      this.#ahead = i + 1;
+      this.#ahead = leaf.starts[i + 1] as number;
     }
+    const end = leaf.starts[leaf.count] as number;
+    if (asked === GROUPS_AHEAD || end >= this.#end) return;
+    if (this.#next?.start !== end) this.#prepare(end);
+    const { leaf: next } = this.#next ?? {};
+    if (next?.places === undefined || end < this.#ahead || isHole(next.refs, 0)) return;
+    if (this.#parts.store.groups.prefetch(decodePlace(next.places.bytes, 0))) this.#ahead = next.starts[1] as number;
+  }
+
+  /** Fetches the leaf at `start` beside the reading; whoever reads it meets any error again. */
+  #prepare(start: number): void {
+    const next: { readonly start: number; leaf?: Leaf } = { start };
+    this.#next = next;
+    const fetch = async (): Promise<void> => {
+      const leaf = await findLeaf(this.#content, start, this.#parts);
+      await this.#placesOf(leaf);
+      next.leaf = leaf;
+    };
+    fetch().catch(() => undefined);
   }
 }
 

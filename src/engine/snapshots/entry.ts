@@ -184,6 +184,26 @@ export function isSameFile(page: DataView, at: number, stat: NodeStat): boolean 
   return wideAt(page, origin) === inode;
 }
 
+/** The content of the encoded entry at `at`, without decoding the rest. @throws {RangeError} when the entry is not whole. */
+export function contentAt(page: DataView, at: number): Content {
+  const flags = page.getUint16(at + 6);
+  if ((flags & FLAG.content) === 0) return emptyContent;
+  let next = at + FIXED_BYTES + page.getUint16(at + 10);
+  for (const flag of [FLAG.accessed, FLAG.changed, FLAG.created, FLAG.link]) if (flags & flag) next += 12;
+  if (flags & FLAG.device) next += 8;
+  if (flags & FLAG.origin) next += 16;
+  if (flags & FLAG.target) next += 4 + page.getUint32(next);
+  if (flags & FLAG.attributes) {
+    const count = page.getUint16(next);
+    next += 2;
+    for (let i = 0; i < count; i += 1) {
+      next += 2 + page.getUint16(next);
+      next += 4 + page.getUint32(next);
+    }
+  }
+  return { depth: page.getUint8(next), refs: new Uint8Array(page.buffer, page.byteOffset + next + 5, page.getUint32(next + 1) * REF_BYTES) };
+}
+
 /** Whether the encoded entry at `at` is one of several names of an inode. */
 export function isLinkAt(page: DataView, at: number): boolean {
   return (page.getUint16(at + 6) & FLAG.link) !== 0;
@@ -203,6 +223,8 @@ function isTimeAt(page: DataView, at: number, time: Timestamp): boolean {
 }
 
 const noAttributes: ReadonlyMap<string, Uint8Array> = new Map();
+
+type Mutable<T> = { -readonly [K in keyof T]: T[K] };
 
 /** Reads the entries of one page. */
 class EntryDecoder {
@@ -250,19 +272,27 @@ class EntryDecoder {
     return entry;
   }
 
+  /** Fields are set one by one in a fixed order: objects of few shapes, where spreading would make one of each. */
   #optional(name: Uint8Array, base: Omit<NodeStat, 'links'>, flags: number): Entry {
-    const times: { accessed?: Timestamp; changed?: Timestamp; created?: Timestamp } = {};
-    if (flags & FLAG.accessed) times.accessed = this.#time();
-    if (flags & FLAG.changed) times.changed = this.#time();
-    if (flags & FLAG.created) times.created = this.#time();
-    const device = flags & FLAG.device ? { deviceMajor: this.#u32(), deviceMinor: this.#u32() } : {};
+    const stat = base as Mutable<NodeStat>;
+    if (flags & FLAG.accessed) stat.accessed = this.#time();
+    if (flags & FLAG.changed) stat.changed = this.#time();
+    if (flags & FLAG.created) stat.created = this.#time();
+    if (flags & FLAG.device) {
+      stat.deviceMajor = this.#u32();
+      stat.deviceMinor = this.#u32();
+    }
     const link = flags & FLAG.link ? this.#u64() : 0;
-    const links = flags & FLAG.link ? this.#u32() : 1;
-    const origin = flags & FLAG.origin ? { inode: this.#u64(), device: this.#u64() } : {};
-    const target = flags & FLAG.target ? { target: this.#raw(this.#u32()) } : {};
-    const attributes = flags & FLAG.attributes ? this.#attributes() : noAttributes;
-    const content = flags & FLAG.content ? this.#content() : emptyContent;
-    return { name, stat: { ...base, ...times, ...device, ...origin, links }, link, ...target, attributes, content };
+    stat.links = flags & FLAG.link ? this.#u32() : 1;
+    if (flags & FLAG.origin) {
+      stat.inode = this.#u64();
+      stat.device = this.#u64();
+    }
+    const entry: Mutable<Entry> = { name, stat, link, attributes: noAttributes, content: emptyContent };
+    if (flags & FLAG.target) entry.target = this.#raw(this.#u32());
+    if (flags & FLAG.attributes) entry.attributes = this.#attributes();
+    if (flags & FLAG.content) entry.content = this.#content();
+    return entry;
   }
 
   #attributes(): ReadonlyMap<string, Uint8Array> {

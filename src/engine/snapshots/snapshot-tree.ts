@@ -6,7 +6,7 @@
  */
 import {
   FormatError, ID_BYTES, LimitError, NotFoundError, checkRange, compareBytes, decodePlace,
-  type BlockSource, type DirectoryEntry, type Extent, type FileTree, type NodeId, type NodeStat, type ReadOptions, type TreeSupports,
+  type BlockSource, type ContentVisitor, type DirectoryEntry, type Extent, type FileTree, type NodeId, type NodeStat, type ReadOptions, type TreeSupports,
 } from '../../core/index.ts';
 import { pathText } from '../ingest/path-text.ts';
 import { ContentReader, findRef, type ContentParts } from './content-reader.ts';
@@ -217,6 +217,10 @@ class SnapshotSource implements BlockSource {
   async readInto(offset: number, target: Uint8Array, options?: ReadOptions): Promise<void> {
     checkRange(this, offset, target.length, 'snapshot file');
     if (target.length > 0) await this.#reader.readInto(offset, target, options?.sequential === true);
+  }
+
+  visit(visitor: ContentVisitor): Promise<void> {
+    return this.#reader.visit(this.size, visitor);
   }
 
   async *extents(offset: number, length: number): AsyncIterable<Extent> {

@@ -81,6 +81,7 @@ export class LocalStore implements ChunkStore {
   readonly #outputs: Record<ContainerKind, Output>;
   readonly #sealing = new Set<Promise<void>>();
   readonly #chunkBytesMax: number;
+  readonly #maybe = new Uint8Array(1);
   #underWay = new IdSet(4096);
   #underWayBefore = new IdSet(16);
   #barrier: Promise<void> = Promise.resolve();
@@ -100,6 +101,18 @@ export class LocalStore implements ChunkStore {
   /** Bytes of arena that a store reserves. */
   static arenaBytes(limits: Limits): number {
     return GROUP_BYTES * GROUP_BLOCKS * 2 + GroupCache.arenaBytes(limits) + 65_536;
+  }
+
+  /** Much will be read or written: threads are started now rather than after the first megabytes. */
+  expectWork(): void {
+    this.#parts.pool.start();
+  }
+
+  /** False when the chunk is surely not stored; true proves nothing. */
+  mayKnow(id: Uint8Array): boolean {
+    this.#maybe[0] = 0;
+    this.#parts.filter.mayHave({ bytes: id, count: 1 }, this.#maybe);
+    return this.#maybe[0] !== 0 || this.#isUnderWay(id, 0);
   }
 
   async has(ids: IdBatch): Promise<Uint8Array> {

@@ -61,12 +61,17 @@ export class WorkerPool {
     if (this.#failure !== undefined) return Promise.reject(this.#failure);
     const bytes = taskBytes(task);
     this.#bytes += bytes;
-    if (this.#threadCount > 0 && this.#bytes > INLINE_BYTES && this.#threads.length === 0) this.#startThreads();
+    if (this.#bytes > INLINE_BYTES) this.start();
     if (bytes < TASK_BYTES_MIN || !this.#threads.some((thread) => thread.ready)) return this.#runInline(task);
     return new Promise((resolve, reject) => {
       this.#queue.push({ task, resolve, reject });
       this.#dispatch();
     });
+  }
+
+  /** Starts the threads now: much work is known to come. */
+  start(): void {
+    if (this.#threadCount > 0 && this.#threads.length === 0 && this.#failure === undefined) this.#startThreads();
   }
 
   /**

@@ -1,6 +1,6 @@
 /** Reading a file's content whole: in pieces, without its holes, digested, or beside another one. */
 import { createHash, type Hash } from 'node:crypto';
-import { AbortedError, equalBytes, type BlockSource } from '../../core/index.ts';
+import { AbortedError, equalBytes, type BlockSource, type ContentVisitor } from '../../core/index.ts';
 
 /** Bytes of one sequential read. */
 export const pieceBytes: number = 1 << 20;
@@ -8,24 +8,26 @@ export const pieceBytes: number = 1 << 20;
 /** Digests that the command line offers. */
 export type DigestName = 'sha256' | 'md5';
 
-/** Receives a file's content in order. `bytes` is valid until the promise resolves. */
-export interface ContentSink {
-  data(offset: number, bytes: Uint8Array): Promise<void> | void;
-  /** A range of zeroes that was not read, a hole or a known run of zeroes. */
-  empty(offset: number, length: number): Promise<void> | void;
-}
-
 /**
  * Reads `[from, to)` of a source through `buffer`, skipping holes and known zeroes.
  * @throws {AbortedError} when `signal` fires between two pieces. @throws {IntegrityError} from the source.
  */
 export async function readContent(
   source: BlockSource,
-  sink: ContentSink,
+  sink: ContentVisitor,
   buffer: Uint8Array,
   range: { readonly from?: number; readonly to?: number; readonly signal?: AbortSignal | undefined } = {},
 ): Promise<void> {
   const { from = 0, to = source.size, signal } = range;
+  if (source.visit !== undefined && from === 0 && to === source.size) {
+    return source.visit({
+      data: (offset, bytes) => {
+        if (signal?.aborted === true) throw new AbortedError();
+        return sink.data(offset, bytes);
+      },
+      empty: (offset, length) => sink.empty(offset, length),
+    });
+  }
   for await (const extent of source.extents(from, to - from)) {
     if (extent.kind !== 'data') {
       await sink.empty(extent.offset, extent.length);
