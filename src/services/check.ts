@@ -1,6 +1,6 @@
 /** Looking for damage: in a repository, in Bacula volumes, or in any tree by reading all of it. */
 import assert from 'node:assert';
-import { AbortedError, type TreeProblem } from '../core/index.ts';
+import { AbortedError, FormatError, type TreeProblem } from '../core/index.ts';
 import { isFatal, problemFrom } from './entry-error.ts';
 import type { BaculaLayer } from './locations/bacula-layer.ts';
 import type { Location } from './locations/index.ts';
@@ -75,6 +75,7 @@ async function checkVolumes(volumes: BaculaLayer, options: CheckOptions, add: (p
 
 /**
  * Checks what an open location denotes. Damage is in the result, not thrown.
+ * @throws {FormatError} when it is neither a repository, nor volumes, nor something inside them.
  * @throws {AbortedError} and when the check itself can't be made, such as a repository that is in use.
  */
 export async function checkLocation(location: Location, options: CheckOptions = {}): Promise<CheckReport> {
@@ -96,6 +97,9 @@ export async function checkLocation(location: Location, options: CheckOptions = 
     });
     assert(found === problems.length, 'each problem that a check counted was reported');
     counts = rest;
+  } else if (location.place.kind === 'node' && location.source.steps.length === 0) {
+    // A volume whose label is destroyed looks like any file: "no damage found" would be the worst answer.
+    throw new FormatError(`Check '${location.text}'`, { structure: 'location', field: 'kind', found: 'plain files', expected: 'a repository or Bacula volumes: nothing else says what its bytes should be' });
   } else if (location.place.kind === 'volumes') counts = await checkVolumes(location.place.volumes, options, add);
   else counts = await readTree(await location.node(), options, add);
   return { ok: problems.length === 0, problems, counts };

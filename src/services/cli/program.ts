@@ -2,7 +2,7 @@
 import { Command, CommanderError, Option } from 'commander';
 import { UsageError } from '../../core/index.ts';
 import type { Context, CommonOptions, Outcome } from './context.ts';
-import { failUsage, runVerb } from './run.ts';
+import { endQuietlyWithoutReader, failUsage, runVerb } from './run.ts';
 
 const locationHelp = `
 A location is ROOT[::STEP]…, each step one layer deeper:
@@ -104,6 +104,7 @@ export function buildProgram(version: string): Command {
 
 /** Runs the command line; sets the exit code. */
 export async function runProgram(argv: readonly string[], version: string): Promise<void> {
+  endQuietlyWithoutReader();
   try {
     await buildProgram(version).parseAsync(argv);
   } catch (error) {

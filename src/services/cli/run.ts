@@ -10,6 +10,12 @@ import { Progress } from './progress.ts';
 const signalCodes = { SIGINT: 130, SIGTERM: 143 } as const;
 const brokenPipeCode = 141;
 
+/** A reader that went away (`cat … | head`) is no failure worth a message. */
+export function endQuietlyWithoutReader(): void {
+  process.stdout.on('error', (error: NodeJS.ErrnoException) => { process.exit(error.code === 'EPIPE' ? brokenPipeCode : 1); });
+}
+
+
 /** The JSON form of an error. */
 export function errorObject(error: unknown): { readonly code: string; readonly message: string; readonly data: ErrorData } {
   return { code: errorCode(error), message: errorMessage(error), data: error instanceof HoldfastError ? error.data : {} };
@@ -66,8 +72,6 @@ function makeContext(verb: string, options: CommonOptions, signal: AbortSignal):
  * @returns the exit code; all output has been written, a JSON object exactly once.
  */
 export async function runVerb(verb: string, options: CommonOptions, run: (context: Context) => Promise<Outcome>): Promise<number> {
-  // A reader that went away (`cat … | head`) is no failure worth a message.
-  process.stdout.on('error', (error: NodeJS.ErrnoException) => { process.exit(error.code === 'EPIPE' ? brokenPipeCode : 1); });
   const signals = catchSignals();
   let context: Context | undefined;
   try {
