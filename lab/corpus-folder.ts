@@ -116,7 +116,6 @@ export async function openFolder(corpus: string, folder: CorpusFolder): Promise<
   };
 }
 
-// eslint-disable-next-line max-params -- the closure's facts
 async function optionsFor(volumes: BaculaVolumeSet, chain: readonly BaculaJob[], manifest: CorpusManifest, folder: CorpusFolder): Promise<CompareOptions> {
   const tree = volumes.chainTree(chain.map((job) => job.jobId));
   let attributes = /acl|xattr/.test(folder.name);

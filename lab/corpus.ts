@@ -7,8 +7,8 @@ import { existsSync, mkdirSync } from 'node:fs';
 import path from 'node:path';
 import { repositoryRoot } from './environment.ts';
 
-/** Where the corpus is, or why it cannot be had. */
-export type CorpusLookup = { readonly folder: string } | { readonly reason: string };
+/** Where the corpus is, or why it cannot be had; `broken` when something is there that should have been the corpus. */
+export type CorpusLookup = { readonly folder: string } | { readonly reason: string; readonly broken: boolean };
 
 const setName = 'bacula-public';
 
@@ -19,7 +19,7 @@ function unpack(script: string): CorpusLookup {
   mkdirSync(target, { recursive: true });
   const result = spawnSync(script, [target, 'bacula'], { encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'] });
   if (result.status === 0 && existsSync(folder)) return { folder };
-  return { reason: `'${script}' failed: ${result.error?.message ?? result.stderr.trim()}` };
+  return { reason: `'${script}' failed: ${result.error?.message ?? result.stderr.trim()}`, broken: true };
 }
 
 /** Finds the corpus and unpacks it when that has not been done yet. Never throws. */
@@ -28,5 +28,6 @@ export function findCorpus(): CorpusLookup {
   const base = given ?? path.join(repositoryRoot(), '..', 'shared', 'corpus');
   if (existsSync(path.join(base, setName))) return { folder: path.join(base, setName) };
   if (existsSync(path.join(base, 'unpack'))) return unpack(path.join(base, 'unpack'));
-  return { reason: given === undefined ? 'HOLDFAST_CORPUS is not set' : `HOLDFAST_CORPUS '${given}' holds neither '${setName}' nor 'unpack'` };
+  if (given === undefined && !existsSync(base)) return { reason: 'HOLDFAST_CORPUS is not set', broken: false };
+  return { reason: `'${base}' holds neither '${setName}' nor 'unpack'`, broken: true };
 }

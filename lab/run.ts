@@ -4,7 +4,10 @@
  */
 import assert from 'node:assert';
 import { randomInt } from 'node:crypto';
+import { endProcess } from '../src/services/cli/end-process.ts';
 import { run as runCorpus } from './bacula-corpus.ts';
+import { scenario as baculaLive15 } from './bacula-live-15.ts';
+import { scenario as baculaLive } from './bacula-live.ts';
 import { findCorpus } from './corpus.ts';
 import type { CorpusLookup } from './corpus.ts';
 import { findProgram, isRoot } from './environment.ts';
@@ -26,7 +29,7 @@ const baculaCorpus: Scenario = {
 };
 
 /** Every scenario of the lab, cheapest first. */
-const scenarios: readonly Scenario[] = [baculaCorpus, storeRoundtrip, faults, memoryQuick, memoryFull];
+const scenarios: readonly Scenario[] = [baculaCorpus, storeRoundtrip, faults, baculaLive, memoryQuick, baculaLive15, memoryFull];
 
 function optionsFromEnvironment(): RunOptions {
   let corpus: CorpusLookup | undefined;
@@ -63,3 +66,4 @@ async function main(words: readonly string[]): Promise<number> {
 }
 
 process.exitCode = await main(process.argv.slice(2));
+await endProcess();

@@ -17,7 +17,7 @@ async function runWith(changes: Partial<RunOptions>, ...scenarios: readonly Scen
   const lines: string[] = [];
   const options: RunOptions = {
     strict: false, keep: false, seed: 7, hasProgram: (name) => name === 'present', isRoot: () => false,
-    corpus: () => ({ reason: 'none here' }), log: (line) => lines.push(line), ...changes,
+    corpus: () => ({ reason: 'none here', broken: false }), log: (line) => lines.push(line), ...changes,
   };
   return { total: formatTally(await runScenarios(scenarios, options)), lines };
 }
@@ -33,9 +33,12 @@ test('a missing need skips with its reason', async () => {
   assert.equal(lines[0], "SKIPPED sample: 'absent' is not on PATH, not root, no corpus: none here");
 });
 
-test('a strict run fails on a missing program, not on a missing corpus', async () => {
+test('a strict run fails on a missing program and a broken corpus, not on an absent one', async () => {
   assert.equal((await runWith({ strict: true }, scenario(['absent']))).total, '0 passed, 1 failed, 0 skipped');
   assert.equal((await runWith({ strict: true }, scenario(['corpus']))).total, '0 passed, 0 failed, 1 skipped');
+  const corpus = (): { reason: string; broken: true } => ({ reason: 'unreadable', broken: true });
+  assert.equal((await runWith({ strict: true, corpus }, scenario(['corpus']))).total, '0 passed, 1 failed, 0 skipped');
+  assert.equal((await runWith({ corpus }, scenario(['corpus']))).total, '0 passed, 0 failed, 1 skipped');
 });
 
 test('a throw and an empty result are failures', async () => {

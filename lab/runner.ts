@@ -7,7 +7,7 @@ import type { Scenario, ScenarioContext, Tally } from './scenario.ts';
 
 /** How a run behaves; the machine is asked through functions so that tests can stand in for it. */
 export interface RunOptions {
-  /** A missing program is a failure instead of a skip: CI installs them all, so none may be missing there. */
+  /** A missing program, or a corpus that is there and broken, fails instead of skipping: CI installs all programs. */
   readonly strict: boolean;
   /** Keeps the scenarios' folders for a look. */
   readonly keep: boolean;
@@ -19,21 +19,25 @@ export interface RunOptions {
   log(line: string): void;
 }
 
-/** What is missing for a scenario: programs, and other needs with the reason. */
+/** What is missing for a scenario, and whether a strict run forgives that. */
 interface Missing {
-  readonly programs: readonly string[];
-  readonly others: readonly string[];
+  readonly reasons: readonly string[];
+  readonly forgivable: boolean;
 }
 
 function missingOf(scenario: Scenario, options: RunOptions): Missing {
   const programs = scenario.needs.filter((need) => need !== 'root' && need !== 'corpus' && !options.hasProgram(need));
-  const others: string[] = [];
-  if (scenario.needs.includes('root') && !options.isRoot()) others.push('not root');
+  const reasons = programs.map((name) => `'${name}' is not on PATH`);
+  let forgivable = programs.length === 0;
+  if (scenario.needs.includes('root') && !options.isRoot()) reasons.push('not root');
   if (scenario.needs.includes('corpus')) {
     const found = options.corpus();
-    if ('reason' in found) others.push(`no corpus: ${found.reason}`);
+    if ('reason' in found) {
+      reasons.push(`no corpus: ${found.reason}`);
+      forgivable &&= !found.broken;
+    }
   }
-  return { programs, others };
+  return { reasons, forgivable };
 }
 
 function context(scenario: Scenario, options: RunOptions, workDirectory: string): ScenarioContext {
@@ -43,10 +47,9 @@ function context(scenario: Scenario, options: RunOptions, workDirectory: string)
 }
 
 async function runOne(scenario: Scenario, options: RunOptions): Promise<Tally> {
-  const missing = missingOf(scenario, options);
-  const reasons = [...missing.programs.map((name) => `'${name}' is not on PATH`), ...missing.others];
+  const { reasons, forgivable } = missingOf(scenario, options);
   if (reasons.length > 0) {
-    const failed = options.strict && missing.programs.length > 0;
+    const failed = options.strict && !forgivable;
     options.log(`${failed ? 'FAILED' : 'SKIPPED'} ${scenario.name}: ${reasons.join(', ')}`);
     return { passed: 0, failed: failed ? 1 : 0, skipped: failed ? 0 : 1 };
   }

@@ -51,28 +51,40 @@ class LayoutView {
   }
 }
 
-function wide(high: number, low: number, name: string, field: string, offset: number): number {
-  const value = high * 0x1_0000_0000 + low;
-  if (!Number.isSafeInteger(value)) {
-    throw new FormatError('Read 64-bit field', { structure: name, field, offset, found: `${high}·2^32+${low}`, expected: 'at most 2^53-1' });
-  }
-  return value;
+/** One field of a table that has been laid out; `at` is its offset in bytes. */
+interface Place {
+  readonly structure: string;
+  readonly field: string;
+  readonly type: FieldType;
+  readonly at: number;
+  readonly little: boolean;
 }
 
 type Reader = (this: LayoutView) => number | Uint8Array;
 
-function reader(name: string, field: string, type: FieldType, at: number, little: boolean): Reader {
+function wideReader({ structure, field, type, at, little }: Place): Reader {
+  const highAt = little ? at + 4 : at;
+  const lowAt = little ? at : at + 4;
+  return function read() {
+    const high = type === 'u64' ? this.data.getUint32(highAt, little) : this.data.getInt32(highAt, little);
+    const low = this.data.getUint32(lowAt, little);
+    const value = high * 0x1_0000_0000 + low;
+    if (!Number.isSafeInteger(value)) {
+      throw new FormatError('Read 64-bit field', { structure, field, offset: this.base + at, found: `${high}·2^32+${low}`, expected: 'at most 2^53-1' });
+    }
+    return value;
+  };
+}
+
+function reader(place: Place): Reader {
+  const { type, at, little } = place;
   switch (type) {
     case 'u8': return function read() { return this.data.getUint8(at); };
     case 'u16': return function read() { return this.data.getUint16(at, little); };
     case 'u32': return function read() { return this.data.getUint32(at, little); };
     case 'i32': return function read() { return this.data.getInt32(at, little); };
     case 'f64': return function read() { return this.data.getFloat64(at, little); };
-    case 'u64': case 'i64': return function read() {
-      const high = little ? at + 4 : at;
-      const top = type === 'u64' ? this.data.getUint32(high, little) : this.data.getInt32(high, little);
-      return wide(top, this.data.getUint32(little ? at : at + 4, little), name, field, this.base + at);
-    };
+    case 'u64': case 'i64': return wideReader(place);
     default: {
       const size = fieldSize(type);
       return function read() { return this.bytes.subarray(at, at + size); };
@@ -80,7 +92,7 @@ function reader(name: string, field: string, type: FieldType, at: number, little
   }
 }
 
-function writeField(data: DataView, bytes: Uint8Array, at: number, type: FieldType, value: number | Uint8Array, little: boolean): void {
+function writeField(bytes: Uint8Array, data: DataView, { type, at, little }: Place, value: number | Uint8Array): void {
   if (value instanceof Uint8Array) {
     assert(value.length === fieldSize(type), `field of type ${type} takes exactly that many bytes`);
     bytes.set(value, at);
@@ -104,11 +116,14 @@ function writeField(data: DataView, bytes: Uint8Array, at: number, type: FieldTy
 export function layout<const F extends Fields>(name: string, order: 'be' | 'le', fields: F): Layout<F> {
   const little = order === 'le';
   const offsets: Record<string, number> = {};
+  const places: Place[] = [];
   class Structure extends LayoutView {}
   let size = 0;
   for (const [field, type] of Object.entries(fields)) {
+    const place: Place = { structure: name, field, type, at: size, little };
     offsets[field] = size;
-    Object.defineProperty(Structure.prototype, field, { get: reader(name, field, type, size, little), enumerable: true });
+    places.push(place);
+    Object.defineProperty(Structure.prototype, field, { get: reader(place), enumerable: true });
     size += fieldSize(type);
   }
   const total = size;
@@ -125,9 +140,7 @@ export function layout<const F extends Fields>(name: string, order: 'be' | 'le',
     encode(values) {
       const bytes = new Uint8Array(total);
       const data = new DataView(bytes.buffer);
-      for (const [field, type] of Object.entries(fields)) {
-        writeField(data, bytes, offsets[field] ?? 0, type, (values as Record<string, number | Uint8Array>)[field] ?? 0, little);
-      }
+      for (const place of places) writeField(bytes, data, place, (values as Record<string, number | Uint8Array>)[place.field] ?? 0);
       return bytes;
     },
   };

@@ -10,6 +10,7 @@ import { IntegrityError, utf8 } from '../core/index.ts';
 import type { Repository } from '../engine/index.ts';
 import { fileSource } from '../fs-adapters/posix/index.ts';
 import { backupPaths, type BackupReport } from './backup.ts';
+import { endProcess } from './cli/end-process.ts';
 import { formatBytes } from './cli/progress.ts';
 import { errorMessage } from './entry-error.ts';
 import { openLocation } from './locations/index.ts';
@@ -183,3 +184,4 @@ try {
   process.stderr.write(`demo: ${errorMessage(error)}\n`);
   process.exitCode = 1;
 }
+await endProcess();

@@ -98,6 +98,7 @@ export function fileSinkSuite(name: string, make: () => Promise<FileSinkCase>): 
       await bench.made.cleanup();
     });
     describe('files', () => fileTests(get));
+    describe('commit and abort', () => commitTests(get));
     describe('other entries', () => entryTests(get));
     describe('hostile paths', () => pathTests(get));
   });
@@ -141,6 +142,14 @@ function fileTests(bench: () => Bench): void {
     assert.ok(found?.every((byte, i) => byte === (i < 5000 ? 1 : 2)));
   });
 
+  it('writes several files at once', async () => {
+    const paths = Array.from({ length: 20 }, (_, i) => `at once ${i}`);
+    await Promise.all(paths.map((path) => bench().put(path, utf8(path))));
+    for (const path of paths) assert.deepStrictEqual(await bench().content(path), utf8(path));
+  });
+}
+
+function commitTests(bench: () => Bench): void {
   it('shows nothing before the commit and nothing after an abort', async () => {
     const file = await bench().sink.createFile(utf8('aborted'), metadata());
     await file.writeFrom(0, utf8('x'));
@@ -167,12 +176,6 @@ function fileTests(bench: () => Bench): void {
     assert.deepStrictEqual(await bench().content('twice'), utf8('old'));
     await bench().put('twice', utf8('newer'));
     assert.deepStrictEqual(await bench().content('twice'), utf8('newer'));
-  });
-
-  it('writes several files at once', async () => {
-    const paths = Array.from({ length: 20 }, (_, i) => `at once ${i}`);
-    await Promise.all(paths.map((path) => bench().put(path, utf8(path))));
-    for (const path of paths) assert.deepStrictEqual(await bench().content(path), utf8(path));
   });
 }
 

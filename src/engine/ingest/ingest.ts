@@ -182,18 +182,15 @@ export class Ingest {
 
   async #node(facts: EntryFacts, id: NodeId, isFirst: boolean): Promise<void> {
     const { tree } = this.#parts;
-    const attributes = await fromSource(() => tree.attributes(id));
-    if (facts.stat.type !== 'file') {
+    if (facts.stat.type !== 'file' || !isFirst) {
+      const attributes = await fromSource(() => tree.attributes(id));
+      if (facts.stat.type === 'file') return this.#feeder.step({ kind: 'linked', facts: { ...facts, attributes } });
       const target = facts.stat.type === 'symlink' ? { target: await fromSource(() => tree.readLink(id)) } : {};
-      await this.#feeder.step({ kind: 'ready', entry: { ...facts, ...target, attributes, content: emptyContent } });
-      return;
-    }
-    if (!isFirst) {
-      await this.#feeder.step({ kind: 'linked', facts: { ...facts, attributes } });
-      return;
+      return this.#feeder.step({ kind: 'ready', entry: { ...facts, ...target, attributes, content: emptyContent } });
     }
     const source = await fromSource(() => tree.open(id));
     try {
+      const attributes = await fromSource(() => tree.attributes(id)); // cheapest right after opening
       // A file that changed size since it was listed is stored as it is now, with the facts of now.
       const stat = source.size === facts.stat.size ? facts.stat : { ...await fromSource(() => tree.stat(id)), size: source.size };
       await this.#feeder.file(source);

@@ -30,6 +30,8 @@ const CONTAINER_BYTES = 32 << 20;
 const UNDER_WAY_MAX = 65_536;
 /** Containers being synced at once. */
 const SEALING_MAX = 2;
+/** Where the ordinal stands in an encoded place. */
+const ORDINAL_OFFSET = 16;
 /** Ids that enter the index at once. */
 const INDEX_BATCH = 4_096;
 const GROUP_BLOCKS = 3;
@@ -362,10 +364,12 @@ export class LocalStore implements ChunkStore {
     const count = table.length / TABLE_ROW_BYTES;
     const ids = new Uint8Array(count * ID_BYTES);
     const places = new Uint8Array(count * PLACE_BYTES);
-    const place = { containerHigh: writer.number.high, containerLow: writer.number.low, offset: row.offset, length: row.length };
+    const view = new DataView(places.buffer);
+    encodePlace(places, 0, { containerHigh: writer.number.high, containerLow: writer.number.low, offset: row.offset, length: row.length, ordinal: 0 });
     for (let i = 0; i < count; i += 1) {
       ids.set(table.subarray(i * TABLE_ROW_BYTES, i * TABLE_ROW_BYTES + ID_BYTES), i * ID_BYTES);
-      encodePlace(places, i, { ...place, ordinal: i });
+      if (i > 0) places.copyWithin(i * PLACE_BYTES, 0, PLACE_BYTES); // alike but for the ordinal
+      view.setUint16(i * PLACE_BYTES + ORDINAL_OFFSET, i);
     }
     output.ids.push(ids);
     output.places.push(places);

@@ -47,7 +47,8 @@ export class HandleCache<Key> {
 
   /** Closes those whose keys `is` true for. */
   deleteWhere(is: (key: Key) => boolean): void {
-    for (const key of [...this.#handles.keys()]) if (is(key)) this.delete(key);
+    // Deleting the current key of a Map while going through it is well defined.
+    for (const key of this.#handles.keys()) if (is(key)) this.delete(key);
   }
 
   close(): void {

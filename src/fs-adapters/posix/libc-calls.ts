@@ -65,6 +65,7 @@ const prototypes = {
   futimens: 'int futimens(int, const void*)',
   utimensat: 'int utimensat(int, const void*, const void*, int)',
   llistxattr: 'long llistxattr(const void*, void*, size_t)',
+  flistxattr: 'long flistxattr(int, void*, size_t)',
   lgetxattr: 'long lgetxattr(const void*, const void*, void*, size_t)',
   fsetxattr: 'int fsetxattr(int, const void*, const void*, size_t, int)',
   lsetxattr: 'int lsetxattr(const void*, const void*, const void*, size_t, int)',
@@ -290,6 +291,10 @@ class LibcCalls implements SystemCalls {
 
   setTimesAt(directory: number, name: Uint8Array, accessed: Timestamp | undefined, modified: Timestamp): number {
     return this.#result(this.#c.utimensat(directory, name, this.#timespecs(accessed, modified), AT_SYMLINK_NOFOLLOW));
+  }
+
+  mayHaveAttributes(fd: number): boolean {
+    return this.#c.flistxattr(fd, null, 0) !== 0;
   }
 
   listAttributes(directory: number, name: Uint8Array): Uint8Array | number {

@@ -5,7 +5,7 @@ const INSERTION_MAX = 12;
 
 /** Orders `offsets[0 … count)`. Multikey quicksort: each byte is looked at about once per level. */
 export function sortNames(list: NameList): void {
-  sortRange(list.bytes, list.offsets, 0, list.count, 0);
+  sortRange(list, 0, list.count, 0);
 }
 
 function compareFrom(bytes: Uint8Array, a: number, b: number): number {
@@ -16,7 +16,7 @@ function compareFrom(bytes: Uint8Array, a: number, b: number): number {
   }
 }
 
-function insertionSort(bytes: Uint8Array, offsets: Uint32Array, from: number, to: number, depth: number): void {
+function insertionSort({ bytes, offsets }: NameList, from: number, to: number, depth: number): void {
   for (let i = from + 1; i < to; i += 1) {
     const offset = offsets[i]!;
     let at = i;
@@ -35,7 +35,8 @@ function swap(offsets: Uint32Array, a: number, b: number): void {
 }
 
 /** All names in `[from, to)` agree in their first `depth` bytes. Recursion is bounded by the largest name (255) plus a logarithm. */
-function sortRange(bytes: Uint8Array, offsets: Uint32Array, from: number, to: number, depth: number): void {
+function sortRange(list: NameList, from: number, to: number, depth: number): void {
+  const { bytes, offsets } = list;
   let [low, high, level] = [from, to, depth];
   while (high - low > INSERTION_MAX) {
     const middle = bytes[offsets[low + high >>> 1]! + level]!;
@@ -47,11 +48,11 @@ function sortRange(bytes: Uint8Array, offsets: Uint32Array, from: number, to: nu
       else at += 1;
     }
     // Descend into the two smaller parts' ranges by recursion, go on with the equal one: it is the one that gets deeper.
-    sortRange(bytes, offsets, low, less, level);
-    sortRange(bytes, offsets, more, high, level);
+    sortRange(list, low, less, level);
+    sortRange(list, more, high, level);
     // Equal at NUL: the same name, reported twice by a directory that changed meanwhile.
     if (middle === 0) return;
     [low, high, level] = [less, more, level + 1];
   }
-  insertionSort(bytes, offsets, low, high, level);
+  insertionSort(list, low, high, level);
 }

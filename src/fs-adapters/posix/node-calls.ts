@@ -178,6 +178,10 @@ export class NodeCalls implements SystemCalls {
     return attempt(() => fs.lutimesSync(pathOf(directory, name), seconds(accessed ?? modified), seconds(modified)));
   }
 
+  mayHaveAttributes(): boolean {
+    return true;
+  }
+
   listAttributes(): number {
     return -errno.ENOTSUP;
   }

@@ -91,7 +91,7 @@ export class NodeTable {
     if ((this.#count + 1) * 4 > this.#slots.length * 3) this.#grow();
     let slot = this.#hash(parent, bytes, start, length) & (this.#slots.length - 1);
     for (let id = this.#slots[slot]!; id !== 0; id = this.#slots[slot]!) {
-      if (this.#matches(id, parent, bytes, start, length)) return id as NodeId;
+      if (this.parent(id as NodeId) === parent && this.#isNamed(id, bytes, start, length)) return id as NodeId;
       slot = (slot + 1) & (this.#slots.length - 1);
     }
     const id = this.#append(parent, bytes, start, length);
@@ -147,10 +147,10 @@ export class NodeTable {
     return id as NodeId;
   }
 
-  #matches(id: number, parent: number, bytes: Uint8Array, start: number, length: number): boolean {
+  #isNamed(id: number, bytes: Uint8Array, start: number, length: number): boolean {
     const chunk = this.#chunks[id >>> CHUNK_UNITS_SHIFT]!;
     const at = (id & UNIT_MASK) << 2;
-    if (chunk[at + 4] !== length || this.parent(id as NodeId) !== parent) return false;
+    if (chunk[at + 4] !== length) return false;
     for (let i = 0; i < length; i += 1) if (chunk[at + HEAD_BYTES + i] !== bytes[start + i]) return false;
     return true;
   }

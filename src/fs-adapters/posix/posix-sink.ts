@@ -280,7 +280,7 @@ export class PosixSink implements FileSink {
 
   /** Files that were neither committed nor aborted are aborted and listed. */
   async finish(options?: { readonly durable?: boolean }): Promise<readonly SinkProblem[]> {
-    for (const [file, path] of [...this.#pending]) {
+    for (const [file, path] of this.#pending) {
       this.#problems.add(path, 'unfinished', 'Restore file: it was neither committed nor aborted');
       await file.abort();
     }

@@ -51,6 +51,8 @@ export class PosixTree implements FileTree {
   readonly #table = new NodeTable();
   /** Where the names below a directory begin, for those listed and not yet forgotten. */
   readonly #below = new Map<NodeId, number>();
+  /** The file opened last, if it had no attributes then. */
+  #bare: NodeId | undefined;
   /** Ids before this one stay: behind the newest inode with several names. */
   #kept = 0;
   readonly #handles: HandleCache<NodeId>;
@@ -278,6 +280,7 @@ export class PosixTree implements FileTree {
     if (stream !== undefined) throw new NotFoundError(`Open stream '${stream}' of '${this.#text(id)}': files here have no named streams`);
     const fd = this.#openFile(id);
     const { size, blocks } = this.#calls.record;
+    this.#bare = this.#calls.mayHaveAttributes(fd) ? undefined : id;
     return new FileSource(this.#calls, fd, size, { dense: blocks * 512 >= size, path: () => this.#text(id) });
   }
 
@@ -311,7 +314,12 @@ export class PosixTree implements FileTree {
     return target;
   }
 
+  /** Asked right after `open`, it costs nothing for a file without attributes: then it answers as of the opening. */
   async attributes(id: NodeId): Promise<ReadonlyMap<string, Uint8Array>> {
+    if (id === this.#bare) {
+      this.#bare = undefined;
+      return noAttributes;
+    }
     const { directory, name } = this.#place(id);
     const names = this.#calls.listAttributes(directory, name);
     const found = new Map<string, Uint8Array>();
@@ -337,6 +345,7 @@ export class PosixTree implements FileTree {
 }
 
 const SLASH = new Uint8Array([0x2f]);
+const noAttributes: ReadonlyMap<string, Uint8Array> = new Map();
 
 function lengthAt(bytes: Uint8Array, offset: number): number {
   let end = offset;

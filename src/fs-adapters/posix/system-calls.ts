@@ -72,6 +72,8 @@ export interface SystemCalls {
   chmodAt(directory: number, name: Uint8Array, mode: number): number;
   setTimesFd(fd: number, accessed: Timestamp | undefined, modified: Timestamp): number;
   setTimesAt(directory: number, name: Uint8Array, accessed: Timestamp | undefined, modified: Timestamp): number;
+  /** False when an open file surely has no attribute: much cheaper than listing them by name. */
+  mayHaveAttributes(fd: number): boolean;
   /** NUL-terminated names back to back. */
   listAttributes(directory: number, name: Uint8Array): Uint8Array | number;
   /** Names of attributes are texts as `attributeNameText` makes them, here and below. */

@@ -15,9 +15,7 @@ else {
   setFlagsFromString('--semi-space-growth-factor=1');
   setFlagsFromString('--heap-growing-percent=50');
   const { runProgram } = await import('./program.ts');
+  const { endProcess } = await import('./end-process.ts');
   await runProgram(process.argv, version());
-  // All is closed and flushed, so end here: waiting for the event loop to run dry can hang for ever in Node's drain of
-  // compiler threads (nodejs/node#54918; one run in several hundred did, on Node 20.20).
-  for (const stream of [process.stdout, process.stderr]) await new Promise<void>((resolve) => { stream.write('', () => { resolve(); }); });
-  process.exit();
+  await endProcess();
 }

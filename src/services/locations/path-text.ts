@@ -27,7 +27,6 @@ export function parsePathText(text: string): Uint8Array {
 /** The inverse of {@link parsePathText}, on one line and safe for a terminal: control and foreign bytes are escaped. */
 export function formatPathText(path: Uint8Array): string {
   if (isUtf8(path)) {
-    // eslint-disable-next-line no-control-regex -- control characters are what is looked for
     return textOf(path).replace(/\\/g, '\\\\').replace(/[\u0000-\u001f\u007f-\u009f]/g, escapeText);
   }
   // Runs of valid text between the foreign bytes stay readable: each byte above 0x7f is escaped.
