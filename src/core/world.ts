@@ -27,7 +27,14 @@ export interface Disk {
   /**
    * Takes an advisory lock that ends with the process. @throws {BusyError} naming the holder where known.
    */
-  lock(path: string, description: string): Promise<{ release(): Promise<void> }>;
+  lock(path: string, description: string): Promise<DiskLock>;
+}
+
+/** A lock that was taken. */
+export interface DiskLock {
+  /** False once someone removed or took it over: then the holder must not commit anything. */
+  isHeld(): Promise<boolean>;
+  release(): Promise<void>;
 }
 
 /** An open file. A failed `sync` is final: the caller must treat everything unsynced as lost. */

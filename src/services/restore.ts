@@ -161,51 +161,76 @@ class Restore {
   }
 
   async #entry(entry: WalkEntry, to: Uint8Array): Promise<void> {
+    const create = (): Promise<boolean> => (entry.stat.type === 'file' ? this.#file(entry, to) : this.#other(entry, to));
     try {
-      if (entry.stat.type !== 'file') {
-        await this.#other(entry, to);
-        this.counts.others += 1;
-      } else if (this.#tree.supports.hardLinks && entry.stat.links > 1) await this.#linked(entry, to);
-      else await this.#file(entry, to);
+      if (this.#tree.supports.hardLinks && entry.stat.links > 1) await this.#linked(entry, to, create);
+      else await create();
     } catch (error) {
       this.#fail(entry.path, error);
     }
   }
 
-  async #other(entry: WalkEntry, to: Uint8Array): Promise<void> {
-    if (this.#sink === undefined) return;
+  /** @returns whether it was made: not where the target keeps what it has. */
+  async #other(entry: WalkEntry, to: Uint8Array): Promise<boolean> {
     const metadata = await this.#metadata(entry);
-    if (entry.stat.type === 'symlink') await this.#sink.createSymlink(to, await this.#tree.readLink(entry.id), metadata);
-    else await this.#sink.createSpecial(to, metadata);
+    try {
+      if (entry.stat.type === 'symlink') await this.#sink?.createSymlink(to, await this.#tree.readLink(entry.id), metadata);
+      else await this.#sink?.createSpecial(to, metadata);
+    } catch (error) {
+      if (!this.#isKept(error)) throw error;
+      this.counts.skipped += 1;
+      return false;
+    }
+    this.counts.others += 1;
+    return true;
   }
 
-  /** The first name brings the content; if it failed, the next one tries again. */
-  async #linked(entry: WalkEntry, to: Uint8Array): Promise<void> {
+  /**
+   * The first name is made, further ones are links to it. If it failed, or the target's own file was left in its place, the
+   * next name is made anew: a link would lead to something that this restore did not write.
+   */
+  async #linked(entry: WalkEntry, to: Uint8Array, create: () => Promise<boolean>): Promise<void> {
     const known = this.#links.get(entry.id);
     const first = known === undefined ? undefined : await known.first;
     if (known !== undefined && first !== undefined) {
       known.left -= 1;
       if (known.left <= 0) this.#links.delete(entry.id);
-      await this.#sink?.createHardLink(to, first);
-      this.counts.files += 1;
-      this.counts.verified += this.#sink === undefined ? 0 : 1;
+      await this.#linkTo(entry, to, first);
       return;
     }
-    const done = this.#file(entry, to);
-    this.#links.set(entry.id, { first: done.then(() => to, () => undefined), left: entry.stat.links - 1 });
+    const done = create();
+    this.#links.set(entry.id, { first: done.then((made) => (made ? to : undefined), () => undefined), left: entry.stat.links - 1 });
     await done;
   }
 
-  async #file(entry: WalkEntry, to: Uint8Array): Promise<void> {
-    if (this.#sink !== undefined && !(await this.#write(this.#sink, entry, to))) {
+  async #linkTo(entry: WalkEntry, to: Uint8Array, first: Uint8Array): Promise<void> {
+    try {
+      await this.#sink?.createHardLink(to, first);
+    } catch (error) {
+      if (!this.#isKept(error)) throw error;
       this.counts.skipped += 1;
       return;
+    }
+    if (entry.stat.type !== 'file') {
+      this.counts.others += 1;
+      return;
+    }
+    this.counts.files += 1;
+    this.counts.verified += this.#sink === undefined ? 0 : 1;
+  }
+
+  /** @returns whether it was written. */
+  async #file(entry: WalkEntry, to: Uint8Array): Promise<boolean> {
+    if (this.#sink !== undefined && !(await this.#write(this.#sink, entry, to))) {
+      this.counts.skipped += 1;
+      return false;
     }
     this.counts.files += 1;
     this.counts.verified += this.#sink === undefined ? 0 : 1;
     this.counts.bytes += entry.stat.size;
     if (this.#sink === undefined) this.#moved += entry.stat.size;
     this.#progress(entry.path);
+    return true;
   }
 
   /** @returns false when the target's file stays as it is. */
@@ -237,9 +262,14 @@ class Restore {
     try {
       return await sink.createFile(to, await this.#metadata(entry));
     } catch (error) {
-      if (this.#options.overwrite === 'never' && error instanceof HoldfastError && error.data['errno'] === 'EEXIST') return undefined;
+      if (this.#isKept(error)) return undefined;
       throw error;
     }
+  }
+
+  /** Whether an error only says that the target has the name already and is to keep it. */
+  #isKept(error: unknown): boolean {
+    return this.#options.overwrite === 'never' && error instanceof HoldfastError && error.data['errno'] === 'EEXIST';
   }
 
   /** Moves the content and commits. @returns its digest when it is to be read back. */

@@ -6,7 +6,7 @@
  */
 import { createHash } from 'node:crypto';
 import { BusyError, NotFoundError } from '../errors.ts';
-import type { Disk, DiskFile, World } from '../world.ts';
+import type { Disk, DiskFile, DiskLock, World } from '../world.ts';
 import { seededRandom } from './random.ts';
 
 /** An operation that changes something; `number` counts them from 1. */
@@ -224,11 +224,11 @@ export class SimulatedDisk implements Disk {
     return undefined;
   }
 
-  async lock(name: string, description: string): Promise<{ release(): Promise<void> }> {
+  async lock(name: string, description: string): Promise<DiskLock> {
     const holder = this.#locks.get(name);
     if (holder !== undefined) throw new BusyError(`Take lock '${name}': held by ${holder}`);
     this.#locks.set(name, description);
-    return { release: async () => { this.#locks.delete(name); } };
+    return { isHeld: async () => this.#locks.has(name), release: async () => { this.#locks.delete(name); } };
   }
 
   #find(name: string): Inode {

@@ -41,8 +41,12 @@ export interface IngestParts {
 
 /** Milliseconds after which timers and signals get a turn. */
 const TURN_MS = 50;
-/** A file that changed this close before the parent was made may have changed again within the same clock tick: read it. */
-const RACY_MS = 2_000;
+/**
+ * A file that changed this close before the parent was made may have changed again within the same clock tick after it was read: read it.
+ * Ticks are a few milliseconds; filesystems that keep whole or even seconds only are recognised by their zero nanoseconds.
+ */
+const RACY_MS = 100;
+const RACY_COARSE_MS = 2_000;
 
 /** One backup of one tree. */
 export class Ingest {
@@ -205,8 +209,10 @@ export class Ingest {
 
   #mayReuse(now: NodeStat, before: ParentEntry): boolean | Promise<boolean> {
     const { parent } = this.#parts;
-    const changedMs = (now.changed?.seconds ?? Infinity) * 1000;
-    if (parent === undefined || changedMs + RACY_MS >= parent.time) return false;
+    if (parent === undefined || now.changed === undefined) return false;
+    const { seconds, nanoseconds } = now.changed;
+    const margin = nanoseconds === 0 ? RACY_COARSE_MS : RACY_MS;
+    if (seconds * 1000 + nanoseconds / 1e6 + margin >= parent.time) return false;
     const same = before.isSame(now);
     // A page of the parent that can't be read is a page whose chunks may be lost.
     return same instanceof Promise ? same.catch(() => false) : same;

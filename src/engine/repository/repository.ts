@@ -1,7 +1,7 @@
 /** A repository: chunks, snapshots and what keeps them consistent, behind one door. */
 import { hostname } from 'node:os';
 import {
-  HoldfastError, NotFoundError, defaultLimits, type ChunkIndex, type FileTree, type Limits, type ProbeVerdict, type TreeProblem, type World,
+  BusyError, HoldfastError, NotFoundError, defaultLimits, type ChunkIndex, type DiskLock, type FileTree, type Limits, type ProbeVerdict, type TreeProblem, type World,
 } from '../../core/index.ts';
 import { listContainers } from '../containers/container.ts';
 import { Replay, type ReplayReport } from '../containers/replay.ts';
@@ -78,7 +78,7 @@ interface Parts {
   readonly metadata: MetadataStore;
   readonly mode: 'read' | 'write';
   readonly replay: ReplayReport;
-  readonly lock: { release(): Promise<void> } | undefined;
+  readonly lock: DiskLock | undefined;
 }
 
 function watch(onNote: OpenOptions['onNote']): (text: string) => void {
@@ -225,6 +225,7 @@ export class Repository {
     });
     const root = await ingest.run();
     await store.flush();
+    await this.#assertWriter();
     const { files, directories, others, bytes, bytesNew, chunks, chunksNew, unchanged } = ingest.counts;
     const counts: SnapshotCounts = { files, directories, others, bytes, bytesNew, bytesStored: this.#storedSince(before), chunks, chunksNew, problems };
     const snapshot = await writeManifest(world, {
@@ -279,6 +280,12 @@ export class Repository {
     } finally {
       await this.#parts.lock?.release();
     }
+  }
+
+  /** A writer whose lock was taken over may have had its open container sealed by the other: nothing is certain any more. */
+  async #assertWriter(): Promise<void> {
+    if (await this.#parts.lock?.isHeld() === true) return;
+    throw new BusyError('Commit snapshot: this process no longer holds the writer\'s lock; nothing was committed, start the backup again');
   }
 
   #slabPool: ReturnType<typeof Slab.pool> | undefined;

@@ -1,6 +1,6 @@
 /** A World in memory with a counter for a clock and seeded bytes: unit tests and small ephemeral stores. No crash model. */
 import { createHash } from 'node:crypto';
-import { BusyError, NotFoundError, type Disk, type DiskFile, type World } from '../../core/index.ts';
+import { BusyError, NotFoundError, type Disk, type DiskFile, type DiskLock, type World } from '../../core/index.ts';
 
 interface Content {
   bytes: Uint8Array;
@@ -113,11 +113,11 @@ class MemoryDisk implements Disk {
     return undefined;
   }
 
-  async lock(name: string, description: string): Promise<{ release(): Promise<void> }> {
+  async lock(name: string, description: string): Promise<DiskLock> {
     const holder = this.#locks.get(name);
     if (holder !== undefined) throw new BusyError(`Take lock '${name}': held by ${holder}`);
     this.#locks.set(name, description);
-    return { release: async () => { this.#locks.delete(name); } };
+    return { isHeld: async () => this.#locks.has(name), release: async () => { this.#locks.delete(name); } };
   }
 
   #find(name: string): Content {

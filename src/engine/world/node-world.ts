@@ -7,7 +7,7 @@
 import { randomBytes } from 'node:crypto';
 import * as fs from 'node:fs';
 import * as path from 'node:path';
-import { BusyError, NotFoundError, ToolError, type Disk, type DiskFile, type World } from '../../core/index.ts';
+import { BusyError, NotFoundError, ToolError, type Disk, type DiskFile, type DiskLock, type World } from '../../core/index.ts';
 import { takeLock } from './process-lock.ts';
 
 interface SystemError extends Error {
@@ -198,7 +198,7 @@ class NodeDisk implements Disk {
     return this.#at(name);
   }
 
-  lock(name: string, description: string): Promise<{ release(): Promise<void> }> {
+  lock(name: string, description: string): Promise<DiskLock> {
     return takeLock(this.#at(name), description);
   }
 

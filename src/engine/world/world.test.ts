@@ -1,8 +1,8 @@
 /** Both worlds keep the same promises; the lock's promises need real processes. */
 import assert from 'node:assert/strict';
 import { spawn, type ChildProcess } from 'node:child_process';
-import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { hostname, tmpdir } from 'node:os';
 import path from 'node:path';
 import { after, describe, it, test } from 'node:test';
 import fc from 'fast-check';
@@ -165,9 +165,28 @@ test('a lock of a living process is refused with its pid; that of a killed one i
   assert.equal(second.answer, 'BUSY');
   await kill(first.child);
   const lock = await world.disk.lock('lock', 'test');
-  assert.equal(readdirSync(path.join(root, 'lock')).length, 1, 'the dead holder is cleared away');
+  const holders = (): readonly string[] => readdirSync(path.join(root, 'lock')).filter((name) => name.endsWith('.json'));
+  assert.equal(holders().length, 1, 'the dead holder is cleared away');
+  assert.equal(await lock.isHeld(), true);
   const third = await holder(path.join(root, 'lock'));
   assert.equal(third.answer, 'BUSY');
+  await lock.release();
+});
+
+test('holders that cannot be judged are believed: another machine, an unreadable file; a lock file that is gone is noticed', async () => {
+  const root = temporary();
+  const world = nodeWorld(root);
+  mkdirSync(path.join(root, 'lock'));
+  const strange = path.join(root, 'lock', 'strange.json');
+  for (const text of [JSON.stringify({ host: hostname(), boot: 'another kernel', machine: 'another', pid: 1, started: '1' }), 'null', '[]', '']) {
+    writeFileSync(strange, text);
+    await assert.rejects(world.disk.lock('lock', 'test'), (error: BusyError) => error instanceof BusyError && error.message.includes(strange));
+    assert.deepEqual(readdirSync(path.join(root, 'lock')).filter((name) => name.endsWith('.json')), ['strange.json'], 'the loser leaves nothing behind');
+  }
+  rmSync(strange);
+  const lock = await world.disk.lock('lock', 'test');
+  for (const name of readdirSync(path.join(root, 'lock'))) if (name.endsWith('.json')) rmSync(path.join(root, 'lock', name));
+  assert.equal(await lock.isHeld(), false);
   await lock.release();
 });
 

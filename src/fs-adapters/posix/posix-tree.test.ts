@@ -8,6 +8,7 @@ import fc from 'fast-check';
 import { blockSourceSuite, fileTreeSuite, type ExpectedNode } from '../../core/conformance/index.ts';
 import { IntegrityError, lookupPath, NotFoundError, textOf, ToolError, UnsupportedError, UsageError, utf8, type FileTree, type NodeId, type TreeProblem } from '../../core/index.ts';
 import { fileSource } from './file-source.ts';
+import { NodeCalls } from './node-calls.ts';
 import { PosixTree } from './posix-tree.ts';
 import { bytesOf, callsToTest, contentOf, describeTree, removeDirectory, temporaryDirectory } from './testing.ts';
 
@@ -89,8 +90,20 @@ describe('PosixTree options', () => {
     const tree = new PosixTree({ root, include, onProblem: (problem) => problems.push(problem) });
     assert.strictEqual(await tree.lookup(tree.rootId, utf8('f')), undefined);
     assert.deepStrictEqual(await paths(tree), ['/a', '/a/b', '/a/b/c', '/d', '/d/e']);
-    assert.deepStrictEqual(problems.map(({ kind, where }) => [kind, where]), [['unreadable', `${directory}/missing`]]);
+    assert.deepStrictEqual(problems.filter(({ kind }) => kind !== 'unsupported').map(({ kind, where }) => [kind, where]), [['unreadable', `${directory}/missing`]]);
     assert.strictEqual(await tree.lookup(await find(tree, 'a'), utf8('x')), undefined);
+    await tree.close();
+  }));
+
+  it('tells once that attributes cannot be read, and only who asks for them', () => inDirectory(async (directory, root) => {
+    for (const name of ['a', 'b']) fs.writeFileSync(path.join(directory, name), name);
+    const problems: TreeProblem[] = [];
+    const tree = new PosixTree({ root, calls: new NodeCalls('a test asked for it'), onProblem: (problem) => problems.push(problem) });
+    const [a, b] = [await find(tree, 'a'), await find(tree, 'b')];
+    await (await tree.open(a)).close();
+    assert.deepStrictEqual(problems, []);
+    assert.deepStrictEqual([await tree.attributes(a), await tree.attributes(b)], [new Map(), new Map()]);
+    assert.deepStrictEqual(problems.map(({ kind, where }) => [kind, where]), [['unsupported', directory]]);
     await tree.close();
   }));
 

@@ -51,6 +51,7 @@ export class PosixTree implements FileTree {
   readonly #table = new NodeTable();
   /** Where the names below a directory begin, for those listed and not yet forgotten. */
   readonly #below = new Map<NodeId, number>();
+  #lossReported = false;
   /** The file opened last, if it had no attributes then. */
   #bare: NodeId | undefined;
   /** Ids before this one stay: behind the newest inode with several names. */
@@ -69,14 +70,8 @@ export class PosixTree implements FileTree {
     this.rootId = this.#table.rootId;
     const trie = includeTrie(options.root, options.include);
     if (!trie.all) this.#partial.set(this.rootId, trie);
-    const { attributes, reason, holes } = this.#calls.capabilities;
+    const { attributes } = this.#calls.capabilities;
     this.supports = { hardLinks: true, symlinks: true, devices: true, attributes, timestampNanoseconds: 1, sorted: true };
-    if (!attributes || !holes) {
-      options.onProblem?.({
-        kind: 'unsupported', where: textOf(options.root),
-        message: `Extended attributes, ACLs and holes cannot be read: no libc calls: ${reason ?? 'not asked for'}`,
-      });
-    }
   }
 
   /** Ids handed out and bytes held for them. */
@@ -314,8 +309,22 @@ export class PosixTree implements FileTree {
     return target;
   }
 
+  /** Once, and only to those who ask for what is missing: a tree that just lends its files to a parser loses nothing. */
+  #reportLoss(): void {
+    if (this.#lossReported) return;
+    this.#lossReported = true;
+    this.#options.onProblem?.({
+      kind: 'unsupported', where: textOf(this.#options.root),
+      message: `Extended attributes, ACLs and holes cannot be read: no libc calls: ${this.#calls.capabilities.reason ?? 'not asked for'}`,
+    });
+  }
+
   /** Asked right after `open`, it costs nothing for a file without attributes: then it answers as of the opening. */
   async attributes(id: NodeId): Promise<ReadonlyMap<string, Uint8Array>> {
+    if (!this.supports.attributes) {
+      this.#reportLoss();
+      return noAttributes;
+    }
     if (id === this.#bare) {
       this.#bare = undefined;
       return noAttributes;

@@ -27,8 +27,8 @@ export interface OpenJob {
   problems(): readonly TreeProblem[];
 }
 
-/** Damage in volumes, with its place in parts besides the text. */
-export type PlacedProblem = TreeProblem & { readonly volume: string; readonly block?: number; readonly offset?: number };
+/** Damage in volumes, with its place and the job it concerns in parts besides the text. */
+export type PlacedProblem = TreeProblem & Omit<VolumeProblem, 'kind'>;
 
 /** Whether bytes are a Bacula volume; reads little and never throws for bad content. */
 export function probeVolume(source: BlockSource): Promise<ProbeVerdict> {
@@ -129,8 +129,8 @@ export class BaculaLayer {
  * Damage counts for a job when it names the job's session, and all of it does when the job is incomplete: what is lost
  * between good blocks belongs to nobody for sure.
  */
-function touches(problem: TreeProblem, job: BaculaJob): boolean {
-  return !job.complete || problem.message.includes(`(session ${job.session.id}/${job.session.time})`);
+function touches({ session }: PlacedProblem, job: BaculaJob): boolean {
+  return !job.complete || (session?.id === job.session.id && session.time === job.session.time);
 }
 
 /**

@@ -1,5 +1,5 @@
 /** A directory of a tree as the disk of a repository: read-only, so that a repository inside a backup can be opened in place. */
-import { NotFoundError, UnsupportedError, textOf, utf8, type BlockSource, type Disk, type DiskFile, type NodeId, type World } from '../../core/index.ts';
+import { NotFoundError, UnsupportedError, textOf, utf8, type BlockSource, type Disk, type DiskFile, type DiskLock, type NodeId, type World } from '../../core/index.ts';
 import { lookupBelow, type TreeView } from '../trees/walk.ts';
 
 class TreeFile implements DiskFile {
@@ -69,8 +69,8 @@ class TreeDisk implements Disk {
     return undefined;
   }
 
-  lock(): Promise<{ release(): Promise<void> }> {
-    return Promise.resolve({ release: () => Promise.resolve() });
+  lock(): Promise<DiskLock> {
+    return Promise.resolve({ isHeld: () => Promise.resolve(true), release: () => Promise.resolve() });
   }
 
   create(): Promise<DiskFile> {

@@ -6,7 +6,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { idToHex, ID_BYTES, NotFoundError, PLACE_BYTES, BusyError } from '../../../core/index.ts';
 import { sampleIds } from '../../../core/conformance/chunk-index.ts';
-import type { ChunkIndex, Disk, DiskFile } from '../../../core/index.ts';
+import type { ChunkIndex, Disk, DiskFile, DiskLock } from '../../../core/index.ts';
 import { openLogIndex } from './log-index.ts';
 
 const options = { tableEntries: 16, filterBytesMax: 256 };
@@ -155,8 +155,8 @@ class CrashDisk implements Disk {
     return this.#names.has(name);
   }
 
-  async lock(): Promise<{ release(): Promise<void> }> {
-    return { release: async () => {} };
+  async lock(): Promise<DiskLock> {
+    return { isHeld: async () => true, release: async () => {} };
   }
 
   nativePath(): undefined {
