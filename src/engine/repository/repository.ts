@@ -1,7 +1,7 @@
 /** A repository: chunks, snapshots and what keeps them consistent, behind one door. */
 import { hostname } from 'node:os';
 import {
-  BusyError, HoldfastError, NotFoundError, defaultLimits, type ChunkIndex, type DiskLock, type FileTree, type Limits, type ProbeVerdict, type TreeProblem, type World,
+  BusyError, defaultLimits, type ChunkIndex, type DiskLock, type FileTree, type Limits, type ProbeVerdict, type TreeProblem, type World,
 } from '../../core/index.ts';
 import { listContainers } from '../containers/container.ts';
 import { Replay, type ReplayReport } from '../containers/replay.ts';
@@ -11,7 +11,7 @@ import { Feeder, type ChunkingPolicy } from '../ingest/feeder.ts';
 import { Ingest } from '../ingest/ingest.ts';
 import { Slab } from '../ingest/slab.ts';
 import type { ContentParts } from '../snapshots/content-reader.ts';
-import { listManifests, readManifest, resolveManifest, writeManifest, type Manifest, type SnapshotCounts, type SnapshotInfo } from '../snapshots/manifest.ts';
+import { listManifests, readManifest, readManifests, resolveManifest, writeManifest, type DamagedManifest, type Manifest, type SnapshotCounts, type SnapshotInfo } from '../snapshots/manifest.ts';
 import { MetadataStore } from '../snapshots/metadata-store.ts';
 import { SnapshotTree } from '../snapshots/snapshot-tree.ts';
 import { LocalStore } from '../store/local-store.ts';
@@ -78,6 +78,7 @@ interface Parts {
   readonly metadata: MetadataStore;
   readonly mode: 'read' | 'write';
   readonly replay: ReplayReport;
+  note(text: string): void;
   readonly lock: DiskLock | undefined;
 }
 
@@ -91,11 +92,14 @@ async function openCurrentIndex(world: World, options: OpenOptions, limits: Limi
   const request = { kind: options.index ?? 'auto', mode: options.mode } as const;
   let opened = await openIndex(world, request);
   opened.notes.forEach(note);
-  const present = new Set((await listContainers(world.disk)).map((container) => container.number.text));
-  let known = (await opened.index.watermarks()).map((watermark) => watermark.container);
-  const gone = known.find((container) => !present.has(container));
+  const sizes = new Map((await listContainers(world.disk)).map((container) => [container.number.text, container.size]));
+  const watermarks = await opened.index.watermarks();
+  let known = watermarks.map((watermark) => watermark.container);
+  // A reader meets a container that was cut when it reads there; a writer must not take its lost chunks for stored.
+  const gone = watermarks.find(({ container, offset, sealed }) => (sizes.get(container) ?? -1) < (options.mode === 'write' && sealed ? offset : 0));
   if (gone !== undefined) {
-    note(`The chunk index names container '${gone}', which is gone: it is built again from the containers`);
+    const what = sizes.has(gone.container) ? `cut to '${sizes.get(gone.container) ?? 0}' of '${gone.offset}' bytes` : 'gone';
+    note(`The chunk index names container '${gone.container}', which is ${what}: the index is built again from the containers`);
     await opened.index.close();
     if (options.mode === 'write') await removeIndex(world.disk);
     opened = await openIndex(world, options.mode === 'write' ? request : { kind: 'memory', mode: 'write' });
@@ -163,7 +167,7 @@ export class Repository {
         repository: new Uint8Array(Buffer.from(config.id.slice(0, 16), 'hex')),
       });
       const metadata = new MetadataStore(store, await createHasher(config.hash));
-      return new Repository({ world, config, limits, arena, scratch, pool, index, store, metadata, mode: options.mode, replay, lock });
+      return new Repository({ world, config, limits, arena, scratch, pool, index, store, metadata, mode: options.mode, replay, note: watch(options.onNote), lock });
     } catch (error) {
       await opened?.close().catch(() => undefined); // the first error counts
       await lock?.release();
@@ -184,17 +188,22 @@ export class Repository {
     return this.#parts.store;
   }
 
-  /** All snapshots, oldest first. @throws {IntegrityError} when a manifest is damaged: nothing is left out silently. */
-  async snapshots(): Promise<readonly SnapshotInfo[]> {
-    const { world, limits } = this.#parts;
-    const all: SnapshotInfo[] = [];
-    for (const id of await listManifests(world)) all.push(withoutRoot(await readManifest(world, id, limits)));
-    return all.sort((a, b) => a.time - b.time);
+  /**
+   * All snapshots, oldest first. With `onDamaged`, manifests that can't be used go there and the rest is returned.
+   * @throws {IntegrityError} and others, without `onDamaged`: nothing is left out silently.
+   */
+  async snapshots(onDamaged?: DamagedManifest): Promise<readonly SnapshotInfo[]> {
+    const all = await readManifests(this.#parts.world, this.#parts.limits, onDamaged);
+    return all.map(withoutRoot).sort((a, b) => a.time - b.time);
   }
 
-  /** Finds `latest`, an id or a unique prefix. @throws {NotFoundError} @throws {UsageError} ambiguous. */
+  /**
+   * Finds `latest`, an id or a unique prefix. With damaged manifests, `latest` is the latest of the others, and a note says so.
+   * @throws {NotFoundError} @throws {UsageError} ambiguous.
+   */
   async resolveSnapshot(text: string): Promise<SnapshotInfo> {
-    return withoutRoot(await resolveManifest(this.#parts.world, text, this.#parts.limits));
+    const { world, limits, note } = this.#parts;
+    return withoutRoot(await resolveManifest(world, text, limits, (id, error) => { note(`Snapshot ${id.slice(0, 12)} can't be used: ${error.message}`); }));
   }
 
   /** The files of a snapshot. Valid until the repository is closed. */
@@ -309,16 +318,13 @@ export class Repository {
   async #parentOf(options: BackupOptions, host: string): Promise<Manifest | undefined> {
     const { world, limits } = this.#parts;
     if (options.parent === undefined) return undefined;
-    if (options.parent !== 'auto') return resolveManifest(world, options.parent, limits);
+    if (options.parent !== 'auto') return resolveManifest(world, options.parent, limits, () => undefined);
     let best: Manifest | undefined;
-    for (const id of await listManifests(world)) {
-      const manifest = await readManifest(world, id, limits).catch((error: unknown) => {
-        if (error instanceof NotFoundError) return undefined; // forgotten meanwhile
-        if (!(error instanceof HoldfastError) || error.code === 'TOOL') throw error;
-        options.onProblem?.({ kind: 'damaged-manifest', where: `snapshot ${id.slice(0, 12)}`, message: `Look for a parent: ${error.message}` });
-        return undefined;
-      });
-      if (manifest === undefined || manifest.host !== host || manifest.sources.join('\0') !== options.sources.join('\0')) continue;
+    const onDamaged: DamagedManifest = (id, error) => {
+      options.onProblem?.({ kind: 'damaged-manifest', where: `snapshot ${id.slice(0, 12)}`, message: `Look for a parent: ${error.message}` });
+    };
+    for (const manifest of await readManifests(world, limits, onDamaged)) {
+      if (manifest.host !== host || manifest.sources.join('\0') !== options.sources.join('\0')) continue;
       if (best === undefined || manifest.time > best.time) best = manifest;
     }
     return best;

@@ -4,7 +4,7 @@
  */
 import { createHash } from 'node:crypto';
 import {
-  FormatError, IntegrityError, NotFoundError, UnsupportedError, UsageError, checkLimit, textOf, utf8,
+  FormatError, HoldfastError, IntegrityError, NotFoundError, UnsupportedError, UsageError, checkLimit, textOf, utf8,
   type Limits, type World,
 } from '../../core/index.ts';
 import { decodeEntries, type Entry } from './entry.ts';
@@ -144,21 +144,38 @@ export async function listManifests(world: World): Promise<readonly string[]> {
   return (await world.disk.list('manifests')).filter((file) => /^[0-9a-f]{64}$/.test(file.name)).map((file) => file.name);
 }
 
+/** Told of each manifest that can't be used, and why. */
+export type DamagedManifest = (id: string, error: HoldfastError) => void;
+
+/**
+ * All manifests that can be used, in ascending order of ids; one that was removed meanwhile is not there.
+ * @throws what reading one throws, when there is no `onDamaged`.
+ */
+export async function readManifests(world: World, limits: Limits, onDamaged?: DamagedManifest): Promise<readonly Manifest[]> {
+  const manifests: Manifest[] = [];
+  for (const id of await listManifests(world)) {
+    try {
+      manifests.push(await readManifest(world, id, limits));
+    } catch (error) {
+      if (error instanceof NotFoundError) continue;
+      if (onDamaged === undefined || !(error instanceof HoldfastError) || error.code === 'TOOL') throw error;
+      onDamaged(id, error);
+    }
+  }
+  return manifests;
+}
+
 /**
  * Finds the snapshot that `text` names: `latest`, an id or a unique prefix of at least one digit.
  * @throws {NotFoundError} @throws {UsageError} when several begin so.
  */
-export async function resolveManifest(world: World, text: string, limits: Limits): Promise<Manifest> {
-  const ids = await listManifests(world);
+export async function resolveManifest(world: World, text: string, limits: Limits, onDamaged?: DamagedManifest): Promise<Manifest> {
   if (text === 'latest') {
-    let latest: Manifest | undefined;
-    for (const id of ids) {
-      const manifest = await readManifest(world, id, limits);
-      if (latest === undefined || manifest.time > latest.time) latest = manifest;
-    }
-    if (latest === undefined) throw new NotFoundError("Find snapshot 'latest': the repository has no snapshot");
-    return latest;
+    const manifests = await readManifests(world, limits, onDamaged);
+    if (manifests.length === 0) throw new NotFoundError("Find snapshot 'latest': the repository has no snapshot that can be used");
+    return manifests.reduce((a, b) => (b.time > a.time ? b : a));
   }
+  const ids = await listManifests(world);
   const matches = /^[0-9a-f]+$/.test(text) ? ids.filter((id) => id.startsWith(text)) : [];
   if (matches.length > 1) throw new UsageError(`Find snapshot '${text}': ${matches.length} ids begin with it`);
   const [id] = matches;

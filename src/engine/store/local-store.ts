@@ -405,7 +405,7 @@ export class LocalStore implements ChunkStore {
         last ? [{ container: writer.number.text, offset: writer.size, sealed: true }] : [],
       );
     }
-    await this.#parts.filter.add(batch, writer.number.text);
+    await this.#parts.filter.add(batch, writer.number.text, writer.size);
   }
 }
 

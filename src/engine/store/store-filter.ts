@@ -15,8 +15,9 @@ class ContainerSet {
   #high = 0;
   #low = 0;
 
-  toggle(container: string): void {
-    const digest = createHash('sha256').update(container).digest();
+  /** With its size: one that was cut since is another. */
+  toggle(container: string, size: number): void {
+    const digest = createHash('sha256').update(`${container}:${size}`).digest();
     this.#high ^= digest.readUInt32BE(0) & 0x1f_ffff;
     this.#low ^= digest.readUInt32BE(4);
   }
@@ -45,7 +46,7 @@ export class StoreFilter {
   /** Loads the copy on disk if it reflects `watermarks`, else builds a filter from the index. */
   static async open(world: World, index: ChunkIndex, watermarks: readonly Watermark[]): Promise<StoreFilter> {
     const containers = new ContainerSet();
-    for (const watermark of watermarks) containers.toggle(watermark.container);
+    for (const watermark of watermarks) containers.toggle(watermark.container, watermark.offset);
     const loaded = await load(world, containers.epoch);
     const made = new StoreFilter(world, index, containers, loaded ?? new MembershipFilter(CAPACITY_MIN));
     if (loaded === undefined) await made.#rebuild(Math.max(CAPACITY_MIN, 2 * await index.count()));
@@ -79,9 +80,9 @@ export class StoreFilter {
   }
 
   /** Notes that all chunks of a container are in the index now. */
-  async add(ids: IdBatch, container: string): Promise<void> {
+  async add(ids: IdBatch, container: string, size: number): Promise<void> {
     if (this.#filter === undefined) return;
-    this.#containers.toggle(container);
+    this.#containers.toggle(container, size);
     this.#filter.add(ids);
     if (this.#filter.isFull) await this.#rebuild(this.#filter.capacity * 2);
   }

@@ -17,13 +17,17 @@ function snapshotObject({ counts, ...info }: SnapshotInfo): object {
 export async function run(context: Context, operands: readonly string[], options: Options): Promise<Outcome> {
   const repository = await openRepository(operands[0] ?? '', { onNote: context.note });
   try {
-    const all = await repository.snapshots();
+    const errors: { readonly snapshot: string; readonly code: string; readonly message: string }[] = [];
+    const all = await repository.snapshots((snapshot, { code, message }) => {
+      errors.push({ snapshot, code, message });
+      context.warn(message);
+    });
     const chosen = all.filter((one) => options.tag === undefined || options.tag.some((tag) => one.tags.includes(tag)));
     for (const one of chosen) {
       const tags = one.tags.length === 0 ? '' : ` [${one.tags.join(', ')}]`;
       context.print(`${one.id.slice(0, 12)}  ${new Date(one.time).toISOString().slice(0, 19)}Z  ${one.host}  ${one.counts.files} files  ${formatBytes(one.counts.bytes)}  ${one.sources.join(' ')}${tags}`);
     }
-    return { exitCode: 0, result: { snapshots: chosen.map(snapshotObject) } };
+    return { exitCode: errors.length > 0 ? 3 : 0, result: { snapshots: chosen.map(snapshotObject), errors } };
   } finally {
     await repository.close();
   }
