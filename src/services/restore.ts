@@ -308,8 +308,15 @@ class Restore {
     }
   }
 
+  /** Attributes that can't be read are listed; the content is worth more than they are. */
   async #metadata(entry: WalkEntry): Promise<NodeMetadata> {
-    return { stat: entry.stat, attributes: await this.#tree.attributes(entry.id) };
+    let attributes: NodeMetadata['attributes'] = new Map();
+    try {
+      attributes = await this.#tree.attributes(entry.id);
+    } catch (error) {
+      this.#fail(entry.path, error);
+    }
+    return { stat: entry.stat, attributes };
   }
 
   #progress(currentPath: Uint8Array): void {

@@ -48,6 +48,14 @@ const TURN_MS = 50;
 const RACY_MS = 100;
 const RACY_COARSE_MS = 2_000;
 
+/** Where an entry was found. */
+interface Origin {
+  readonly id: NodeId;
+  /** Whether it is the first name of its inode. */
+  readonly isFirst: boolean;
+  readonly directory: Uint8Array;
+}
+
 /** One backup of one tree. */
 export class Ingest {
   readonly #parts: IngestParts;
@@ -155,7 +163,7 @@ export class Ingest {
         return;
       }
       // A copy: the step is taken later, and the tree may have forgotten the name by then.
-      await this.#node({ name: entry.name.slice(), stat, link: link.number, attributes: new Map() }, entry.id, link.isFirst);
+      await this.#node({ name: entry.name.slice(), stat, link: link.number, attributes: new Map() }, { id: entry.id, isFirst: link.isFirst, directory: parent.path });
     } catch (error) {
       this.#report(error, joinPath(parent.path, entry.name));
     }
@@ -184,17 +192,18 @@ export class Ingest {
     return this.#feeder.step({ kind: 'ready', entry: { ...now, name: before.name, attributes, content } });
   }
 
-  async #node(facts: EntryFacts, id: NodeId, isFirst: boolean): Promise<void> {
+  async #node(facts: EntryFacts, origin: Origin): Promise<void> {
     const { tree } = this.#parts;
+    const { id, isFirst } = origin;
     if (facts.stat.type !== 'file' || !isFirst) {
-      const attributes = await fromSource(() => tree.attributes(id));
+      const attributes = await this.#attributes(facts, origin);
       if (facts.stat.type === 'file') return this.#feeder.step({ kind: 'linked', facts: { ...facts, attributes } });
       const target = facts.stat.type === 'symlink' ? { target: await fromSource(() => tree.readLink(id)) } : {};
       return this.#feeder.step({ kind: 'ready', entry: { ...facts, ...target, attributes, content: emptyContent } });
     }
     const source = await fromSource(() => tree.open(id));
     try {
-      const attributes = await fromSource(() => tree.attributes(id)); // cheapest right after opening
+      const attributes = await this.#attributes(facts, origin); // cheapest right after opening
       // A file that changed size since it was listed is stored as it is now, with the facts of now.
       const stat = source.size === facts.stat.size ? facts.stat : { ...await fromSource(() => tree.stat(id)), size: source.size };
       await this.#feeder.file(source);
@@ -204,6 +213,16 @@ export class Ingest {
       throw error;
     } finally {
       await source.close();
+    }
+  }
+
+  /** Attributes that can't be read are reported; the entry is stored without them. */
+  async #attributes(facts: EntryFacts, origin: Origin): Promise<ReadonlyMap<string, Uint8Array>> {
+    try {
+      return await fromSource(() => this.#parts.tree.attributes(origin.id));
+    } catch (error) {
+      this.#report(error, joinPath(origin.directory, facts.name));
+      return new Map();
     }
   }
 

@@ -100,6 +100,11 @@ export class Location {
     return this.#problems.flatMap((one) => one());
   }
 
+  /** The same, and what is wrong with the volumes that the location ends at. */
+  damage(): readonly TreeProblem[] {
+    return this.place.kind === 'volumes' ? [...this.problems(), ...this.place.volumes.problems()] : this.problems();
+  }
+
   /** Closes all layers, also after a failure of one of them. */
   async close(): Promise<void> {
     let failure: unknown;

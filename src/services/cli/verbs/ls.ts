@@ -1,7 +1,8 @@
 /** `ls`: entries of a directory, or of all below it. Output is written as it comes: a million entries need no memory. */
+import type { TreeProblem } from '../../../core/index.ts';
 import { formatPathText } from '../../locations/path-text.ts';
 import { openLocation } from '../../locations/index.ts';
-import { entryError, isFatal, type EntryError } from '../../entry-error.ts';
+import { entryError, isFatal, problemError, type EntryError } from '../../entry-error.ts';
 import { entryRecord, longLine, type RecordOptions } from '../../entry-record.ts';
 import { walk, type TreeView, type WalkEntry } from '../../trees/walk.ts';
 import type { DigestName } from '../../trees/content.ts';
@@ -74,9 +75,17 @@ class Lister {
     }
   }
 
+  /** What the layers found wrong on the way: a list that may lack entries must not look complete. */
+  damaged(problems: readonly TreeProblem[]): void {
+    for (const problem of problems) this.#note(problemError(problem));
+  }
+
   #fail(path: Uint8Array, error: unknown): void {
     if (isFatal(error)) throw error;
-    const row = entryError(path, error);
+    this.#note(entryError(path, error));
+  }
+
+  #note(row: EntryError): void {
     this.errors.push(row);
     this.#context.warn(`${row.path}: ${row.message}`);
   }
@@ -90,6 +99,7 @@ export async function run(context: Context, operands: readonly string[], options
     const lister = new Lister(context, await location.browse(), options);
     try {
       await lister.run(text);
+      lister.damaged(location.damage());
     } catch (error) {
       const { errorObject } = await import('../run.ts');
       await lister.finish(errorObject(error));
