@@ -1,7 +1,7 @@
 /** Reads folders of a corpus: volumes, manifests, catalog rows and keys, whatever their names are. */
 import { readdir, readFile, stat } from 'node:fs/promises';
 import { basename, join } from 'node:path';
-import { defaultLimits, lookupPath } from '../src/core/index.ts';
+import { defaultLimits, type FileTree, lookupPath } from '../src/core/index.ts';
 import { fileSource } from '../src/fs-adapters/posix/index.ts';
 import { type BaculaJob, type BaculaVolumeSet, type NameResolver, openVolumeSet, type VolumeInput } from '../src/formats/bacula/index.ts';
 import { compareTreeWithManifest, type CompareOptions, type ManifestLine, manifestPath, manifestRoot, parseManifest } from './manifest.ts';
@@ -116,13 +116,18 @@ export async function openFolder(corpus: string, folder: CorpusFolder): Promise<
   };
 }
 
+/** Whether any entry that has attributes in the manifest has some in the tree: jobs store them on request only. */
+export async function storesAttributes(tree: FileTree, lines: readonly ManifestLine[]): Promise<boolean> {
+  for (const line of lines) {
+    const id = line.xattr === undefined ? undefined : await lookupPath(tree, manifestPath(line));
+    if (id !== undefined && (await tree.attributes(id)).size > 0) return true;
+  }
+  return false;
+}
+
 async function optionsFor(volumes: BaculaVolumeSet, chain: readonly BaculaJob[], manifest: CorpusManifest, folder: CorpusFolder): Promise<CompareOptions> {
   const tree = volumes.chainTree(chain.map((job) => job.jobId));
-  let attributes = /acl|xattr/.test(folder.name);
-  for (const line of manifest.lines) {
-    const id = attributes || line.xattr === undefined ? undefined : await lookupPath(tree, manifestPath(line));
-    if (id !== undefined && (await tree.attributes(id)).size > 0) attributes = true;
-  }
+  const attributes = /acl|xattr/.test(folder.name) || await storesAttributes(tree, manifest.lines);
   const hardLinks = chain.some((job) => job.hardLinks > 0);
   if (chain.some((job) => job.deletions > 0)) return { attributes, hardLinks };
   const before = new Set(folder.manifests.find((other) => other.atFull && other.name === manifest.name)?.lines.map((line) => line.path));

@@ -6,9 +6,11 @@
  * chunks count: otherwise a torn chunk could satisfy a later backup.
  */
 import {
-  FormatError, ID_BYTES, LimitError, PLACE_BYTES, encodePlace, HoldfastError, UnsupportedError,
+  FormatError, ID_BYTES, LimitError, PLACE_BYTES, encodePlace, equalBytes, HoldfastError, UnsupportedError,
   type ChunkIndex, type Disk, type DiskFile, type Limits, type Watermark, type World,
 } from '../../core/index.ts';
+import { createZstd } from '../compression/zstd.ts';
+import { createHasher, type HashName, type Hasher } from '../hashing/hasher.ts';
 import { crc32 } from './checksums.ts';
 import { FOOTER_ROW_BYTES, TABLE_ROW_BYTES, TRAILER_MAGIC, containerHeader, containerTrailer, footerHeader } from './container.layout.ts';
 import { containerPath, listContainers, readContainerHeader, scanGroups, type ContainerNumber, type ScannedGroup } from './container.ts';
@@ -28,17 +30,19 @@ export class Replay {
   readonly #disk: Disk;
   readonly #index: ChunkIndex;
   readonly #limits: Limits;
+  readonly #hash: HashName;
   readonly #repair: boolean;
   readonly #problems: Problem[] = [];
   #containers = 0;
   #chunks = 0;
 
   /** With `repair`, unsealed containers lose their torn tail and get a footer; only the one writer may do that. */
-  constructor(world: World, index: ChunkIndex, limits: Limits, repair: boolean) {
+  constructor(world: World, index: ChunkIndex, options: { readonly limits: Limits; readonly hash: HashName; readonly repair: boolean }) {
     this.#disk = world.disk;
     this.#index = index;
-    this.#limits = limits;
-    this.#repair = repair;
+    this.#limits = options.limits;
+    this.#hash = options.hash;
+    this.#repair = options.repair;
   }
 
   /** Reads every container that `known` does not name. */
@@ -82,9 +86,9 @@ export class Replay {
         continue;
       }
       const { group } = found;
-      if (await isPayloadGood(file, group)) collect(number, group, ids, places);
+      if (await isPayloadGood(file, group)) collect({ number, group }, ids, places);
       else if (footer === undefined) break;
-      else this.#note('damaged-group', `container ${number.text} at ${group.offset}`, 'the payload does not match its checksum');
+      else await this.#salvage(file, { number, group }, ids, places);
       rows.push({ offset: group.offset, length: group.head.recordLength, chunkCount: group.head.count });
     }
     if (footer === undefined && this.#repair && (isFooterTorn(file, rows) || !(await hasTrailer(file)))) await this.#seal(file, rows);
@@ -95,6 +99,25 @@ export class Replay {
     }
     const sealed = footer !== undefined || this.#repair || await hasTrailer(file);
     await this.#enter({ container: number.text, offset: file.size, sealed }, ids, places);
+  }
+
+  /** Of a damaged group in a sealed container, the chunks count that still match their ids; the others may be stored again. */
+  async #salvage(file: DiskFile, found: FoundGroup, ids: Uint8Array[], places: Uint8Array[]): Promise<void> {
+    const { head, offset } = found.group;
+    const payload = await payloadOf(file, found.group);
+    let raw = payload;
+    let bad = new Set(Array.from({ length: head.count }, (_, ordinal) => ordinal));
+    try {
+      if (head.codec === 'zstd') {
+        raw = new Uint8Array(head.rawLength);
+        (await createZstd()).decompress(payload, raw);
+      }
+      bad = wrongChunks(found.group.table, raw, await createHasher(this.#hash));
+    } catch (error) {
+      if (!isDamage(error)) throw error; // then no chunk of it can be read
+    }
+    this.#note('damaged-group', `container ${found.number.text} at ${offset}`, `the payload does not match its checksum: ${bad.size} of ${head.count} chunks are lost`);
+    collect(found, ids, places, bad);
   }
 
   /** Undefined when there is none, or none that can be used: then records are found one behind the other. */
@@ -162,20 +185,49 @@ async function hasTornHeader(file: DiskFile, number: ContainerNumber): Promise<b
   }
 }
 
-async function isPayloadGood(file: DiskFile, group: ScannedGroup): Promise<boolean> {
-  const payload = new Uint8Array(group.head.storedLength);
-  await file.readInto(group.offset + group.head.recordLength - group.head.storedLength, payload);
-  return crc32(payload) === group.head.payloadCrc32;
+/** A group and the container it is in. */
+interface FoundGroup {
+  readonly number: ContainerNumber;
+  readonly group: ScannedGroup;
 }
 
-// eslint-disable-next-line max-params -- appends to two lists
-function collect(number: ContainerNumber, group: ScannedGroup, ids: Uint8Array[], places: Uint8Array[]): void {
-  const idBytes = new Uint8Array(group.head.count * ID_BYTES);
-  const placeBytes = new Uint8Array(group.head.count * PLACE_BYTES);
-  const place = { containerHigh: number.high, containerLow: number.low, offset: group.offset, length: group.head.recordLength };
-  for (let i = 0; i < group.head.count; i += 1) {
-    idBytes.set(group.table.subarray(i * TABLE_ROW_BYTES, i * TABLE_ROW_BYTES + ID_BYTES), i * ID_BYTES);
-    encodePlace(placeBytes, i, { ...place, ordinal: i });
+async function payloadOf(file: DiskFile, group: ScannedGroup): Promise<Uint8Array> {
+  const payload = new Uint8Array(group.head.storedLength);
+  await file.readInto(group.offset + group.head.recordLength - group.head.storedLength, payload);
+  return payload;
+}
+
+async function isPayloadGood(file: DiskFile, group: ScannedGroup): Promise<boolean> {
+  return crc32(await payloadOf(file, group)) === group.head.payloadCrc32;
+}
+
+/** Ordinals of chunks whose bytes do not have their id. */
+function wrongChunks(table: Uint8Array, raw: Uint8Array, hasher: Hasher): Set<number> {
+  const view = new DataView(table.buffer, table.byteOffset, table.byteLength);
+  const id = new Uint8Array(ID_BYTES);
+  const wrong = new Set<number>();
+  let at = 0;
+  for (let row = 0; row < table.length; row += TABLE_ROW_BYTES) {
+    const length = view.getUint32(row + ID_BYTES);
+    hasher.digestInto(raw.subarray(at, at + length), id, 0);
+    if (!equalBytes(id, table.subarray(row, row + ID_BYTES))) wrong.add(row / TABLE_ROW_BYTES);
+    at += length;
+  }
+  return wrong;
+}
+
+/** Appends the group's chunks, all but those in `bad`. */
+function collect(found: FoundGroup, ids: Uint8Array[], places: Uint8Array[], bad: ReadonlySet<number> = new Set()): void {
+  const { number, group: { head, offset, table } } = found;
+  const count = head.count - bad.size;
+  const idBytes = new Uint8Array(count * ID_BYTES);
+  const placeBytes = new Uint8Array(count * PLACE_BYTES);
+  const place = { containerHigh: number.high, containerLow: number.low, offset, length: head.recordLength };
+  for (let ordinal = 0, i = 0; ordinal < head.count; ordinal += 1) {
+    if (bad.has(ordinal)) continue;
+    idBytes.set(table.subarray(ordinal * TABLE_ROW_BYTES, ordinal * TABLE_ROW_BYTES + ID_BYTES), i * ID_BYTES);
+    encodePlace(placeBytes, i, { ...place, ordinal });
+    i += 1;
   }
   ids.push(idBytes);
   places.push(placeBytes);

@@ -3,7 +3,7 @@
  * its parent, reported success, and the new snapshot could not be restored.
  */
 import assert from 'node:assert/strict';
-import { mkdtempSync, readdirSync, rmSync, statSync, truncateSync } from 'node:fs';
+import { closeSync, mkdtempSync, openSync, readdirSync, rmSync, statSync, truncateSync, writeSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { test } from 'node:test';
@@ -45,3 +45,26 @@ for (const [what, harm] of [
     }
   });
 }
+
+test('of a damaged group, a rebuilt index keeps the chunks that are still right, and the next backup brings the others back', async () => {
+  const directory = mkdtempSync(path.join(tmpdir(), 'holdfast-lost-'));
+  const many = directoryNode(Object.fromEntries(Array.from({ length: 20 }, (_, i) => [`f${i}`, fileNode(seededBytes(3_000, i))])));
+  try {
+    const first = await Repository.create(nodeWorld(directory), { compression: 'none' }, { workers: 0 });
+    await first.backup(new MemoryTree(many), { sources: ['/'], host: 'h' });
+    await first.close();
+    const data = containersOf(directory)[0] ?? '';
+    const fd = openSync(data, 'r+');
+    writeSync(fd, Buffer.from('damage'), 0, 6, 30_000);
+    closeSync(fd);
+    const report = await Repository.rebuildIndex(nodeWorld(directory));
+    assert.match(report.problems.map((problem) => problem.message).join(), /: 1 of 20 chunks are lost/);
+    const second = await Repository.open(nodeWorld(directory), { mode: 'write', workers: 0 });
+    const result = await second.backup(new MemoryTree(many), { sources: ['/'], host: 'h' });
+    assert.equal(result.chunksNew, 1);
+    await assertSameTree(await second.openSnapshot(result.snapshot), new MemoryTree(many));
+    await second.close();
+  } finally {
+    rmSync(directory, { recursive: true });
+  }
+});

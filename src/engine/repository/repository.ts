@@ -5,7 +5,7 @@ import {
 } from '../../core/index.ts';
 import { listContainers } from '../containers/container.ts';
 import { Replay, type ReplayReport } from '../containers/replay.ts';
-import { createHasher } from '../hashing/hasher.ts';
+import { createHasher, type HashName } from '../hashing/hasher.ts';
 import { openIndex, removeIndex, type IndexKind } from '../index/index.ts';
 import { Feeder, type ChunkingPolicy } from '../ingest/feeder.ts';
 import { Ingest } from '../ingest/ingest.ts';
@@ -87,7 +87,7 @@ function watch(onNote: OpenOptions['onNote']): (text: string) => void {
 }
 
 /** Opens the index and brings it up to the containers; an index that names containers that are gone is made anew. */
-async function openCurrentIndex(world: World, options: OpenOptions, limits: Limits): Promise<{ index: ChunkIndex; replay: ReplayReport }> {
+async function openCurrentIndex(world: World, options: OpenOptions, limits: Limits, hash: HashName): Promise<{ index: ChunkIndex; replay: ReplayReport }> {
   const note = watch(options.onNote);
   const request = { kind: options.index ?? 'auto', mode: options.mode } as const;
   let opened = await openIndex(world, request);
@@ -106,7 +106,7 @@ async function openCurrentIndex(world: World, options: OpenOptions, limits: Limi
     known = [];
   }
   try {
-    const replay = await new Replay(world, opened.index, limits, options.mode === 'write').run(new Set(known));
+    const replay = await new Replay(world, opened.index, { limits, hash, repair: options.mode === 'write' }).run(new Set(known));
     for (const problem of replay.problems) note(`${problem.where}: ${problem.message}`);
     return { index: opened.index, replay };
   } catch (error) {
@@ -158,7 +158,7 @@ export class Repository {
       if (lock !== undefined) await removeLeftovers(world);
       const arena = new Arena(LocalStore.arenaBytes(limits) + Slab.arenaBytes() + Feeder.scratchBytes());
       const scratch = arena.reserve(Feeder.scratchBytes());
-      const { index, replay } = await openCurrentIndex(world, options, limits);
+      const { index, replay } = await openCurrentIndex(world, options, limits, config.hash);
       opened = index;
       const filter = options.mode === 'write' ? await StoreFilter.open(world, index, await index.watermarks()) : StoreFilter.none(world, index);
       const pool = await WorkerPool.create({ memory: arena.memory, hash: config.hash }, options.workers);
@@ -265,14 +265,14 @@ export class Repository {
    * @throws {BusyError} another writer.
    */
   static async rebuildIndex(world: World, options: Omit<OpenOptions, 'mode'> & { onProgress?(done: number, total: number): void } = {}): Promise<ReplayReport> {
-    await readConfig(world);
+    const config = await readConfig(world);
     const lock = await world.disk.lock('locks/writer', 'holdfast rebuild-index');
     try {
       await removeIndex(world.disk);
       const { index, notes } = await openIndex(world, { kind: options.index ?? 'auto', mode: 'write' });
       notes.forEach(watch(options.onNote));
       try {
-        const report = await new Replay(world, index, options.limits ?? defaultLimits, true).run(new Set(), options.onProgress);
+        const report = await new Replay(world, index, { limits: options.limits ?? defaultLimits, hash: config.hash, repair: true }).run(new Set(), options.onProgress);
         await index.flush();
         return report;
       } finally {

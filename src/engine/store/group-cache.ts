@@ -190,6 +190,7 @@ export class GroupCache {
     for (let i = 0; i < count; i += 1) {
       ids.set(table.subarray(i * TABLE_ROW_BYTES, i * TABLE_ROW_BYTES + ID_BYTES), i * ID_BYTES);
       offsets[i + 1] = (offsets[i] as number) + view.getUint32(i * TABLE_ROW_BYTES + ID_BYTES);
+      if (bad.has(i)) continue; // the index may know a better one
       encodePlace(encoded, 0, { ...place, ordinal: i });
       this.#parts.places.put(ids, i * ID_BYTES, encoded, 0);
     }
