@@ -1,4 +1,7 @@
-/** Entry of `npm run bench:micro [-- <milliseconds a case>]`: measures all subjects, writes `bench/results/micro.md` and `micro.json`. */
+/**
+ * Entry of `npm run bench:micro [-- <milliseconds a case> | --quick]`: measures all subjects, writes `bench/results/micro.md` and `micro.json`.
+ * `--quick` only shows that everything works: its figures mean nothing and are not written.
+ */
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { cpus, loadavg } from 'node:os';
 import { fileURLToPath } from 'node:url';
@@ -15,8 +18,9 @@ import { measure } from './suite.ts';
 
 const RESULTS = new URL('../../../bench/results/', import.meta.url);
 const KERNEL_ROUNDS = 15;
+const QUICK_MS = 5;
 
-async function main(timeMs: number): Promise<void> {
+async function measureAll(timeMs: number, kernelRounds: number): Promise<Report> {
   const machine = { cpu: cpus()[0]?.model.trim() ?? 'unknown', cores: cpus().length, node: process.version, loadAverage: loadavg() };
   const [chunking, hashing] = [chunkerSuite(), await hashSuite()];
   const suites: Report['suites'][number][] = [];
@@ -35,12 +39,24 @@ async function main(timeMs: number): Promise<void> {
     rows: indexRows.map((row) => ({ group: row.call, name: row.index, perSecond: row.idsPerSecond, ratio: row.ratio })),
   });
   console.log('measuring: kernel against C');
-  const kernelAgainstC = compareWithC(KERNEL_ROUNDS);
-  const report: Report = { machine, timeMs, suites, ...(kernelAgainstC === undefined ? {} : { kernelAgainstC }) };
+  const kernelAgainstC = compareWithC(kernelRounds);
+  return { machine, timeMs, suites, ...(kernelAgainstC === undefined ? {} : { kernelAgainstC }) };
+}
+
+function write(report: Report): void {
   mkdirSync(RESULTS, { recursive: true });
   writeFileSync(new URL('micro.json', RESULTS), `${JSON.stringify(report, undefined, 1)}\n`);
   writeFileSync(new URL('micro.md', RESULTS), renderReport(report));
-  console.log(`\n${renderReport(report)}\nwritten to ${fileURLToPath(RESULTS)}`);
+  console.log(`written to ${fileURLToPath(RESULTS)}`);
 }
 
-await main(Number(process.argv[2] ?? 500));
+const [word = '500'] = process.argv.slice(2);
+const timeMs = word === '--quick' ? QUICK_MS : Number(word);
+if (timeMs > 0) {
+  const report = await measureAll(timeMs, word === '--quick' ? 1 : KERNEL_ROUNDS);
+  console.log(`\n${renderReport(report)}`);
+  if (word !== '--quick') write(report);
+} else {
+  console.error(`Measure: '${word}' is neither milliseconds nor --quick`);
+  process.exitCode = 2;
+}

@@ -100,3 +100,17 @@ test('the content size is read as RFC 8878 lays it out', () => {
   }
   assert.equal(contentSizeOf(Uint8Array.from([1, 2, 3, 4, 5, 6])), undefined);
 });
+
+test('several WebAssembly codecs of one process do not disturb each other', async () => {
+  const first = await withoutNative();
+  const input = seededBytes(60_000, 9).map((byte) => byte & 15);
+  const frame = frameOf(first, input);
+  const second = await withoutNative();
+  for (const reader of [second, first]) {
+    const target = new Uint8Array(input.length);
+    reader.decompress(frame, target);
+    assert.equal(Buffer.compare(target, input), 0);
+    reader.decompress(frameOf(second, input), target);
+    assert.equal(Buffer.compare(target, input), 0);
+  }
+});

@@ -146,9 +146,12 @@ export function contentSizeOf(frame: Uint8Array): number | undefined {
   return sizeBytes === 2 ? size + 256 : size;
 }
 
+let wasmReady: Promise<void> | undefined;
+
 async function wasmZstd(): Promise<Zstd> {
   const wasm = require('@bokuweb/zstd-wasm') as WasmModule;
-  await wasm.init();
+  // Once a thread: a second initialisation gives the package another memory under the first one's feet.
+  await (wasmReady ??= wasm.init());
   return {
     implementation: 'wasm',
     compress(source, target, level) {

@@ -89,8 +89,32 @@ export interface ScannedGroup {
   readonly table: Uint8Array;
 }
 
-/** What a scan finds, in order of offsets: sound groups, and places where one should be. */
-export type Scanned = { readonly group: ScannedGroup } | { readonly offset: number; readonly fault: HoldfastError };
+/**
+ * What a scan finds, in order of offsets: sound groups, and places where one should be. `isLast`: no sound group follows, so that the rest
+ * may be a tail that a crash tore.
+ */
+export type Scanned = { readonly group: ScannedGroup } | { readonly offset: number; readonly fault: HoldfastError; readonly isLast: boolean };
+
+const MAGIC_BYTES: Buffer = Buffer.from('HFGR', 'latin1');
+const WINDOW_BYTES = 1 << 20;
+
+/** The first sound group at or behind `from`: a record names its own place, so nothing else is taken for one. */
+export async function findGroup(file: DiskFile, number: ContainerNumber, from: number, limits: Limits): Promise<number | undefined> {
+  for (let start = from; start < file.size; start += WINDOW_BYTES) {
+    // Windows overlap by the magic's length less one.
+    const window = Buffer.alloc(Math.min(WINDOW_BYTES + MAGIC_BYTES.length - 1, file.size - start));
+    await file.readInto(start, window);
+    for (let at = window.indexOf(MAGIC_BYTES); at >= 0; at = window.indexOf(MAGIC_BYTES, at + 1)) {
+      try {
+        await scanGroup(file, { containerLow: number.low, offset: start + at }, file.size, limits);
+        return start + at;
+      } catch (error) {
+        asFault(error);
+      }
+    }
+  }
+  return undefined;
+}
 
 async function scanGroup(file: DiskFile, place: RecordPlace, end: number, limits: Limits): Promise<ScannedGroup> {
   const { offset } = place;
@@ -111,8 +135,8 @@ function asFault(error: unknown): HoldfastError {
 }
 
 /**
- * Walks a container's groups without their payloads. With the rows of a footer each group stands for itself; without, the
- * walk ends at the first that is torn or damaged, because nothing says where the next begins.
+ * Walks a container's groups without their payloads. With the rows of a footer each group stands for itself; without, one is looked for behind
+ * the other, and behind a damaged one by its magic number.
  */
 export async function* scanGroups(file: DiskFile, number: ContainerNumber, limits: Limits, rows: readonly FooterRow[] | undefined): AsyncIterable<Scanned> {
   if (rows !== undefined) {
@@ -120,7 +144,7 @@ export async function* scanGroups(file: DiskFile, number: ContainerNumber, limit
       try {
         yield { group: await scanGroup(file, { containerLow: number.low, offset: row.offset }, row.offset + row.length, limits) };
       } catch (error) {
-        yield { offset: row.offset, fault: asFault(error) };
+        yield { offset: row.offset, fault: asFault(error), isLast: false };
       }
     }
     return;
@@ -131,8 +155,11 @@ export async function* scanGroups(file: DiskFile, number: ContainerNumber, limit
     try {
       group = await scanGroup(file, { containerLow: number.low, offset }, file.size, limits);
     } catch (error) {
-      yield { offset, fault: asFault(error) };
-      return;
+      const next = await findGroup(file, number, offset + 1, limits);
+      yield { offset, fault: asFault(error), isLast: next === undefined };
+      if (next === undefined) return;
+      offset = next;
+      continue;
     }
     yield { group };
     offset += group.head.recordLength;

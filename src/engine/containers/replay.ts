@@ -13,7 +13,7 @@ import { createZstd } from '../compression/zstd.ts';
 import { createHasher, type HashName, type Hasher } from '../hashing/hasher.ts';
 import { crc32 } from './checksums.ts';
 import { FOOTER_ROW_BYTES, TABLE_ROW_BYTES, TRAILER_MAGIC, containerHeader, containerTrailer, footerHeader } from './container.layout.ts';
-import { containerPath, listContainers, readContainerHeader, scanGroups, type ContainerNumber, type ScannedGroup } from './container.ts';
+import { containerPath, listContainers, findGroup, readContainerHeader, scanGroups, type ContainerNumber, type ScannedGroup } from './container.ts';
 import { encodeFooter, readFooter, type FooterRow } from './footer.ts';
 
 /** What a replay did; `problems` are sentences with their place. */
@@ -57,52 +57,81 @@ export class Replay {
 
   async #container(number: ContainerNumber): Promise<void> {
     const file = await this.#disk.open(containerPath(number), this.#repair ? 'write' : 'read');
-    let torn = false;
+    let isEmpty = false;
     try {
-      torn = this.#repair && await hasTornHeader(file, number);
-      if (!torn) await this.#replay(file, number);
+      const hasHeader = await this.#hasHeader(file, number);
+      isEmpty = !hasHeader && await findGroup(file, number, 0, this.#limits) === undefined && !(await hasTrailer(file));
+      if (!isEmpty) await this.#replay(file, number, hasHeader);
     } catch (error) {
       if (!isDamage(error)) throw error;
       this.#note('damaged-container', `container ${number.text}`, error);
     } finally {
       await file.close();
     }
-    if (torn) {
+    if (isEmpty && this.#repair) {
       await this.#disk.remove(containerPath(number));
-      this.#note('torn-container', `container ${number.text}`, 'A crash took its first bytes before it was sealed: nothing refers to it, and it was removed');
+      this.#note('torn-container', `container ${number.text}`, 'A crash took its first bytes before it was sealed: it holds no group and was removed');
     }
   }
 
-  async #replay(file: DiskFile, number: ContainerNumber): Promise<void> {
-    await readContainerHeader(file, number);
-    const footer = await this.#footer(file, number);
-    const rows: FooterRow[] = [];
-    const ids: Uint8Array[] = [];
-    const places: Uint8Array[] = [];
-    for await (const found of scanGroups(file, number, this.#limits, footer)) {
-      if ('fault' in found) {
-        // Behind the last whole record of an unsealed container a torn one is what a crash leaves: not worth a word.
-        if (footer !== undefined) this.#note('damaged-group', `container ${number.text} at ${found.offset}`, found.fault);
-        continue;
-      }
-      const { group } = found;
-      if (await isPayloadGood(file, group)) collect({ number, group }, ids, places);
-      else if (footer === undefined) break;
-      else await this.#salvage(file, { number, group }, ids, places);
-      rows.push({ offset: group.offset, length: group.head.recordLength, chunkCount: group.head.count });
+  /** A damaged head costs nothing but a note: the file's name says the number, and each group names its place. */
+  async #hasHeader(file: DiskFile, number: ContainerNumber): Promise<boolean> {
+    try {
+      await readContainerHeader(file, number);
+      return true;
+    } catch (error) {
+      if (!(error instanceof FormatError)) throw error;
+      this.#note('damaged-container', `container ${number.text}`, error);
+      return false;
     }
-    if (footer === undefined && this.#repair && (isFooterTorn(file, rows) || !(await hasTrailer(file)))) await this.#seal(file, rows);
+  }
+
+  async #replay(file: DiskFile, number: ContainerNumber, hasHeader: boolean): Promise<void> {
+    const footer = await this.#footer(file, number);
+    const found = await this.#groups(file, number, footer);
+    found.isDamaged ||= !hasHeader;
+    const mayRepair = this.#repair && !found.isDamaged;
+    if (footer === undefined && mayRepair && (isFooterTorn(file, found.rows) || !(await hasTrailer(file)))) await this.#seal(file, found.rows);
     if (this.#repair) {
       // A process that was killed may have left all of it in the page cache only: no index may name it before it is durable.
       await file.sync();
       await this.#disk.syncDirectory(`containers/${number.text.slice(0, 2)}`);
     }
-    const sealed = footer !== undefined || this.#repair || await hasTrailer(file);
-    await this.#enter({ container: number.text, offset: file.size, sealed }, ids, places);
+    const sealed = footer !== undefined || mayRepair || await hasTrailer(file);
+    await this.#enter({ container: number.text, offset: file.size, sealed }, found.ids, found.places);
+  }
+
+  /**
+   * Collects the chunks that can be used. Without a footer, what is wrong at the end is a crash's doing: it does not count, and a repair cuts it
+   * off. Wrong places with sound groups behind them are damage: nothing is cut, and what is right there counts.
+   */
+  async #groups(file: DiskFile, number: ContainerNumber, footer: readonly FooterRow[] | undefined): Promise<FoundGroups> {
+    const result: FoundGroups = { rows: [], ids: [], places: [], isDamaged: false };
+    let doubtful: ScannedGroup[] = [];
+    for await (const found of scanGroups(file, number, this.#limits, footer)) {
+      if ('fault' in found) {
+        if (found.isLast) continue;
+        this.#note('damaged-group', `container ${number.text} at ${found.offset}`, found.fault);
+        result.isDamaged ||= footer === undefined;
+        continue;
+      }
+      const { group } = found;
+      if (!(await isPayloadGood(file, group))) {
+        if (footer === undefined) doubtful.push(group);
+        else await this.#salvage(file, { number, group }, result);
+        continue;
+      }
+      result.isDamaged ||= doubtful.length > 0;
+      for (const before of doubtful) await this.#salvage(file, { number, group: before }, result);
+      doubtful = [];
+      collect({ number, group }, result);
+      result.rows.push({ offset: group.offset, length: group.head.recordLength, chunkCount: group.head.count });
+    }
+    return result;
   }
 
   /** Of a damaged group in a sealed container, the chunks count that still match their ids; the others may be stored again. */
-  async #salvage(file: DiskFile, found: FoundGroup, ids: Uint8Array[], places: Uint8Array[]): Promise<void> {
+  async #salvage(file: DiskFile, found: FoundGroup, result: FoundGroups): Promise<void> {
     const { head, offset } = found.group;
     const payload = await payloadOf(file, found.group);
     let raw = payload;
@@ -117,7 +146,7 @@ export class Replay {
       if (!isDamage(error)) throw error; // then no chunk of it can be read
     }
     this.#note('damaged-group', `container ${found.number.text} at ${offset}`, `the payload does not match its checksum: ${bad.size} of ${head.count} chunks are lost`);
-    collect(found, ids, places, bad);
+    collect(found, result, bad);
   }
 
   /** Undefined when there is none, or none that can be used: then records are found one behind the other. */
@@ -173,16 +202,12 @@ async function hasTrailer(file: DiskFile): Promise<boolean> {
   return containerTrailer.view(bytes).magic === TRAILER_MAGIC;
 }
 
-/** Whether a crash cut a container before it was sealed so early that not even its header is whole. */
-async function hasTornHeader(file: DiskFile, number: ContainerNumber): Promise<boolean> {
-  if (await hasTrailer(file)) return false;
-  try {
-    await readContainerHeader(file, number);
-    return false;
-  } catch (error) {
-    if (error instanceof FormatError) return true;
-    throw error;
-  }
+/** What a container holds. */
+interface FoundGroups {
+  readonly rows: FooterRow[];
+  readonly ids: Uint8Array[];
+  readonly places: Uint8Array[];
+  isDamaged: boolean;
 }
 
 /** A group and the container it is in. */
@@ -217,7 +242,7 @@ function wrongChunks(table: Uint8Array, raw: Uint8Array, hasher: Hasher): Set<nu
 }
 
 /** Appends the group's chunks, all but those in `bad`. */
-function collect(found: FoundGroup, ids: Uint8Array[], places: Uint8Array[], bad: ReadonlySet<number> = new Set()): void {
+function collect(found: FoundGroup, result: FoundGroups, bad: ReadonlySet<number> = new Set()): void {
   const { number, group: { head, offset, table } } = found;
   const count = head.count - bad.size;
   const idBytes = new Uint8Array(count * ID_BYTES);
@@ -229,6 +254,6 @@ function collect(found: FoundGroup, ids: Uint8Array[], places: Uint8Array[], bad
     encodePlace(placeBytes, i, { ...place, ordinal });
     i += 1;
   }
-  ids.push(idBytes);
-  places.push(placeBytes);
+  result.ids.push(idBytes);
+  result.places.push(placeBytes);
 }

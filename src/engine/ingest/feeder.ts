@@ -138,7 +138,6 @@ export class Feeder {
   }
 
   /** Reads and cuts `[from, to)`, which starts and ends a chunk. */
-  // eslint-disable-next-line max-params -- a range of a source and how to cut it
   async #run(source: BlockSource, from: number, to: number, chunker: Chunker): Promise<void> {
     let slab = this.#slab ?? await this.#next();
     let chunkStart = slab.fill;
@@ -162,7 +161,6 @@ export class Feeder {
   }
 
   /** Cuts `[start, fill)` of the slab. @returns bytes that became chunks. */
-  // eslint-disable-next-line max-params -- the hot path passes positions, not objects
   #cut(slab: Slab, start: number, final: boolean, chunker: Chunker): number {
     const count = chunker.cuts(slab.block.offset + start, slab.fill - start, final, this.#cuts);
     if (count === 0) return 0;

@@ -107,7 +107,6 @@ export class Ingest {
     this.#consumed.catch((error: unknown) => { this.#fail(error); });
   }
 
-  // eslint-disable-next-line max-lines-per-function -- the walk in one piece reads better than in two
   async #directory(node: { id: NodeId; name: Uint8Array; stat: NodeStat; path: Uint8Array; depth: number }, before: Content | undefined): Promise<void> {
     const { limits } = this.#parts;
     if (node.depth > limits.treeDepthMax) {

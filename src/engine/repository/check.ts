@@ -4,7 +4,7 @@
  * Levels: structure and existence always; with `readData` each payload is read, decompressed and each chunk compared with its id.
  */
 import {
-  HoldfastError, ID_BYTES, PLACE_BYTES, decodePlace, idToHex, joinPath, type ChunkIndex, type DiskFile, type Limits, type NodeId, type World,
+  HoldfastError, ID_BYTES, PLACE_BYTES, checkLimit, decodePlace, idToHex, joinPath, type ChunkIndex, type DiskFile, type Limits, type NodeId, type World,
 } from '../../core/index.ts';
 import { TABLE_ROW_BYTES } from '../containers/container.layout.ts';
 import { containerPath, listContainers, numberOf, readContainerHeader, scanGroups, type ContainerNumber, type ScannedGroup } from '../containers/container.ts';
@@ -104,7 +104,7 @@ export class Check {
     let file: DiskFile | undefined;
     try {
       file = await this.#parts.world.disk.open(containerPath(number), 'read');
-      await readContainerHeader(file, number);
+      if (!(await this.#hasHeader(file, number, where))) return;
       const rows = await this.#footer(file, number, where);
       if (rows === 'leftover') return;
       for await (const found of scanGroups(file, number, this.#parts.limits, rows)) {
@@ -115,6 +115,18 @@ export class Check {
       this.#report('damaged-container', where, error);
     } finally {
       await file?.close();
+    }
+  }
+
+  /** A container that was never sealed may be torn anywhere, its head included. */
+  async #hasHeader(file: DiskFile, number: ContainerNumber, where: string): Promise<boolean> {
+    try {
+      await readContainerHeader(file, number);
+      return true;
+    } catch (error) {
+      if (this.#sealed.has(number.text)) this.#report('damaged-container', where, error);
+      else this.#leftovers += 1;
+      return false;
     }
   }
 
@@ -198,7 +210,7 @@ export class Check {
       try {
         const manifest = await readManifest(this.#parts.world, id, this.#parts.limits);
         const tree = new SnapshotTree(manifest, this.#parts);
-        await this.#directory(tree, tree.rootId, { snapshot: id.slice(0, 12), path: new Uint8Array(0) });
+        await this.#directory(tree, tree.rootId, { snapshot: id.slice(0, 12), path: new Uint8Array(0), depth: 0 });
       } catch (error) {
         this.#report('damaged-manifest', `snapshot ${id.slice(0, 12)}`, error);
       }
@@ -206,12 +218,13 @@ export class Check {
     return ids.length;
   }
 
-  async #directory(tree: SnapshotTree, directory: NodeId, at: { snapshot: string; path: Uint8Array }): Promise<void> {
+  async #directory(tree: SnapshotTree, directory: NodeId, at: { snapshot: string; path: Uint8Array; depth: number }): Promise<void> {
     try {
+      checkLimit(this.#parts.limits, 'treeDepthMax', at.depth, 'directories below each other');
       for await (const page of tree.entries(directory)) {
         for (const { id, entry } of page) {
           const path = joinPath(at.path, entry.name);
-          if (entry.stat.type === 'directory') await this.#directory(tree, id, { snapshot: at.snapshot, path });
+          if (entry.stat.type === 'directory') await this.#directory(tree, id, { snapshot: at.snapshot, path, depth: at.depth + 1 });
           else await this.#content(entry, `snapshot ${at.snapshot}:/${pathText(path)}`);
         }
       }

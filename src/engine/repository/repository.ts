@@ -82,6 +82,9 @@ interface Parts {
   readonly lock: DiskLock | undefined;
 }
 
+/** Clocks of two machines may differ by this much without a word. */
+const CLOCK_SKEW_MS = 300_000;
+
 function watch(onNote: OpenOptions['onNote']): (text: string) => void {
   return (text) => { onNote?.(text); };
 }
@@ -94,7 +97,7 @@ async function openCurrentIndex(world: World, options: OpenOptions, limits: Limi
   opened.notes.forEach(note);
   const sizes = new Map((await listContainers(world.disk)).map((container) => [container.number.text, container.size]));
   const watermarks = await opened.index.watermarks();
-  let known = watermarks.map((watermark) => watermark.container);
+  let known = watermarks.filter((watermark) => watermark.sealed).map((watermark) => watermark.container);
   // A reader meets a container that was cut when it reads there; a writer must not take its lost chunks for stored.
   const gone = watermarks.find(({ container, offset, sealed }) => (sizes.get(container) ?? -1) < (options.mode === 'write' && sealed ? offset : 0));
   if (gone !== undefined) {
@@ -118,6 +121,12 @@ async function openCurrentIndex(world: World, options: OpenOptions, limits: Limi
 /** Files that a crash left before they got their name; only the writer may know that nobody is at work on them. */
 async function removeLeftovers(world: World): Promise<void> {
   for (const { name } of await world.disk.list('temporary')) await world.disk.remove(`temporary/${name}`);
+}
+
+/** Adds containers that a writer sealed since; a snapshot that it committed meanwhile may be the one that is being read. */
+async function catchUp(world: World, index: ChunkIndex, limits: Limits, hash: HashName): Promise<void> {
+  const known = (await index.watermarks()).filter((watermark) => watermark.sealed).map((watermark) => watermark.container);
+  await new Replay(world, index, { limits, hash, repair: false }).run(new Set(known));
 }
 
 /** An open repository. Close it: only then are caches written and threads ended. */
@@ -165,6 +174,7 @@ export class Repository {
       const store = new LocalStore({
         world, index, filter, arena, pool, limits, hash: config.hash, level: config.level,
         repository: new Uint8Array(Buffer.from(config.id.slice(0, 16), 'hex')),
+        ...(options.mode === 'write' ? {} : { refresh: () => catchUp(world, index, limits, config.hash) }),
       });
       const metadata = new MetadataStore(store, await createHasher(config.hash));
       return new Repository({ world, config, limits, arena, scratch, pool, index, store, metadata, mode: options.mode, replay, note: watch(options.onNote), lock });
@@ -203,7 +213,11 @@ export class Repository {
    */
   async resolveSnapshot(text: string): Promise<SnapshotInfo> {
     const { world, limits, note } = this.#parts;
-    return withoutRoot(await resolveManifest(world, text, limits, (id, error) => { note(`Snapshot ${id.slice(0, 12)} can't be used: ${error.message}`); }));
+    const manifest = await resolveManifest(world, text, limits, (id, error) => { note(`Snapshot ${id.slice(0, 12)} can't be used: ${error.message}`); });
+    if (text === 'latest' && manifest.time > world.now() + CLOCK_SKEW_MS) {
+      note(`Snapshot ${manifest.id.slice(0, 12)}, the latest, is dated '${Math.round((manifest.time - world.now()) / 1000)}' seconds in the future: a clock was wrong; name snapshots by id`);
+    }
+    return withoutRoot(manifest);
   }
 
   /** The files of a snapshot. Valid until the repository is closed. */

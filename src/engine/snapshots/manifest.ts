@@ -173,7 +173,7 @@ export async function resolveManifest(world: World, text: string, limits: Limits
   if (text === 'latest') {
     const manifests = await readManifests(world, limits, onDamaged);
     if (manifests.length === 0) throw new NotFoundError("Find snapshot 'latest': the repository has no snapshot that can be used");
-    return manifests.reduce((a, b) => (b.time > a.time ? b : a));
+    return manifests.reduce((a, b) => (b.time > a.time ? b : a)); // by the writers' clocks
   }
   const ids = await listManifests(world);
   const matches = /^[0-9a-f]+$/.test(text) ? ids.filter((id) => id.startsWith(text)) : [];

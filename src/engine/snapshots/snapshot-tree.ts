@@ -29,6 +29,8 @@ interface Directory {
   readonly refs: Uint8Array;
   /** Index of the first entry of each page that was seen so far, and of the one after. */
   readonly starts: number[];
+  /** Last name of each page that was seen. */
+  readonly lasts: Uint8Array[];
 }
 
 /** A committed snapshot; read-only, closed by its owner. */
@@ -120,7 +122,6 @@ export class SnapshotTree implements FileTree {
     return entry;
   }
 
-  // eslint-disable-next-line max-params -- a position is three numbers
   #idOf(number: number, page: number, index: number, entry: Entry): NodeId {
     const start = this.#directories[number]?.starts[page] ?? 0;
     const position = ((number + 1) * DIRECTORY_SPAN + start + index) as NodeId;
@@ -138,7 +139,7 @@ export class SnapshotTree implements FileTree {
     const refs = await this.#flatten(entry.content);
     const again = this.#numbers.get(id); // someone else may have been faster
     if (again !== undefined) return again;
-    this.#directories.push({ refs, starts: [0] });
+    this.#directories.push({ refs, starts: [0], lasts: [] });
     this.#numbers.set(id, this.#directories.length - 1);
     return this.#directories.length - 1;
   }
@@ -164,7 +165,8 @@ export class SnapshotTree implements FileTree {
     const directory = this.#directories[number] as Directory;
     const bytes = await this.#parts.metadata.get(refId(directory.refs, page));
     const entries = decodeEntries(bytes, this.#parts.limits);
-    for (const entry of entries) checkName(entry.name);
+    checkOrder(entries, page === 0 ? undefined : directory.lasts[page - 1]);
+    directory.lasts[page] = entries[entries.length - 1]?.name.slice() ?? new Uint8Array(0);
     const start = directory.starts[page];
     if (start === undefined) throw new NotFoundError('Read directory page: the pages before it were not read');
     if (start + entries.length >= DIRECTORY_SPAN) throw new FormatError('Read directory', { structure: 'directory', field: 'entries', found: start + entries.length, expected: `fewer than ${DIRECTORY_SPAN}` });
@@ -193,6 +195,18 @@ export class SnapshotTree implements FileTree {
     for (let i = 0; i < wanted.length; i += 1) {
       if (!this.#parts.store.groups.prefetch(decodePlace(places, i))) return;
     }
+  }
+}
+
+/** Names ascend through all pages of a directory: pages that repeat would make it endless. */
+function checkOrder(entries: readonly Entry[], last: Uint8Array | undefined): void {
+  let before = last;
+  for (const { name } of entries) {
+    checkName(name);
+    if (before !== undefined && compareBytes(before, name) >= 0) {
+      throw new FormatError('Read directory page', { structure: 'entry', field: 'name', found: pathText(name), expected: `a name behind '${pathText(before)}'` });
+    }
+    before = name;
   }
 }
 

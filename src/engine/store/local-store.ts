@@ -50,6 +50,8 @@ export interface LocalStoreParts {
   readonly level: number;
   /** First 8 bytes of the repository's id. */
   readonly repository: Uint8Array;
+  /** For readers: looks for containers that a writer has sealed since the index was opened. */
+  refresh?(): Promise<void>;
 }
 
 /** Totals since the store was opened, in bytes and chunks. */
@@ -225,7 +227,12 @@ export class LocalStore implements ChunkStore {
     const asked = new Uint8Array(missing.length * ID_BYTES);
     missing.forEach((position, i) => { asked.set(idAt(ids, position), i * ID_BYTES); });
     const answers = new Uint8Array(missing.length * PLACE_BYTES);
-    const found = await this.#parts.index.getMany({ bytes: asked, count: missing.length }, answers);
+    const batch = { bytes: asked, count: missing.length };
+    let found = await this.#parts.index.getMany(batch, answers);
+    if (this.#parts.refresh !== undefined && found.some((byte, i) => byte !== fullByte(missing.length, i))) {
+      await this.#parts.refresh();
+      found = await this.#parts.index.getMany(batch, answers);
+    }
     missing.forEach((position, i) => {
       if (((found[i >> 3] as number) & (1 << (i & 7))) === 0) {
         throw new NotFoundError(`Find chunk '${idToHex(idAt(ids, position))}': the index does not have it`, { chunk: idToHex(idAt(ids, position)) });
@@ -359,7 +366,6 @@ export class LocalStore implements ChunkStore {
     }
   }
 
-  // eslint-disable-next-line max-params -- one step of #append
   #noteIndexed(output: Output, writer: ContainerWriter, row: FooterRow, table: Uint8Array): void {
     const count = table.length / TABLE_ROW_BYTES;
     const ids = new Uint8Array(count * ID_BYTES);
@@ -407,6 +413,12 @@ export class LocalStore implements ChunkStore {
     }
     await this.#parts.filter.add(batch, writer.number.text, writer.size);
   }
+}
+
+/** Byte `index` of a bitmap in which all of `count` bits are set. */
+function fullByte(count: number, index: number): number {
+  const bits = Math.min(8, count - index * 8);
+  return (1 << bits) - 1;
 }
 
 function joined(parts: readonly Uint8Array[]): Uint8Array {

@@ -8,8 +8,10 @@ import { openBlock, readBlockHead } from './block.ts';
 import type { BlockTable } from './block-table.ts';
 import type { VolumeKey } from './volume-key.ts';
 
-const WINDOW_BYTES = 1 << 20;
-const WINDOWS = 6;
+/** A window after a jump: little is lost where the next jump follows at once. Each one that follows on is twice as large. */
+const WINDOW_BYTES_MIN = 1 << 17;
+const WINDOW_BYTES_MAX = 1 << 20;
+const WINDOWS_BYTES_MAX = 6 * WINDOW_BYTES_MAX;
 
 /** A volume as the reader needs it. */
 export interface ReaderVolume {
@@ -27,6 +29,8 @@ interface Window {
   readonly ready: Promise<void>;
   /** By row in the window: length of the head once the block was checked, else 0. */
   readonly checked: Uint8Array;
+  /** It follows on one that was read to its end, so the next one will be wanted too. */
+  readonly sequential: boolean;
   used: number;
   leases: number;
   loaded: boolean;
@@ -47,6 +51,7 @@ export class BlockReader {
   readonly #hasher: IHasher;
   #windows: Window[] = [];
   readonly #spare: Uint8Array[] = [];
+  readonly #spareSmall: Uint8Array[] = [];
   #clock = 0;
 
   constructor(volumes: readonly ReaderVolume[], table: BlockTable, limits: Limits, hasher: IHasher) {
@@ -73,14 +78,12 @@ export class BlockReader {
   async lease(row: number): Promise<BlockLease> {
     let window = this.#find(row);
     if (window === undefined) {
-      // Another pass over neighbouring blocks ended just before: this one goes on, so the next window will be wanted too.
-      const sequential = this.#find(row - 1) !== undefined;
-      window = this.#load(row);
+      window = this.#load(row, this.#find(row - 1));
       window.leases += 1;
-      if (sequential) this.#prefetch(window);
+      if (window.sequential) this.#prefetch(window);
     } else {
       window.leases += 1;
-      if (row === window.first) this.#prefetch(window);
+      if (window.sequential && row === window.first) this.#prefetch(window);
     }
     this.#clock += 1;
     window.used = this.#clock;
@@ -110,25 +113,27 @@ export class BlockReader {
   /** Starts reading what follows a window, so that the disk works while this one is decoded. */
   #prefetch(window: Window): void {
     const next = window.first + window.rows;
-    if (next < this.#table.rows && this.#find(next) === undefined) this.#load(next).used = this.#clock + 1;
+    if (next < this.#table.rows && this.#find(next) === undefined) this.#load(next, window).used = this.#clock + 1;
   }
 
-  #load(first: number): Window {
+  /** Reads blocks from `first` on; `before` is the window that ends there, if there is one. */
+  #load(first: number, before: Window | undefined): Window {
     const table = this.#table;
+    const bytesMax = before === undefined ? WINDOW_BYTES_MIN : Math.min(WINDOW_BYTES_MAX, Math.max(WINDOW_BYTES_MIN, 2 * before.bytes.length));
     const volume = table.volume.get(first);
     const start = table.offset.get(first);
     let rows = 1;
     let end = start + table.size.get(first);
     for (let row = first + 1; row < table.rows; row += 1) {
       const next = end + table.size.get(row);
-      if (table.volume.get(row) !== volume || table.offset.get(row) !== end || next - start > WINDOW_BYTES) break;
+      if (table.volume.get(row) !== volume || table.offset.get(row) !== end || next - start > bytesMax) break;
       end = next;
       rows += 1;
     }
     const buffer = this.#buffer(end - start);
     const bytes = buffer.subarray(0, end - start);
     const ready = (this.#volumes[volume] as ReaderVolume).source.readInto(start, bytes, { sequential: true });
-    const window: Window = { first, rows, start, buffer, bytes, ready, checked: new Uint8Array(rows), used: 0, leases: 0, loaded: false };
+    const window: Window = { first, rows, start, buffer, bytes, ready, checked: new Uint8Array(rows), used: 0, leases: 0, loaded: false, sequential: before !== undefined };
     ready.then(() => { window.loaded = true; }, () => { this.#windows = this.#windows.filter((other) => other !== window); });
     this.#windows.push(window);
     return window;
@@ -136,14 +141,19 @@ export class BlockReader {
 
   /** Room for a window, in the buffer of the oldest one where nobody uses it. */
   #buffer(size: number): Uint8Array {
-    while (this.#windows.length >= WINDOWS) {
+    const capacity = size > WINDOW_BYTES_MIN ? Math.max(size, WINDOW_BYTES_MAX) : WINDOW_BYTES_MIN;
+    const fits = (): boolean => this.#windows.reduce((sum, window) => sum + window.buffer.length, capacity) <= WINDOWS_BYTES_MAX;
+    while (this.#windows.length > 1 && !fits()) {
       const oldest = this.#windows.reduce((a, b) => (a.used <= b.used ? a : b));
       this.#windows = this.#windows.filter((window) => window !== oldest);
-      if (oldest.leases === 0 && oldest.loaded && oldest.buffer.length === WINDOW_BYTES) this.#spare.push(oldest.buffer);
+      if (oldest.leases === 0 && oldest.loaded) this.#spareFor(oldest.buffer.length)?.push(oldest.buffer);
     }
-    if (size > WINDOW_BYTES) return new Uint8Array(size);
     // Not zeroed first: the read fills all of it, and a window whose read failed is never used.
-    return this.#spare.pop() ?? new Uint8Array(Buffer.allocUnsafeSlow(WINDOW_BYTES).buffer);
+    return this.#spareFor(capacity)?.pop() ?? new Uint8Array(Buffer.allocUnsafeSlow(capacity).buffer);
+  }
+
+  #spareFor(capacity: number): Uint8Array[] | undefined {
+    return capacity === WINDOW_BYTES_MIN ? this.#spareSmall : capacity === WINDOW_BYTES_MAX ? this.#spare : undefined;
   }
 
   #payload(window: Window, row: number): Uint8Array {

@@ -86,6 +86,10 @@ export class RunColumn {
     this.#rows += 1;
   }
 
+  get rows(): number {
+    return this.#rows;
+  }
+
   get(row: number): number {
     const run = firstRow(this.#start.rows, (at) => this.#start.get(at) > row) - 1;
     return this.#value.get(run) + this.#step * (row - this.#start.get(run));

@@ -4,6 +4,7 @@
  */
 import { ContentPass, type ContentTools } from './content-pass.ts';
 import type { SessionIndex } from './session-index.ts';
+import { FILE_TYPE } from './attributes.ts';
 import { dataStream } from './stream.ts';
 
 async function firstChunk(pass: ContentPass): Promise<{ readonly offset: number; readonly length: number } | undefined> {
@@ -24,20 +25,33 @@ async function predict(session: SessionIndex, row: number, tools: ContentTools):
   return first === undefined ? undefined : (last.records - 1) * first.length + end.length;
 }
 
+/** Whether the attributes tell the size, or the content was counted: not so for packed content of pipes, FIFOs and raw devices. */
+export function sizeIsKnown(session: SessionIndex, row: number): boolean {
+  const { files } = session;
+  return files.stream.get(row) === 0 || files.actualSize.has(row) || files.damage.has(row) || promisesSize(session, row);
+}
+
+/** Whether LStat's size is one that content can be held to: an empty file has no content, and a device or FIFO has no size. */
+function promisesSize(session: SessionIndex, row: number): boolean {
+  const type = session.files.type.get(row);
+  return session.files.size.get(row) > 0 && type !== FILE_TYPE.RAW && type !== FILE_TYPE.FIFO;
+}
+
 /**
  * Finds out the size of packed content and keeps it where it differs from what the attributes say. Files whose records may be
- * lost keep what the attributes say: reading them fails anyway. The attributes of encrypted
- * content are believed: reading it to its end tells.
- * @returns whether it differs.
+ * lost keep what the attributes say: reading them fails anyway. Attributes that promise a size are believed for encrypted
+ * content: reading it to its end tells.
+ * @returns whether it differs from a size that was promised.
  * @throws as reading the content, where it takes a whole pass.
  */
 export async function resolvePackedSize(session: SessionIndex, row: number, tools: ContentTools): Promise<boolean> {
   const { files } = session;
   const stream = dataStream(files.stream.get(row));
-  if (stream === undefined || stream.unsupported !== undefined || (stream.packing === 'plain' && !stream.sparse) || files.actualSize.has(row) || files.damage.has(row)) return false;
-  if (stream.encrypted || await predict(session, row, tools) === files.size.get(row)) return false;
+  if (stream === undefined || stream.unsupported !== undefined || (stream.packing === 'plain' && !stream.sparse && !stream.encrypted) || files.actualSize.has(row) || files.damage.has(row)) return false;
+  const promised = promisesSize(session, row);
+  if (promised && (stream.encrypted || await predict(session, row, tools) === files.size.get(row))) return false;
   const pass = new ContentPass(session, row, tools);
   while (await pass.next() !== undefined);
   files.actualSize.set(row, pass.position);
-  return pass.position !== files.size.get(row);
+  return promised && pass.position !== files.size.get(row);
 }

@@ -88,7 +88,7 @@ export class ContentSource implements BlockSource {
     if (damage !== undefined) throw damageError(session, row, damage);
     if (main.end > this.size || (main.end < this.size && !this.#sparse)) {
       session.files.actualSize.set(row, main.end);
-      throw new IntegrityError(`Read file ${session.files.fileIndex.get(row)} of ${session.name}: it has '${main.end}' bytes of content, expected '${this.size}'; it changed while it was backed up`, { check: 'size', found: main.end, expected: this.size });
+      throw new IntegrityError(`Read file ${session.files.fileIndex.get(row)} of ${session.name}: it has '${main.end}' bytes of content, expected '${this.size}' as its attributes say; it changed while it was backed up`, { check: 'size', found: main.end, expected: this.size });
     }
   }
 

@@ -27,7 +27,8 @@ export const FILE_FLAG = {
 /** Columns by row; rows are only appended. */
 export class FileTable {
   readonly fileIndex: RunColumn = new RunColumn(1);
-  readonly path: Column = new Column('u32');
+  /** A job that is the first to name its files gets their numbers in a row. */
+  readonly path: RunColumn = new RunColumn(1);
   readonly type: Column = new Column('u8');
   /** Number of the content stream; 0 without content. */
   readonly stream: Column = new Column('u8');
@@ -66,6 +67,8 @@ export class FileTable {
 
   /** Rows that say something was deleted. */
   deletions = 0;
+  /** Rows whose entry is in a Base job. */
+  baseEntries = 0;
 
   get rows(): number {
     return this.path.rows;
@@ -93,6 +96,7 @@ export class FileTable {
       this.linkTarget.push(lstat[LSTAT.LinkFI] as number);
     }
     if (record.type === FILE_TYPE.DELETED) this.deletions += 1;
+    if (record.type === FILE_TYPE.BASE) this.baseEntries += 1;
     return row;
   }
 

@@ -1,6 +1,6 @@
 /**
- * The files of one job, or of a chain of jobs, as a FileTree. Directories list their entries in the order of the backup, so
- * that a walk reads the volumes from front to back.
+ * The files of one job, or of a chain of jobs, as a FileTree. Directories list their entries by name, so that whoever stores them
+ * need not collect them first; the content of one directory lies close together on the volumes.
  *
  * Ids: a directory is its path's number × 2 + 1; everything else its row × 2 + 2, where a hard link is the row of its data.
  */
@@ -11,14 +11,13 @@ import {
 import { encodeAcl, type NameResolver } from './acl.ts';
 import { FILE_TYPE, LSTAT, newAttributeRecord, type AttributeRecord, parseAttributes } from './attributes.ts';
 import type { BlockReader } from './block-reader.ts';
-
 import { ContentSource, damageError } from './content.ts';
-import { resolvePackedSize } from './content-size.ts';
+import { resolvePackedSize, sizeIsKnown } from './content-size.ts';
 import type { PathTable } from './path-table.ts';
 import type { Pki } from './pki.ts';
 import type { ProblemList, VolumeProblem } from './problem.ts';
 import { RecordCursor } from './record-cursor.ts';
-import type { SessionIndex } from './session-index.ts';
+import type { Chain } from './chain.ts';
 import { STREAM, STREAM_TYPE_MASK } from './stream.ts';
 import { TreeIndex, type TreeRow } from './tree-index.ts';
 import { nodeType } from './node-type.ts';
@@ -36,24 +35,30 @@ export interface TreeParts {
   readonly limits: Limits;
   readonly problems: ProblemList;
   readonly resolveName: NameResolver | undefined;
+  /** Numbers of the Base jobs of the set. */
+  readonly baseJobs: readonly number[];
 }
 
 /** A job or chain of jobs. Closing it closes nothing: the volume set owns the sources. */
 export class BaculaTree implements FileTree {
   readonly format = 'bacula';
-  readonly supports: TreeSupports = { hardLinks: true, symlinks: true, devices: true, attributes: true, timestampNanoseconds: 1e9, sorted: false };
+  readonly supports: TreeSupports = { hardLinks: true, symlinks: true, devices: true, attributes: true, timestampNanoseconds: 1e9, sorted: true };
   readonly rootId: NodeId = 1 as NodeId;
   readonly #parts: TreeParts;
   readonly #index: TreeIndex;
   readonly #problems: TreeProblem[] = [];
 
   /** Made by `BaculaVolumeSet`. */
-  constructor(sessions: readonly SessionIndex[], parts: TreeParts) {
+  constructor(chain: Chain, parts: TreeParts) {
     this.#parts = parts;
-    this.#index = new TreeIndex(sessions, parts.paths);
+    this.#index = new TreeIndex(chain, parts.paths);
+    const missing = this.#index.entriesWithoutBase;
+    if (missing === 0) return;
+    const jobs = chain.sessions.map((session) => session.name).join(', ');
+    this.#problems.push({ kind: 'missing-base', where: jobs, message: `Read ${jobs}: '${missing}' entries are in a Base job that is not among the chosen jobs; ${baseAdvice(parts)}` });
   }
 
-  /** What could not be told as it should, so far: ACLs with unknown names. */
+  /** What could not be told as it should, so far: entries whose Base job is missing, ACLs with unknown names. */
   problems(): readonly TreeProblem[] {
     return [...this.#problems];
   }
@@ -69,6 +74,8 @@ export class BaculaTree implements FileTree {
       return this.#statOf(this.#index.rowOfPath(path));
     }
     const row = this.#index.locate(id / 2 - 1);
+    const data = this.#index.dataRow(row);
+    if (data !== undefined && !sizeIsKnown(data.session, data.row)) await resolvePackedSize(data.session, data.row, this.#parts);
     const stat = this.#statOf(row);
     if (stat.type !== 'character' && stat.type !== 'block') return stat;
     const rdev = (await this.#attributeRecord(row)).lstat[LSTAT.rdev] as number;
@@ -94,13 +101,17 @@ export class BaculaTree implements FileTree {
   async readLink(id: NodeId): Promise<Uint8Array> {
     const row = id % 2 === 1 ? undefined : this.#index.locate(id / 2 - 1);
     if (row === undefined || this.#statOf(row).type !== 'symlink') throw new NotFoundError(`Read the target of ${this.#nameOf(id)}: it is no symbolic link`);
-    return (await this.#attributeRecord(row)).link;
+    this.#refuseWithoutBase(row);
+    const { link } = await this.#attributeRecord(row);
+    if (link.length === 0) throw new IntegrityError(`Read the target of ${this.#nameOf(id)}: none was stored`, { fileIndex: row.session.files.fileIndex.get(row.row) });
+    return link;
   }
 
   async attributes(id: NodeId): Promise<ReadonlyMap<string, Uint8Array>> {
     const row = id % 2 === 1 ? this.#index.rowOfPath(this.#directoryPath(id)) : this.#index.locate(id / 2 - 1);
     const attributes = new Map<string, Uint8Array>();
     if (row === undefined) return attributes;
+    this.#refuseWithoutBase(row);
     this.#refuseDamaged(row);
     for (const place of row.session.files.metadataOf(row.row)) {
       const cursor = new RecordCursor(row.session, this.#parts.reader, this.#parts.limits, place);
@@ -135,40 +146,54 @@ export class BaculaTree implements FileTree {
     const place = this.#parts.reader.place(blocks.get(files.block.get(row.row)));
     const check = error.data['check'];
     const kind = check === 'digest' ? 'digest-mismatch' : check === 'signature' ? 'signature-mismatch' : check === 'size' ? 'size-differs' : 'unreadable-file';
-    return { kind, volume: place.volume, block: place.block, offset: place.offset, message: `Read '/${textOf(this.#parts.paths.bytes(files.path.get(row.row)))}': ${error.message}` };
+    return { kind, volume: place.volume, block: place.block, offset: place.offset, ...row.session.identity, message: `Read '/${textOf(this.#parts.paths.bytes(files.path.get(row.row)))}': ${error.message}` };
   }
 
   async #open(row: TreeRow): Promise<BlockSource> {
     const { files, name } = row.session;
     const data = this.#index.dataRow(row);
+    this.#refuseWithoutBase(data ?? this.#index.inode(row));
     if (data === undefined) {
       const what = files.linkOf(row.row) === undefined ? 'its content is in an earlier job' : `the data it links to, file ${files.linkOf(row.row)}, is lost`;
       throw new IntegrityError(`Open '/${textOf(this.#parts.paths.bytes(files.path.get(row.row)))}' of ${name}: ${what}`, { fileIndex: files.fileIndex.get(row.row) });
     }
     if (await resolvePackedSize(data.session, data.row, this.#parts)) this.#sizeProblem(data);
     const size = contentSize(data);
-    if (size === 0 && data.session.files.stream.get(data.row) === 0) {
-      this.#refuseMissing(data);
+    if (data.session.files.stream.get(data.row) === 0) {
+      this.#refuseMissing(data, size);
       return new MemorySource(new Uint8Array());
     }
+    // Reading an empty file would never meet the damage.
+    if (size === 0) this.#refuseDamaged(data);
     return new ContentSource({ session: data.session, row: data.row, size }, this.#parts);
   }
 
   #sizeProblem(row: TreeRow): void {
-    const { files, blocks, name } = row.session;
+    const { files, blocks, name, identity } = row.session;
     const place = this.#parts.reader.place(blocks.get(files.block.get(row.row)));
     const path = textOf(this.#parts.paths.bytes(files.path.get(row.row)));
     this.#parts.problems.add({
-      kind: 'size-differs', volume: place.volume, block: place.block, offset: place.offset,
+      kind: 'size-differs', volume: place.volume, block: place.block, offset: place.offset, ...identity,
       message: `Read ${name}: file '/${path}' has '${contentSize(row)}' bytes of content where its attributes say '${files.size.get(row.row)}'; it changed while it was backed up`,
     });
   }
 
-  /** An empty file may be one whose content is lost, or was never stored. */
-  #refuseMissing(row: TreeRow): void {
-    const { files } = row.session;
+  /** A file without content may be one whose content is lost, or was never stored. */
+  #refuseMissing(row: TreeRow, size: number): void {
+    const { files, name } = row.session;
     if (files.type.get(row.row) === FILE_TYPE.REGE) return;
     this.#refuseDamaged(row);
+    if (size === 0) return;
+    const fileIndex = files.fileIndex.get(row.row);
+    const path = textOf(this.#parts.paths.bytes(files.path.get(row.row)));
+    throw new IntegrityError(`Read file ${fileIndex} '/${path}' of ${name}: its attributes say '${size}' bytes and none was stored: the client could not read it`, { fileIndex });
+  }
+
+  #refuseWithoutBase(row: TreeRow): void {
+    if (!this.#index.needsBase(row)) return;
+    const { files, name } = row.session;
+    const path = textOf(this.#parts.paths.bytes(files.path.get(row.row)));
+    throw new IntegrityError(`Read '/${path}' of ${name}: it is in a Base job that is not among the chosen jobs; ${baseAdvice(this.#parts)}`, { fileIndex: files.fileIndex.get(row.row) });
   }
 
   #refuseDamaged(row: TreeRow): void {
@@ -209,7 +234,9 @@ export class BaculaTree implements FileTree {
     const stat = this.#statOf(target);
     const name = this.#parts.paths.name(path);
     const id = this.#idOf(path);
-    return stat.type === 'character' || stat.type === 'block' ? { name, id } : { name, id, stat };
+    const data = stat.type === 'file' && target !== undefined ? this.#index.dataRow(target) : undefined;
+    const known = data === undefined || sizeIsKnown(data.session, data.row);
+    return stat.type === 'character' || stat.type === 'block' || !known ? { name, id } : { name, id, stat };
   }
 
   #idOf(path: number): NodeId {
@@ -247,6 +274,12 @@ export class BaculaTree implements FileTree {
       links: this.#index.links(row),
     };
   }
+}
+
+/** Which Base jobs the volumes hold, for people who have to name one. */
+function baseAdvice(parts: TreeParts): string {
+  if (parts.baseJobs.length === 0) return 'the volumes hold no Base job: add those of the Base job that the catalog names for it';
+  return `choose both, Base job first: the volumes hold Base job ${parts.baseJobs.map((job) => `'${job}'`).join(', ')}`;
 }
 
 /** Bytes of a file: what was stored where that is known, else what its attributes say. */

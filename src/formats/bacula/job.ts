@@ -5,6 +5,8 @@ import type { SessionIndex } from './session-index.ts';
 export interface BaculaJob {
   /** 0 when the job's labels are lost; select it by its session then. */
   readonly jobId: number;
+  /** Numbers in all its start labels: a VirtualFull has one of each source job, and its own number nowhere. */
+  readonly sourceJobs: readonly number[];
   readonly name: string;
   /** The job's unique name. */
   readonly uniqueName: string;
@@ -29,6 +31,8 @@ export interface BaculaJob {
   readonly hardLinks: number;
   /** Entries that say something was deleted (accurate jobs only). */
   readonly deletions: number;
+  /** Entries whose content is in a Base job. */
+  readonly baseEntries: number;
 }
 
 /** Number of the session's job; 0 when its labels are lost. */
@@ -45,12 +49,13 @@ export function timeOf(session: SessionIndex): number {
 export function describeJob(session: SessionIndex): BaculaJob {
   const label = session.start ?? session.end;
   const { start, end } = session;
+  const counted = session.consolidated ? undefined : end;
   return {
-    jobId: label?.jobId ?? 0, name: label?.jobName ?? '', uniqueName: label?.uniqueName ?? '', client: label?.clientName ?? '',
+    jobId: label?.jobId ?? 0, sourceJobs: session.sourceJobs, name: label?.jobName ?? '', uniqueName: label?.uniqueName ?? '', client: label?.clientName ?? '',
     fileSet: label?.fileSetName ?? '', pool: label?.poolName ?? '', level: label?.level ?? '', type: label?.type ?? '',
     session: { id: session.id, time: session.time },
     started: start === undefined ? undefined : Math.floor(start.time / 1e6), ended: end === undefined ? undefined : Math.floor(end.time / 1e6),
-    files: end?.files ?? session.files.rows, bytes: end?.bytes ?? session.bytesFound, status: end?.status, complete: session.complete,
-    hardLinks: session.files.linkRow.rows, deletions: session.files.deletions,
+    files: counted?.files ?? session.files.rows, bytes: counted?.bytes ?? session.bytesFound, status: end?.status, complete: session.complete,
+    hardLinks: session.files.linkRow.rows, deletions: session.files.deletions, baseEntries: session.files.baseEntries,
   };
 }

@@ -4,8 +4,13 @@ import { Column } from './column.ts';
 
 const ARENA_SEGMENT = 1 << 20;
 const ARENA_SEGMENTS_MAX = 4096;
+/** Names that fall on one slot by chance are a few dozen at this load, even among millions. */
+const PROBES_MAX = 2048;
+const SEEDS_MAX = 8;
 
-/** Path 0 is the root. A parent's number is always smaller than its children's, so there are no cycles. */
+/**
+ * Names made to collide cannot make it slow: a search that takes too long changes the hash's seed. Path 0 is the root. A parent's number is always smaller than its children's, so there are no cycles.
+ */
 export class PathTable {
   readonly #limits: Limits;
   readonly #parent = new Column('u32');
@@ -15,6 +20,7 @@ export class PathTable {
   readonly #arena: Uint8Array[] = [];
   #arenaUsed = 0;
   #slots = new Uint32Array(1 << 12);
+  #seed = 1;
 
   constructor(limits: Limits) {
     this.#limits = limits;
@@ -68,8 +74,27 @@ export class PathTable {
     return path;
   }
 
+  /** Order of the last parts of two paths, by bytes: negative when `a` comes first. */
+  compareNames(a: number, b: number): number {
+    const [placeA, placeB] = [this.#nameOffset.get(a), this.#nameOffset.get(b)];
+    const [arenaA, arenaB] = [this.#arena[Math.floor(placeA / ARENA_SEGMENT)] as Uint8Array, this.#arena[Math.floor(placeB / ARENA_SEGMENT)] as Uint8Array];
+    const [startA, startB] = [placeA % ARENA_SEGMENT, placeB % ARENA_SEGMENT];
+    const [lengthA, lengthB] = [this.#nameLength.get(a), this.#nameLength.get(b)];
+    for (let i = 0; i < lengthA && i < lengthB; i += 1) {
+      const difference = (arenaA[startA + i] as number) - (arenaB[startB + i] as number);
+      if (difference !== 0) return difference;
+    }
+    return lengthA - lengthB;
+  }
+
+  /** Ends the scan: lets go of what only finding paths needs, until one is looked for. */
+  seal(): void {
+    this.#slots = new Uint32Array(0);
+  }
+
   /** Number of `name` in `parent`; undefined when no job has it. */
   find(parent: number, name: Uint8Array): number | undefined {
+    if (this.#slots.length === 0) this.#refill(2 ** Math.ceil(Math.log2(this.count * 10 / 6 + 1)));
     const slot = this.#slots[this.#probe(parent, name, 0, name.length)] as number;
     return slot === 0 ? undefined : slot;
   }
@@ -79,7 +104,7 @@ export class PathTable {
     const known = this.#slots[at] as number;
     if (known !== 0) return known;
     if (this.count * 10 > this.#slots.length * 6) {
-      this.#grow();
+      this.#refill(this.#slots.length * 2);
       at = this.#probe(parent, bytes, start, end);
     }
     const path = this.#append(parent, bytes, start, end);
@@ -103,14 +128,19 @@ export class PathTable {
     return this.count - 1;
   }
 
-  /** The slot that holds the path, or the empty one where it belongs. */
+  /** The slot that holds the path, or the empty one where it belongs. @throws {LimitError} names that collide under every seed. */
   #probe(parent: number, bytes: Uint8Array, start: number, end: number): number {
-    const mask = this.#slots.length - 1;
-    let slot = hash(parent, bytes, start, end) & mask;
     for (;;) {
-      const path = this.#slots[slot] as number;
-      if (path === 0 || (this.parent(path) === parent && this.#equals(path, bytes, start, end))) return slot;
-      slot = (slot + 1) & mask;
+      const mask = this.#slots.length - 1;
+      let slot = hash(this.#seed ^ parent, bytes, start, end) & mask;
+      for (let probes = 0; probes < PROBES_MAX; probes += 1) {
+        const path = this.#slots[slot] as number;
+        if (path === 0 || (this.parent(path) === parent && this.#equals(path, bytes, start, end))) return slot;
+        slot = (slot + 1) & mask;
+      }
+      if (this.#seed >= SEEDS_MAX) throw new LimitError('names that collide', PROBES_MAX, PROBES_MAX, 'volume set');
+      this.#seed += 1;
+      this.#refill(this.#slots.length);
     }
   }
 
@@ -123,8 +153,8 @@ export class PathTable {
     return true;
   }
 
-  #grow(): void {
-    this.#slots = new Uint32Array(this.#slots.length * 2);
+  #refill(slots: number): void {
+    this.#slots = new Uint32Array(slots);
     for (let path = 1; path < this.count; path += 1) {
       const name = this.name(path);
       this.#slots[this.#probe(this.parent(path), name, 0, name.length)] = path;
@@ -139,9 +169,9 @@ function isDots(bytes: Uint8Array, start: number, end: number): boolean {
   return bytes[start] === 0x2e && (length === 1 || (length === 2 && bytes[start + 1] === 0x2e));
 }
 
-/** FNV-1a over parent and name, then a final mix so that the low bits depend on all. */
-function hash(parent: number, bytes: Uint8Array, start: number, end: number): number {
-  let h = Math.imul(0x811c9dc5 ^ parent, 0x01000193);
+/** FNV-1a over start value and name, then a final mix so that the low bits depend on all. */
+function hash(from: number, bytes: Uint8Array, start: number, end: number): number {
+  let h = Math.imul(0x811c9dc5 ^ Math.imul(from, 0x9e3779b1), 0x01000193);
   for (let i = start; i < end; i += 1) h = Math.imul(h ^ (bytes[i] as number), 0x01000193);
   h = Math.imul(h ^ (h >>> 15), 0x85ebca6b);
   return (h ^ (h >>> 13)) >>> 0;

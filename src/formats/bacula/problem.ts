@@ -7,7 +7,7 @@ export type VolumeProblemKind =
   | 'missing-blocks' | 'duplicate-block' | 'block-order' | 'duplicate-volume' | 'volume-order' | 'missing-volume'
   | 'missing-start-of-session' | 'missing-end-of-session' | 'no-jobs' | 'end-count-differs' | 'job-not-ok'
   | 'record-continuity' | 'orphan-record' | 'bad-record' | 'bad-attributes' | 'bad-path' | 'duplicate-path'
-  | 'damaged-file' | 'size-differs' | 'missing-data' | 'mixed-streams' | 'duplicate-stream' | 'missing-link-target'
+  | 'damaged-file' | 'size-differs' | 'missing-data' | 'missing-base' | 'mixed-streams' | 'duplicate-stream' | 'missing-link-target'
   | 'unknown-stream' | 'unsupported-stream' | 'stream-not-applied' | 'digest-mismatch' | 'signature-mismatch' | 'unreadable-file' | 'more-problems';
 
 /** One problem. `volume` is the name under which the source was given. */
@@ -18,6 +18,10 @@ export interface VolumeProblem {
   readonly block?: number;
   /** Bytes from the start of the volume. */
   readonly offset?: number;
+  /** The session that it concerns, where it concerns one. */
+  readonly session?: { readonly id: number; readonly time: number };
+  /** The session's job, where its label was read. */
+  readonly jobId?: number;
   readonly message: string;
 }
 

@@ -99,11 +99,11 @@ export class RecordCursor {
 
   /** Loads the current block; refuses to step over lost ones. */
   async #enter(): Promise<Uint8Array | undefined> {
-    const { blocks, gaps, end } = this.#session;
+    const { blocks, gaps, cutOff } = this.#session;
     const gap = this.#block > this.#entered ? gaps.get(this.#block) : undefined;
     if (gap !== undefined) throw new IntegrityError(`Read ${this.#session.name} in block ${gap.block} at offset ${gap.offset} of volume '${gap.volume}': ${gap.message}`, { volume: gap.volume, block: gap.block, offset: gap.offset });
     if (this.#block >= blocks.rows) {
-      if (end !== undefined) return undefined;
+      if (!cutOff) return undefined;
       const last = this.#reader.place(blocks.get(blocks.rows - 1));
       throw new IntegrityError(`Read ${this.#session.name} after block ${last.block} at offset ${last.offset} of volume '${last.volume}': the session was cut off`, { ...last, block: last.block + 1 });
     }

@@ -12,6 +12,7 @@ import { FILE_FLAG, FileTable, type RecordPlace } from './file-table.ts';
 import { parseSessionEnd, parseSessionStart, type SessionEnd, type SessionLabel } from './label.ts';
 import type { PathTable } from './path-table.ts';
 import type { DamagePlace, ProblemList, VolumeProblem, VolumeProblemKind } from './problem.ts';
+import { checkRows, relink } from './session-check.ts';
 import { dataStream, isAppliedMetadata, STREAM, STREAM_BITS_UNSUPPORTED, STREAM_TYPE_MASK, streamRole } from './stream.ts';
 
 /** What all sessions of a set share. */
@@ -74,6 +75,10 @@ export class SessionIndex {
   readonly objects: RecordPlace[] = [];
   start: SessionLabel | undefined;
   end: SessionEnd | undefined;
+  /** Job numbers of all start labels; a VirtualFull puts several jobs into one session, each with its own label. */
+  readonly sourceJobs: number[] = [];
+  /** What followed is missing, so reading must not end quietly at the last block. */
+  cutOff = false;
   readonly #state: SetState;
   readonly #record: AttributeRecord = newAttributeRecord();
   #open: OpenRecord | undefined;
@@ -87,6 +92,12 @@ export class SessionIndex {
   #rowDigests = 0;
   #rowRecords = 0;
   #lastRecord: RecordPlace | undefined;
+  /** FileIndex in the text of the last attributes; it ascends within what one job wrote. */
+  #textIndex = 0;
+  #digests = 0;
+  #ending: { readonly block: SessionBlock | undefined; readonly lastIndex: number; readonly bytes: number } | undefined;
+  /** Paths that hard links name, by row of `files.linkRow`; only until the session is finished. */
+  #linkPath = new Column('u32');
   #skipping = false;
   #damaged = false;
 
@@ -96,13 +107,24 @@ export class SessionIndex {
     this.#state = state;
   }
 
+  /** What problems say about whom they concern; no job number where the labels are lost. */
+  get identity(): Pick<VolumeProblem, 'session' | 'jobId'> {
+    const session = { id: this.id, time: this.time };
+    return this.start === undefined ? { session } : { session, jobId: this.start.jobId };
+  }
+
   get name(): string {
     return this.start === undefined ? `session ${this.id}/${this.time}` : `job ${this.start.jobId} (session ${this.id}/${this.time})`;
   }
 
   /** Whether start and end were seen and nothing between was lost. */
   get complete(): boolean {
-    return this.start !== undefined && this.end !== undefined && !this.#damaged;
+    return this.start !== undefined && !this.cutOff && !this.#damaged;
+  }
+
+  /** Whether the session is a VirtualFull: FileIndexes are numbered anew, end labels are those of its source jobs or absent. */
+  get consolidated(): boolean {
+    return this.sourceJobs.length > 1;
   }
 
   /** Sum of the sizes of all records of files, as the end-of-session label counts them. */
@@ -131,46 +153,36 @@ export class SessionIndex {
 
   /** Ends the scan: a session without its end label was cut off. */
   finish(lastVolume: string): void {
-    if (this.end === undefined) this.#cutOff(lastVolume);
-    this.#checkRows();
+    if (this.end === undefined && !this.#endsWell()) this.#cutOff(lastVolume);
+    this.#finishRow();
+    if (this.consolidated) relink(this.files, this.#linkPath);
+    this.#linkPath = new Column('u32');
+    this.#checkEnd();
+    for (const { kind, row, message } of checkRows(this.files, this.#state.paths.count)) {
+      const text = `Read ${this.name}: file ${this.files.fileIndex.get(row)} '${this.#pathText(row)}': ${message}`;
+      this.#reportCounted(kind, { kind, volume: this.#block?.volume ?? '', message: text });
+    }
+  }
+
+  /** 15.0.3 gives a VirtualFull no end label: it ends well where its last file does. */
+  #endsWell(): boolean {
+    if (!this.consolidated || this.#open !== undefined || this.#skipping) return false;
+    return this.#row < 0 || this.#rowRecords === 0 || this.#rowDigests > 0 || this.#digests === 0;
   }
 
   #cutOff(lastVolume: string): void {
+    this.cutOff = true;
     const last = this.#block;
     const place = { volume: last?.volume ?? lastVolume, block: this.#number + 1, offset: last?.end ?? 0 };
     const message = `Read ${this.name}: it has no end-of-session label; its last block, ${this.#number}, ends at offset ${place.offset} of volume '${place.volume}': `
       + 'the volume was cut short, blocks or its next volume are missing, or the job is still running';
-    this.#state.problems.add({ kind: 'missing-end-of-session', ...place, message });
+    this.#report({ kind: 'missing-end-of-session', ...place, message });
     this.#lose({ ...place, message });
-  }
-
-  /** Names that come twice, and links whose data is not there. */
-  #checkRows(): void {
-    const { files } = this;
-    const seen = new Uint8Array(this.#state.paths.count);
-    for (let row = 0; row < files.rows; row += 1) {
-      const path = files.path.get(row);
-      const bit = files.type.get(row) === FILE_TYPE.DELETED ? 2 : 1;
-      if (((seen[path] as number) & bit) !== 0) {
-        this.#state.problems.addCounted(`duplicate-path/${this.id}/${this.time}`, this.#rowProblem('duplicate-path', row, 'it comes twice in one job; the last one counts'));
-      }
-      seen[path] = (seen[path] as number) | bit;
-    }
-    for (let at = 0; at < files.linkRow.rows; at += 1) {
-      const target = files.rowOf(files.linkTarget.get(at));
-      if (target !== undefined && files.type.get(target) !== FILE_TYPE.LNKSAVED) continue;
-      const message = `it is a hard link to file ${files.linkTarget.get(at)}, which is not there`;
-      this.#state.problems.addCounted(`missing-link-target/${this.id}/${this.time}`, this.#rowProblem('missing-link-target', files.linkRow.get(at), message));
-    }
-  }
-
-  #rowProblem(kind: VolumeProblemKind, row: number, message: string): VolumeProblem {
-    return { kind, volume: this.#block?.volume ?? '', message: `Read ${this.name}: file ${this.files.fileIndex.get(row)} '${this.#pathText(row)}': ${message}` };
   }
 
   /** Checks the block's number; false when the block is to be left out. */
   #continues(block: SessionBlock): boolean {
-    if (this.end !== undefined && block.number !== this.#number) {
+    if (this.end !== undefined && !this.consolidated && block.number !== this.#number && !startsWithSessionLabel(block.payload)) {
       this.#problem('block-order', `block ${block.number} follows the session's end`, block);
       return false;
     }
@@ -199,7 +211,7 @@ export class SessionIndex {
   }
 
   #gap(block: SessionBlock, expected: number, kind: VolumeProblemKind, message: string): void {
-    this.#state.problems.add({ kind, volume: block.volume, block: expected, offset: block.offset, message: `Read volume '${block.volume}' at offset ${block.offset}: ${message}` });
+    this.#report({ kind, volume: block.volume, block: expected, offset: block.offset, message: `Read volume '${block.volume}' at offset ${block.offset}: ${message}` });
     const place = { volume: block.volume, block: expected, offset: block.offset, message };
     this.gaps.set(this.blocks.rows, place);
     this.#lose(place);
@@ -209,16 +221,17 @@ export class SessionIndex {
   #lose(place: DamagePlace): void {
     this.#damaged = true;
     this.#open = undefined;
-    if (this.#row >= 0 && this.#rowDigests === 0) {
-      this.files.damage.set(this.#row, place);
-      const path = this.#state.paths.bytes(this.files.path.get(this.#row));
-      this.#state.problems.add({
-        kind: 'damaged-file', volume: place.volume, block: place.block, offset: place.offset,
-        message: `Read ${this.name}: '/${Buffer.from(path).toString('utf8')}' is damaged or may miss data: ${place.message}`,
-      });
-    }
+    if (this.#row >= 0 && this.#rowDigests === 0) this.#markDamaged(place);
     this.#finishRow();
     this.#skipping = true;
+  }
+
+  #markDamaged(place: DamagePlace): void {
+    this.files.damage.set(this.#row, place);
+    this.#report({
+      kind: 'damaged-file', volume: place.volume, block: place.block, offset: place.offset,
+      message: `Read ${this.name}: '${this.#pathText(this.#row)}' is damaged or may miss data: ${place.message}`,
+    });
   }
 
   #take(record: Incoming): void {
@@ -290,7 +303,7 @@ export class SessionIndex {
 
   #notApplied(kind: VolumeProblemKind, fileIndex: number, stream: number): void {
     const block = this.#block;
-    this.#state.problems.addCounted(`${kind}/${this.id}/${this.time}/${stream}`, {
+    this.#reportCounted(`${kind}/${stream}`, {
       kind, volume: block?.volume ?? '', block: block?.number ?? 0, offset: block?.offset ?? 0,
       message: `Read ${this.name}: file ${fileIndex} has a record of stream '${stream}' that is ${kind === 'unknown-stream' ? 'unknown' : 'known but not applied'}`,
     });
@@ -303,7 +316,7 @@ export class SessionIndex {
     const unsupported = (stream & STREAM_BITS_UNSUPPORTED) !== 0 ? `stream '${stream}' (offsets, delta or deduplicated data)` : dataStream(type)?.unsupported;
     if (unsupported !== undefined) {
       const block = this.#block;
-      this.#state.problems.addCounted(`unsupported/${this.id}/${this.time}/${type}`, {
+      this.#reportCounted(`unsupported/${type}`, {
         kind: 'unsupported-stream', volume: block?.volume ?? '', block: block?.number ?? 0, offset: block?.offset ?? 0,
         message: `Read ${this.name}: the content of file ${this.#rowIndex} is ${unsupported}, which is not supported`,
       });
@@ -315,6 +328,7 @@ export class SessionIndex {
 
   #digest(type: number): void {
     this.#rowDigests += 1;
+    this.#digests += 1;
     if (this.#rowDigests > 1) this.#problem('duplicate-stream', `file ${this.#rowIndex} has a second digest, in stream '${type}'`);
     this.files.digest.set(this.#row, type);
   }
@@ -324,19 +338,31 @@ export class SessionIndex {
     this.#skipping = false;
     try {
       parseAttributes(bytes, this.#record);
-      if (this.#record.fileIndex !== fileIndex) this.#problem('bad-attributes', `file ${fileIndex} has attributes that say '${this.#record.fileIndex}'`);
+      this.#checkTextIndex(fileIndex, this.#record.fileIndex);
       const path = this.#state.paths.intern(this.#record.name);
       if (path === undefined) return this.#leaveOut('bad-path', `file ${fileIndex} has '.' or '..' in its name '${Buffer.from(this.#record.name).toString('utf8')}'`);
       this.#record.fileIndex = fileIndex;
       if (this.files.rows >= this.#state.limits.baculaFilesMax) throw new LimitError('baculaFilesMax', this.files.rows + 1, this.#state.limits.baculaFilesMax, this.name);
       if (this.files.rows > 0 && fileIndex <= this.files.fileIndex.get(this.files.rows - 1)) this.#problem('bad-record', `file ${fileIndex} comes after file ${this.files.fileIndex.get(this.files.rows - 1)}`);
+      const isLink = this.#record.type === FILE_TYPE.LNKSAVED;
+      const link = isLink ? this.#state.paths.intern(this.#record.link) ?? 0 : 0;
       const metadataOnly = update || this.#record.type === FILE_TYPE.BASE || this.#record.type === FILE_TYPE.NOCHG;
       this.#row = this.files.add(this.#record, path, place, metadataOnly ? FILE_FLAG.metadataOnly : 0);
       this.#rowIndex = fileIndex;
+      if (isLink) this.#linkPath.push(link);
     } catch (error) {
       if (!(error instanceof HoldfastError)) throw error;
       this.#leaveOut('bad-attributes', error.message);
     }
+  }
+
+  /**
+   * A VirtualFull numbers its files anew in the records' heads and leaves the texts as they were; the heads rule. It leaves out
+   * what a later job replaces, so that even the texts of its first job have gaps.
+   */
+  #checkTextIndex(fileIndex: number, text: number): void {
+    if (!this.consolidated && text <= this.#textIndex) this.#problem('bad-attributes', `file ${fileIndex} has attributes that say '${text}' after '${this.#textIndex}'`);
+    this.#textIndex = text;
   }
 
   #leaveOut(kind: VolumeProblemKind, message: string): void {
@@ -360,7 +386,7 @@ export class SessionIndex {
         this.#problem('size-differs', `file ${this.#rowIndex} '${this.#pathText(row)}' has '${this.#rowBytes}' bytes of content where its attributes say '${size}'; it changed while it was backed up`);
       }
     }
-    if (packed === undefined && type === FILE_TYPE.REG && size !== 0 && whole) {
+    if (packed === undefined && type === FILE_TYPE.REG && size > 0 && whole) {
       if (this.#rowDigests > 0) {
         files.actualSize.set(row, 0);
         this.#problem('size-differs', `file ${this.#rowIndex} '${this.#pathText(row)}' has no content where its attributes say '${size}' bytes`);
@@ -387,27 +413,58 @@ export class SessionIndex {
     try {
       if (fileIndex !== LABEL.SOS_LABEL && fileIndex !== LABEL.EOS_LABEL) return;
       if (bytes.length !== size) return this.#problem('bad-label', 'a session label is cut short');
-      if (fileIndex === LABEL.SOS_LABEL) this.start ??= parseSessionStart(bytes);
-      else {
-        this.#finishRow();
-        this.end = parseSessionEnd(bytes);
-        this.#checkEnd(this.end);
-      }
+      if (fileIndex === LABEL.SOS_LABEL) return this.#begin(parseSessionStart(bytes));
+      this.end = parseSessionEnd(bytes);
+      const { errors, status } = this.end;
+      this.#ending = { block: this.#block, lastIndex: this.#lastIndex, bytes: this.#bytes };
+      if (!'TW'.includes(status)) this.#endEarly(status);
+      this.#finishRow();
+      if (!'TW'.includes(status) || errors > 0) this.#problem('job-not-ok', `the job ended with status '${status}' and '${errors}' errors`);
     } catch (error) {
       if (!(error instanceof HoldfastError)) throw error;
       this.#problem('bad-label', error.message);
     }
   }
 
-  #checkEnd(end: SessionEnd): void {
-    if (end.files !== this.#lastIndex || end.bytes !== this.#bytes) {
-      this.#problem('end-count-differs', `the end-of-session label counts '${end.files}' files and '${end.bytes}' bytes, found '${this.#lastIndex}' and '${this.#bytes}'`);
+  #begin(label: SessionLabel): void {
+    this.start ??= label;
+    if (!this.sourceJobs.includes(label.jobId)) this.sourceJobs.push(label.jobId);
+    // What follows belongs to a session that is not over.
+    this.end = undefined;
+    this.#textIndex = 0;
+  }
+
+  /** The file that was being stored when a job was cancelled or failed has an end only where its digest was stored. */
+  #endEarly(status: string): void {
+    const row = this.#row;
+    if (row < 0 || this.#rowDigests > 0 || this.#rowRecords === 0 || (this.#digests === 0 && this.#rowBytes >= this.files.size.get(row))) return;
+    const block = this.#block;
+    const message = `the job ended with status '${status}' before all of the file was stored`;
+    this.#markDamaged({ volume: block?.volume ?? '', block: block?.number ?? 0, offset: block?.offset ?? 0, message });
+  }
+
+  /** Counts of source jobs say nothing about a VirtualFull. */
+  #checkEnd(): void {
+    const { end } = this;
+    const ending = this.#ending;
+    if (end === undefined || ending === undefined || this.consolidated) return;
+    if (end.files !== ending.lastIndex || end.bytes !== ending.bytes) {
+      this.#problem('end-count-differs', `the end-of-session label counts '${end.files}' files and '${end.bytes}' bytes, found '${ending.lastIndex}' and '${ending.bytes}'`, ending.block);
     }
-    if (!'TW'.includes(end.status) || end.errors > 0) this.#problem('job-not-ok', `the job ended with status '${end.status}' and '${end.errors}' errors`);
+  }
+
+  /** Adds a problem of this session. */
+  #report(problem: VolumeProblem): void {
+    this.#state.problems.add({ ...problem, ...this.identity });
+  }
+
+  /** Keeps the first problem of a `key` in this session and counts the others. */
+  #reportCounted(key: string, problem: VolumeProblem): void {
+    this.#state.problems.addCounted(`${key}/${this.id}/${this.time}`, { ...problem, ...this.identity });
   }
 
   #problem(kind: VolumeProblemKind, message: string, block: SessionBlock | undefined = this.#block): void {
-    this.#state.problems.add({
+    this.#report({
       kind, volume: block?.volume ?? '', block: block?.number ?? 0, offset: block?.offset ?? 0,
       message: `Read ${this.name} in block ${block?.number ?? 0} at offset ${block?.offset ?? 0} of volume '${block?.volume ?? ''}': ${message}`,
     });

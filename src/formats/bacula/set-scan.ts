@@ -1,6 +1,7 @@
 /** What a scan of all volumes collects: a table of blocks, the sessions with their files, and the problems. */
 import { HoldfastError, type OpenContext } from '../../core/index.ts';
 import type { BlockHead } from './block.ts';
+import { FILE_TYPE } from './attributes.ts';
 import { BlockTable } from './block-table.ts';
 import { PathTable } from './path-table.ts';
 import { ProblemList } from './problem.ts';
@@ -80,6 +81,24 @@ export class SetScan implements ScanVisitor {
     else {
       this.#unchecked += 1;
       this.#firstUnchecked ??= { block: head.number, offset };
+    }
+  }
+
+  /** Ends the scan. A Full whose Base job is on none of the volumes is not complete. */
+  finish(lastVolume: string): void {
+    const sessions = [...this.sessions.values()];
+    for (const session of sessions) session.finish(lastVolume);
+    this.paths.seal();
+    if (!sessions.some(({ files }) => files.baseEntries > 0)) return;
+    const held = new Uint8Array(this.paths.count);
+    for (const { start, files } of sessions) {
+      for (let row = 0; start?.level === 'B' && row < files.rows; row += 1) held[files.path.get(row)] = 1;
+    }
+    for (const { files, name, identity } of sessions) {
+      let missing = 0;
+      for (let row = 0; row < files.rows; row += 1) if (files.type.get(row) === FILE_TYPE.BASE && held[files.path.get(row)] === 0) missing += 1;
+      if (missing === 0) continue;
+      this.problems.add({ kind: 'missing-base', volume: '', ...identity, message: `Read ${name}: '${missing}' of its entries are in a Base job that is on none of these volumes; add those of the Base job that the catalog names for it` });
     }
   }
 

@@ -2,6 +2,7 @@
 import { FILE_TYPE } from './attributes.ts';
 import { FILE_FLAG } from './file-table.ts';
 import { nodeType } from './node-type.ts';
+import type { Chain } from './chain.ts';
 import type { PathTable } from './path-table.ts';
 import type { SessionIndex } from './session-index.ts';
 
@@ -14,6 +15,7 @@ export interface TreeRow {
 
 const PRESENT = 1;
 const DIRECTORY = 2;
+const SORTED = 4;
 
 /** Built once for a tree, then only read. */
 export class TreeIndex {
@@ -28,8 +30,11 @@ export class TreeIndex {
   /** Rows whose content is another row's: metadata-only rows of a chain. */
   readonly #contentOf = new Map<number, number>();
   readonly #links = new Map<number, number>();
+  /** Global row + 1 in the Base jobs by path; empty without Base jobs. */
+  readonly #baseRows: Uint32Array;
 
-  constructor(sessions: readonly SessionIndex[], paths: PathTable) {
+  constructor(chain: Chain, paths: PathTable) {
+    const sessions = [...chain.bases, ...chain.sessions];
     this.#sessions = sessions;
     this.#paths = paths;
     let base = 0;
@@ -40,7 +45,9 @@ export class TreeIndex {
     });
     this.#rows = new Uint32Array(paths.count);
     this.#state = new Uint8Array(paths.count);
-    for (let i = 0; i < sessions.length; i += 1) this.#apply(i);
+    this.#baseRows = new Uint32Array(chain.bases.length === 0 ? 0 : paths.count);
+    for (const i of chain.bases.keys()) this.#enterBase(i);
+    for (let i = chain.bases.length; i < sessions.length; i += 1) this.#apply(i);
     this.#markPresent();
     this.#childStart = new Uint32Array(paths.count + 1);
     this.#children = this.#collectChildren();
@@ -55,9 +62,12 @@ export class TreeIndex {
     return ((this.#state[path] ?? 0) & DIRECTORY) !== 0;
   }
 
-  /** Paths of a directory's entries, in the order of the backup; made-up directories last. A view. */
+  /** Paths of a directory's entries, ascending by the bytes of their names. A view. */
   children(path: number): Uint32Array {
-    return this.#children.subarray(this.#childStart[path], this.#childStart[path + 1]);
+    const children = this.#children.subarray(this.#childStart[path], this.#childStart[path + 1]);
+    if (((this.#state[path] as number) & SORTED) !== 0) return children;
+    this.#state[path] = (this.#state[path] as number) | SORTED;
+    return children.sort((a, b) => this.#paths.compareNames(a, b));
   }
 
   rowOfPath(path: number): TreeRow | undefined {
@@ -78,11 +88,46 @@ export class TreeIndex {
     return row < session.files.rows ? session.files.path.get(row) : undefined;
   }
 
-  /** The row that stands for the inode: a hard link's is that of its data, where it is known. */
+  /** The row that stands for the inode: a hard link's is that of its data, where it is known, and a Base job's for what it holds. */
   inode(row: TreeRow): TreeRow {
     const target = row.session.files.linkOf(row.row);
     const found = target === undefined ? undefined : row.session.files.rowOf(target);
-    return found === undefined || found === row.row ? row : { session: row.session, row: found, global: row.global - row.row + found };
+    if (found === undefined || found === row.row) return row;
+    const inode = { session: row.session, row: found, global: row.global - row.row + found };
+    const base = this.#baseOf(inode);
+    return base === undefined ? inode : this.inode(base);
+  }
+
+  /** Rows of the jobs themselves that say "as in the Base job" where no Base job of this tree has the entry. */
+  needsBase(row: TreeRow): boolean {
+    return row.session.files.type.get(row.row) === FILE_TYPE.BASE && this.#baseOf(row) === undefined;
+  }
+
+  /** How many entries of the tree lack their Base job. */
+  get entriesWithoutBase(): number {
+    let count = 0;
+    for (const { files } of this.#sessions) if (files.baseEntries > 0) count += 1;
+    if (count === 0) return 0;
+    count = 0;
+    for (let path = 1; path < this.#paths.count; path += 1) {
+      const row = this.rowOfPath(path);
+      if (row !== undefined && this.needsBase(row)) count += 1;
+    }
+    return count;
+  }
+
+  #baseOf(row: TreeRow): TreeRow | undefined {
+    if (row.session.files.type.get(row.row) !== FILE_TYPE.BASE) return undefined;
+    const base = this.#baseRows[row.session.files.path.get(row.row)] ?? 0;
+    return base === 0 ? undefined : this.locate(base - 1);
+  }
+
+  #enterBase(i: number): void {
+    const { files } = this.#sessions[i] as SessionIndex;
+    for (let row = 0; row < files.rows; row += 1) {
+      const type = files.type.get(row);
+      if (type !== FILE_TYPE.DELETED && type !== FILE_TYPE.BASE) this.#baseRows[files.path.get(row)] = (this.#bases[i] as number) + row + 1;
+    }
   }
 
   /** The row that holds the content; undefined when it is in no job of the tree. */
@@ -121,11 +166,12 @@ export class TreeIndex {
         if (before <= base) this.#rows[path] = 0;
         continue;
       }
-      if ((files.flags.get(row) & FILE_FLAG.metadataOnly) !== 0 && before !== 0) {
+      if ((files.flags.get(row) & FILE_FLAG.metadataOnly) !== 0 && before !== 0 && files.type.get(row) !== FILE_TYPE.BASE) {
         const content = this.#contentOf.get(before - 1) ?? this.inode(this.locate(before - 1)).global;
         this.#contentOf.set(base + row, content);
       }
-      this.#rows[path] = base + row + 1;
+      const held = files.type.get(row) === FILE_TYPE.BASE ? this.#baseRows[path] ?? 0 : 0;
+      this.#rows[path] = held === 0 ? base + row + 1 : held;
     }
   }
 
@@ -160,19 +206,13 @@ export class TreeIndex {
     }
     for (let path = 0; path < this.#paths.count; path += 1) start[path + 1] = (start[path + 1] as number) + (start[path] as number);
     const children = new Uint32Array(total);
-    const put = (path: number): void => {
+    for (let path = 1; path < this.#paths.count; path += 1) {
+      if (!this.isPresent(path)) continue;
       const parent = this.#paths.parent(path);
       const at = start[parent] as number;
       children[at] = path;
       start[parent] = at + 1;
-    };
-    for (const [i, { files }] of this.#sessions.entries()) {
-      for (let row = 0; row < files.rows; row += 1) {
-        const path = files.path.get(row);
-        if (path !== 0 && this.#rows[path] === (this.#bases[i] as number) + row + 1 && this.isPresent(path)) put(path);
-      }
     }
-    for (let path = 1; path < this.#paths.count; path += 1) if (this.#rows[path] === 0 && this.isPresent(path)) put(path);
     // Filling has moved each start to its end, which is the next one's start.
     start.copyWithin(1, 0, this.#paths.count);
     start[0] = 0;

@@ -8,6 +8,7 @@ import type { IHasher } from 'hash-wasm';
 import { type BlockSource, checkLimit, NotFoundError, type OpenContext, UsageError } from '../../core/index.ts';
 import { BlockReader } from './block-reader.ts';
 import { sharedBlockHasher } from './checksum.ts';
+import { type Chain, chainOf } from './chain.ts';
 import { type BaculaJob, describeJob, jobIdOf, timeOf } from './job.ts';
 import { BaculaTree, type NameResolver } from './job-tree.ts';
 import type { VolumeLabel } from './label.ts';
@@ -80,12 +81,12 @@ export class BaculaVolumeSet {
    * @throws {NotFoundError} no such job. @throws {UsageError} the number stands for several sessions.
    */
   jobTree(selector: JobSelector): BaculaTree {
-    return this.#tree([this.#find(selector)]);
+    return this.#tree({ bases: [], sessions: [this.#find(selector)] });
   }
 
   /**
    * The files as a chain of Full, Differential and Incremental jobs leaves them: deletions that accurate jobs recorded are applied,
-   * a Full begins anew, a Differential replaces what came after the last Full.
+   * a Full begins anew, a Differential replaces what came after the last Full, and Base jobs give what a Full left to them.
    * @throws {NotFoundError} no such job. @throws {UsageError} the jobs are not in the order in which they ran.
    */
   chainTree(jobIds: readonly number[]): BaculaTree {
@@ -97,10 +98,7 @@ export class BaculaVolumeSet {
         throw new UsageError(`Open chain '${jobIds.join('+')}': job '${jobIds[i]}' ran before job '${jobIds[i - 1]}', expected the order in which they ran`);
       }
     }
-    const full = sessions.findLastIndex((session) => session.start?.level === 'F');
-    const base = sessions.slice(Math.max(0, full));
-    const differential = base.findLastIndex((session) => session.start?.level === 'D');
-    return this.#tree(differential <= 0 ? base : [...(full < 0 ? [] : base.slice(0, 1)), ...base.slice(differential)]);
+    return this.#tree(chainOf(sessions, this.#paths.count));
   }
 
   /** Restore objects (plugin data that belongs to a job, not to a file) of one job. @throws as {@link jobTree}; @throws {FormatError} */
@@ -111,7 +109,7 @@ export class BaculaVolumeSet {
   /** Reads the content of every file of every job and yields what does not match; a whole pass over the volumes. */
   async *verifyContents(signal?: AbortSignal): AsyncGenerator<VolumeProblem> {
     for (const session of this.#sessions) {
-      const tree = this.#tree([session]);
+      const tree = this.#tree({ bases: [], sessions: [session] });
       for await (const problem of tree.verify(signal)) {
         this.#problems.add(problem);
         yield problem;
@@ -123,8 +121,9 @@ export class BaculaVolumeSet {
     await this.#reader.close();
   }
 
-  #tree(sessions: readonly SessionIndex[]): BaculaTree {
-    return new BaculaTree(sessions, {
+  #tree(chain: Chain): BaculaTree {
+    return new BaculaTree(chain, {
+      baseJobs: this.#sessions.filter((session) => session.start?.level === 'B').map(jobIdOf),
       paths: this.#paths, reader: this.#reader, pki: this.#pki, limits: this.#context.limits, problems: this.#problems, resolveName: this.#options.resolveName,
     });
   }
@@ -213,7 +212,7 @@ export async function openVolumeSet(sources: readonly VolumeInput[], context: Op
     scan.begin(volume, head.name);
     await scanVolume(head, scan, context, hasher);
   }
-  for (const session of scan.sessions.values()) session.finish(heads.at(-1)?.name ?? '');
+  scan.finish(heads.at(-1)?.name ?? '');
   const keys = volumeKeys(context);
   const reader = new BlockReader(heads.map((head) => ({ name: head.name, source: head.source, key: keyFor(head, keys) })), scan.table, context.limits, hasher);
   return new BaculaVolumeSet(heads, scan, { reader, pki: new Pki(context.keys ?? []), context, options });

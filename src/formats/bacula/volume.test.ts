@@ -8,7 +8,7 @@ import { defaultLimits, FormatError, HoldfastError, IntegrityError, lookupPath, 
 import { sharedBlockHasher } from './checksum.ts';
 import { STREAM } from './stream.ts';
 import { openBytes } from './testdata/fixture.ts';
-import { encodeAttributes, encodeLstat, SessionWriter, VolumeWriter } from './testing/volume-writer.ts';
+import { encodeAttributes, encodeLstat, type EndValues, SessionWriter, VolumeWriter } from './testing/volume-writer.ts';
 import { openVolumeSet } from './volume-set.ts';
 
 interface Plan {
@@ -125,7 +125,7 @@ test('a volume given twice is named and read once', async () => {
 });
 
 /** One session from records; `extra` may add what a daemon would not. */
-async function oneSession(fill: (session: SessionWriter) => void, counts: { readonly files?: number; readonly bytes?: number } = {}): Promise<Uint8Array> {
+async function oneSession(fill: (session: SessionWriter) => void, counts: EndValues = {}): Promise<Uint8Array> {
   const blocks: Uint8Array[] = [];
   const writer = new VolumeWriter({ version: 'BB03', blockBytes: 64_512, hasher: await sharedBlockHasher(), emit: (block) => { blocks.push(block); } });
   const names = { id: 5, time: 1_700_000_000, jobId: 9 };
@@ -137,7 +137,7 @@ async function oneSession(fill: (session: SessionWriter) => void, counts: { read
   return Buffer.concat(blocks);
 }
 
-async function kinds(fill: (session: SessionWriter) => void, counts: { readonly files?: number; readonly bytes?: number } = {}): Promise<readonly string[]> {
+async function kinds(fill: (session: SessionWriter) => void, counts: EndValues = {}): Promise<readonly string[]> {
   return (await openBytes([await oneSession(fill, counts)])).problems().map((problem) => problem.kind);
 }
 
@@ -150,7 +150,11 @@ test('what a session should not hold has a name', async () => {
   assert.deepEqual(await kinds((s) => { s.record(1, 1, file(1, '/a', 5)); s.record(1, 2, utf8('abc')); }), ['size-differs']);
   assert.deepEqual(await kinds((s) => { s.record(1, 1, file(1, '/../a', 0, 2)); }), ['bad-path']);
   assert.deepEqual(await kinds((s) => { s.record(1, 1, utf8('nonsense')); }), ['bad-attributes']);
-  assert.deepEqual(await kinds((s) => { s.record(1, 1, file(1, '/a', 0, 2)); s.record(2, 1, file(2, '/a', 0, 2)); }), ['duplicate-path']);
+  assert.deepEqual(await kinds((s) => { s.record(1, 1, file(1, '/a', 0, 2)); s.record(2, 1, file(2, '/a', 0, 2)); }), [], 'overlapping FileSets');
+  assert.deepEqual(await kinds((s) => { s.record(1, 1, file(1, '/a', 0, 2)); s.record(2, 1, file(2, '/a', 1)); s.record(2, 2, utf8('x')); }), ['duplicate-path']);
+  assert.deepEqual(await kinds((s) => { s.record(1, 1, file(2, '/a', 0, 2)); s.record(2, 1, file(1, '/b', 0, 2)); }), ['bad-attributes']);
+  assert.deepEqual(await kinds((s) => { s.record(1, 1, file(1, '/a', 3, 24)); }), ['missing-base']);
+  assert.deepEqual(await kinds((s) => { s.record(1, 1, file(1, '/pipe', -1)); s.record(1, 3, new Uint8Array(16)); }), [], 'a pipe whose size nobody knew');
   assert.deepEqual(await kinds((s) => { s.record(1, 2, utf8('abc')); }), ['orphan-record']);
   assert.deepEqual(await kinds((s) => { s.record(1, 1, file(1, '/a', 0, 2)); s.record(1, 777, utf8('abc')); s.record(1, 777, utf8('abc')); }), ['unknown-stream']);
   assert.deepEqual(await kinds((s) => { s.record(1, 1, file(1, '/a', 0, 2)); s.record(1, 1005, utf8('abc')); }), ['stream-not-applied']);
@@ -183,6 +187,38 @@ test('the size of compressed content is that of the content, even where the attr
   assert.equal(source.size, content.length);
   assert.deepEqual(Buffer.from(await readRange(source, 0, source.size)), content);
   assert.deepEqual(set.problems().map((problem) => problem.kind), ['size-differs']);
+});
+
+test('the size of a pipe and of a raw device is that of what was read', async () => {
+  const content = Buffer.alloc(100_000, 'pipe');
+  const set = await openBytes([await oneSession((s) => {
+    s.record(1, 1, file(1, '/pipe', -1));
+    for (let at = 0; at < content.length; at += 65_536) s.record(1, STREAM.GZIP_DATA, deflateSync(content.subarray(at, at + 65_536)));
+    s.record(2, 1, encodeAttributes({ fileIndex: 2, type: 16, name: utf8('/device') }, encodeLstat({ mode: 0o60600 })));
+    s.record(2, STREAM.SPARSE_DATA, Buffer.concat([Buffer.from([0, 0, 0, 0, 0, 1, 0, 0]), utf8('last')]));
+  })]);
+  const tree = set.jobTree({ jobId: 9 });
+  for (const [path, size] of [['/pipe', content.length], ['/device', 65_540]] as const) {
+    const id = await lookupPath(tree, utf8(path)) ?? tree.rootId;
+    assert.equal((await tree.stat(id)).size, size);
+    assert.equal((await readRange(await tree.open(id), 0, size)).length, size);
+  }
+  for await (const problem of set.verifyContents()) assert.fail(problem.message);
+  assert.deepEqual(set.problems(), []);
+});
+
+test('the file that a cancelled job was storing is no whole file', async () => {
+  const set = await openBytes([await oneSession((s) => {
+    s.record(1, 1, file(1, '/whole', 3));
+    s.record(1, 2, utf8('abc'));
+    s.record(1, 3, createHash('md5').update('abc').digest());
+    s.record(2, 1, file(2, '/part', -1));
+    s.record(2, STREAM.GZIP_DATA, deflateSync(utf8('abc')));
+  }, { status: 'A' })]);
+  assert.deepEqual(set.problems().map((problem) => [problem.kind, problem.jobId, problem.session?.id]), [['damaged-file', 9, 5], ['job-not-ok', 9, 5]]);
+  const tree = set.jobTree({ jobId: 9 });
+  assert.equal((await tree.open(await lookupPath(tree, utf8('/whole')) ?? tree.rootId)).size, 3);
+  await assert.rejects(tree.open(await lookupPath(tree, utf8('/part')) ?? tree.rootId), /status 'A' before all of the file/);
 });
 
 test('random reads of compressed content are those of the content', async () => {

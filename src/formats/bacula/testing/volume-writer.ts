@@ -126,6 +126,13 @@ export class VolumeWriter {
   }
 }
 
+/** What an end label says where it does not tell the truth. */
+export interface EndValues {
+  readonly files?: number;
+  readonly bytes?: number;
+  readonly status?: string;
+}
+
 /** One session: packs records into blocks, splits what does not fit. `volume` may be replaced between blocks. */
 export class SessionWriter {
   readonly #names: SessionNames;
@@ -148,8 +155,9 @@ export class SessionWriter {
     this.#volume = volume;
   }
 
-  start(): void {
-    this.#label(LABEL.SOS_LABEL, this.#labelBody());
+  /** `jobId`: another job's label, as a VirtualFull has one for each of its source jobs. */
+  start(jobId: number = this.#names.jobId): void {
+    this.#label(LABEL.SOS_LABEL, this.#labelBody(jobId));
   }
 
   /** One record of a file. */
@@ -160,10 +168,10 @@ export class SessionWriter {
   }
 
   /** Ends the session with true counts, or with the ones given. */
-  end(counts: { readonly files?: number; readonly bytes?: number } = {}): void {
+  end(counts: EndValues = {}): void {
     const tail = sessionEndLayout.encode({
       JobFiles: counts.files ?? this.#files, JobBytes: counts.bytes ?? this.#bytes, StartBlock: 0, EndBlock: 0, StartFile: 0, EndFile: 0,
-      JobErrors: 0, JobStatus: 'T'.charCodeAt(0),
+      JobErrors: 0, JobStatus: (counts.status ?? 'T').charCodeAt(0),
     });
     this.#label(LABEL.EOS_LABEL, Buffer.concat([this.#labelBody(), tail]));
     this.flush();
@@ -178,8 +186,8 @@ export class SessionWriter {
     this.#filled = 0;
   }
 
-  #labelBody(): Uint8Array {
-    const { jobId, level = 'F', time } = this.#names;
+  #labelBody(jobId: number = this.#names.jobId): Uint8Array {
+    const { level = 'F', time } = this.#names;
     return Buffer.concat([
       cstr(ID), sessionLabelLayout.encode({ VerNum: 11, JobId: jobId, write_btime: time * 1e6 + jobId, write_time: 0 }),
       cstr('pool', 'Backup', `job-${jobId}`, 'client', `job-${jobId}.unique`, 'fileset'),
