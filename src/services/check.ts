@@ -1,6 +1,6 @@
 /** Looking for damage: in a repository, in Bacula volumes, or in any tree by reading all of it. */
 import assert from 'node:assert';
-import { AbortedError, FormatError, type TreeProblem } from '../core/index.ts';
+import { AbortedError, FormatError, type FileTree, type TreeProblem } from '../core/index.ts';
 import { isFatal, problemFrom } from './entry-error.ts';
 import type { BaculaLayer } from './locations/bacula-layer.ts';
 import type { Location } from './locations/index.ts';
@@ -60,11 +60,28 @@ async function readTree(view: TreeView, options: CheckOptions, add: (problem: Tr
   return counts;
 }
 
+/** Attributes have no digest; that they can be decoded is all that can be said of them. */
+async function readAttributes(tree: FileTree, options: CheckOptions, add: (problem: TreeProblem) => void): Promise<void> {
+  const failed = (path: Uint8Array, error: unknown): void => {
+    if (isFatal(error)) throw error;
+    add(problemFrom(path, error));
+  };
+  await walk({ tree, id: tree.rootId, path: new Uint8Array() }, {
+    page: async (entries) => {
+      for (const entry of entries) await tree.attributes(entry.id).catch((error: unknown) => { failed(entry.path, error); });
+    },
+    failed,
+  }, options.signal);
+}
+
 /** Volumes: what opening them found, then (with `readData`) the content of every file of every job. */
 async function checkVolumes(volumes: BaculaLayer, options: CheckOptions, add: (problem: TreeProblem) => void): Promise<CheckReport['counts']> {
   const known = volumes.problems();
   for (const problem of known) add(problem);
-  if (options.readData === true) for await (const problem of volumes.verify(options.signal)) add(problem);
+  if (options.readData === true) {
+    for await (const problem of volumes.verify(options.signal)) add(problem);
+    for (const { step } of volumes.jobs) await readAttributes((await volumes.open(step)).tree, options, add);
+  }
   const counts = { files: 0, bytes: 0 };
   for (const { job } of volumes.jobs) {
     counts.files += job.files;
