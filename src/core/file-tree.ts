@@ -36,6 +36,8 @@ export interface NodeStat {
   /** Inode and device number in the place of origin; used to see that a file did not change. */
   readonly inode?: number;
   readonly device?: number;
+  /** A directory that only leads to its children: the origin recorded nothing about it, and its other fields are made up. */
+  readonly placeholder?: true;
 }
 
 /** One name in a directory. The name has no `/` and no NUL, is never `.` or `..`, and is only bytes. */

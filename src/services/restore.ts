@@ -348,6 +348,7 @@ export async function restoreTree(view: TreeView, target: string, options: Resto
   const restore = new Restore(view, directory, sink, options);
   try {
     const fresh = lstatSync(directory, { throwIfNoEntry: false }) === undefined;
+    sink?.open(); // a target that can't be used is one error, not one per entry
     const stat = await view.tree.stat(view.id);
     const slash = view.path.lastIndexOf(0x2f);
     if (stat.type === 'directory') {

@@ -233,6 +233,17 @@ export class Check {
     }
   }
 
+  /** A damaged chunk may have been stored again since: then the index names the good copy, and the bad one is only waste. */
+  async #hasGoodCopy(id: Uint8Array): Promise<boolean> {
+    try {
+      await this.#parts.metadata.get(id);
+      return true;
+    } catch (error) {
+      if (error instanceof HoldfastError || error instanceof RangeError) return false;
+      throw error;
+    }
+  }
+
   /** All chunks of a file must be in the index, and none may be among those found damaged; lengths must add up. */
   async #content(entry: Entry, where: string): Promise<void> {
     if (entry.stat.type !== 'file') return;
@@ -242,7 +253,7 @@ export class Check {
       while (at < entry.stat.size) {
         const leaf = await findLeaf(entry.content, at, this.#parts);
         for (let i = 0; i < leaf.count; i += 1) {
-          if (!isHole(leaf.refs, i) && this.#bad.has(refId(leaf.refs, i), 0)) {
+          if (!isHole(leaf.refs, i) && this.#bad.has(refId(leaf.refs, i), 0) && !(await this.#hasGoodCopy(refId(leaf.refs, i)))) {
             this.#report('damaged-file', where, `Its chunk '${idToHex(refId(leaf.refs, i))}' is damaged`);
             return;
           }

@@ -9,8 +9,8 @@ import { REF_BYTES, checkContent, emptyContent, type Content } from './refs.ts';
 
 const nodeTypes: readonly NodeType[] = ['file', 'directory', 'symlink', 'fifo', 'character', 'block', 'socket'];
 
-const FLAG = { accessed: 1, changed: 2, created: 4, device: 8, link: 16, origin: 32, target: 64, attributes: 128, content: 256 } as const;
-const KNOWN_FLAGS = 511;
+const FLAG = { accessed: 1, changed: 2, created: 4, device: 8, link: 16, origin: 32, target: 64, attributes: 128, content: 256, placeholder: 512 } as const;
+const KNOWN_FLAGS = 1023;
 /** Bytes before the name: u32 length, u8 type, u8 zero, u16 flags, u16 mode, u16 name length, u32 uid, u32 gid, i64+u32 modified, u64 size. */
 const FIXED_BYTES = 40;
 
@@ -163,6 +163,7 @@ function flagsOf(entry: Entry): number {
   if (entry.target !== undefined) flags |= FLAG.target;
   if (entry.attributes.size > 0) flags |= FLAG.attributes;
   if (entry.content.refs.length > 0) flags |= FLAG.content;
+  if (stat.placeholder === true) flags |= FLAG.placeholder;
   return flags;
 }
 
@@ -288,6 +289,7 @@ class EntryDecoder {
       stat.inode = this.#u64();
       stat.device = this.#u64();
     }
+    if (flags & FLAG.placeholder) stat.placeholder = true;
     const entry: Mutable<Entry> = { name, stat, link, attributes: noAttributes, content: emptyContent };
     if (flags & FLAG.target) entry.target = this.#raw(this.#u32());
     if (flags & FLAG.attributes) entry.attributes = this.#attributes();

@@ -155,7 +155,7 @@ class NodeDisk implements Disk {
   }
 
   async makeDirectory(name: string): Promise<void> {
-    this.#call(`Create directory '${this.#at(name)}'`, () => fs.mkdirSync(this.#at(name), { recursive: true, mode: 0o700 }));
+    this.#call(`Create directory '${this.#at(name)}'`, () => { makeDirectories(this.#at(name)); });
   }
 
   async list(name: string): Promise<readonly { readonly name: string; readonly directory: boolean; readonly size: number }[]> {
@@ -208,6 +208,18 @@ class NodeDisk implements Disk {
     } catch (error) {
       throw wrap(action, error);
     }
+  }
+}
+
+/** Node's own `recursive` never returns where a parent refuses children, as /proc does. */
+function makeDirectories(directory: string): void {
+  try {
+    fs.mkdirSync(directory, { mode: 0o700 });
+  } catch (error) {
+    if (systemCode(error) === 'EEXIST') return;
+    if (systemCode(error) !== 'ENOENT' || path.dirname(directory) === directory) throw error;
+    makeDirectories(path.dirname(directory));
+    fs.mkdirSync(directory, { mode: 0o700 });
   }
 }
 

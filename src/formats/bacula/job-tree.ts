@@ -260,7 +260,7 @@ export class BaculaTree implements FileTree {
   #statOf(row: TreeRow | undefined): NodeStat {
     if (row === undefined) {
       const zero = { seconds: 0, nanoseconds: 0 };
-      return { type: 'directory', size: 0, mode: 0o755, uid: 0, gid: 0, modified: zero, links: 1 };
+      return { type: 'directory', size: 0, mode: 0o755, uid: 0, gid: 0, modified: zero, links: 1, placeholder: true };
     }
     const { files } = row.session;
     const at = row.row;

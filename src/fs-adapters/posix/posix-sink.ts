@@ -13,6 +13,7 @@ import {
 } from '../../core/index.ts';
 import { MetadataWriter } from './apply-metadata.ts';
 import { HandleCache } from './handle-cache.ts';
+import { makeDirectories } from './make-directories.ts';
 import { loadCalls } from './load-calls.ts';
 import { NewFile, UnchangedFile } from './pending-files.ts';
 import { ProblemList } from './sink-problems.ts';
@@ -52,6 +53,8 @@ export class PosixSink implements FileSink {
   readonly #metadata: MetadataWriter;
   /** By path as Latin-1 text, '' is the target. */
   readonly #handles: HandleCache<string>;
+  /** Modes of directories that the target had, between their creation and their end. */
+  readonly #found = new Map<string, number>();
   readonly #prefix = `.holdfast-${randomBytes(6).toString('hex')}-`;
   readonly #pending = new Map<NewFile, Uint8Array>();
   #counter = 0;
@@ -71,9 +74,17 @@ export class PosixSink implements FileSink {
     }
   }
 
+  /**
+   * Makes the target if need be; otherwise its first use does.
+   * @throws {ToolError} when it is no directory or can't be made.
+   */
+  open(): void {
+    this.#directory('');
+  }
+
   #openTarget(): number {
     try {
-      fs.mkdirSync(this.#target, { recursive: true });
+      makeDirectories(Buffer.from(this.#target));
       return fs.openSync(this.#target, openPlace & ~O_NOFOLLOW);
     } catch (error) {
       const code = (error as NodeJS.ErrnoException).errno;
@@ -137,6 +148,7 @@ export class PosixSink implements FileSink {
     this.#check('Read metadata of', path, this.#calls.statAt(handle, name));
     const { mode } = this.#calls.record;
     if (nodeType(mode) === 'directory') {
+      this.#found.set(pathKey(path), mode & 0o7777);
       // It may have been made by an unprivileged owner without write permission.
       if ((mode & 0o700) !== 0o700) this.#calls.chmodAt(handle, name, mode & 0o7777 | 0o700);
       return;
@@ -150,7 +162,14 @@ export class PosixSink implements FileSink {
     const { parent, name } = sinkPath(path);
     const fd = this.#calls.openAt(this.#directory(parent), name.length === 1 ? DOT : name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW, 0);
     this.#check('Finish directory', path, fd);
-    this.#metadata.apply(path, { fd }, metadata);
+    const found = this.#found.get(pathKey(path));
+    this.#found.delete(pathKey(path));
+    const isPlaceholder = metadata.stat.placeholder === true;
+    if (found !== undefined && (isPlaceholder || this.#overwrite === 'never')) {
+      // The target's own directory stays as it was, but for what createDirectory had to lend it.
+      if ((found & 0o700) !== 0o700) this.#calls.chmodFd(fd, found);
+    } else if (isPlaceholder) this.#calls.chmodFd(fd, PLACEHOLDER_MODE);
+    else this.#metadata.apply(path, { fd }, metadata);
     this.#calls.close(fd);
   }
 
@@ -297,3 +316,10 @@ export class PosixSink implements FileSink {
 }
 
 const SLASH = new Uint8Array([0x2f]);
+
+/** Mode of a directory that is made only to hold its children. */
+const PLACEHOLDER_MODE = 0o755;
+
+function pathKey(path: Uint8Array): string {
+  return Buffer.from(path.buffer, path.byteOffset, path.byteLength).toString('latin1');
+}

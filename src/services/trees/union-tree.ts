@@ -60,7 +60,7 @@ const tableBase = 2 ** 52;
 const supportsUnknown: TreeSupports = {
   hardLinks: true, symlinks: true, devices: true, attributes: true, timestampNanoseconds: 1, sorted: false,
 };
-const emptyStat: NodeStat = { type: 'directory', size: 0, mode: 0o755, uid: 0, gid: 0, modified: { seconds: 0, nanoseconds: 0 }, links: 1 };
+const emptyStat: NodeStat = { type: 'directory', size: 0, mode: 0o755, uid: 0, gid: 0, modified: { seconds: 0, nanoseconds: 0 }, links: 1, placeholder: true };
 
 function keyOf(name: Uint8Array): string {
   return Buffer.from(name.buffer, name.byteOffset, name.byteLength).toString('latin1');
