@@ -156,7 +156,7 @@ export class Check {
     const where = `container ${number.text} at ${group.offset}`;
     let missing = 0;
     for (let i = 0; i < count; i += 1) if (((found[i >> 3] as number) & (1 << (i & 7))) === 0) missing += 1;
-    if (missing > 0) this.#report('not-indexed', where, `The index lacks ${missing} of ${count} chunks: rebuild it`);
+    if (missing > 0) this.#report('not-indexed', where, `The index lacks ${missing} of ${count} chunks; rebuild it, unless they are damaged (--read-data tells): then a new backup of the same files stores them again`);
     if (this.#options.readData === true) await this.#read(number, group, ids);
   }
 

@@ -1,8 +1,9 @@
 /** `diff`: what two locations differ in. Differences are a result, not a failure. */
-import type { TreeProblem } from '../../../core/index.ts';
+import { utf8, type TreeProblem } from '../../../core/index.ts';
 import { problemLine } from '../../check.ts';
 import { diffTrees, type DiffEntry } from '../../diff.ts';
 import { openLocation } from '../../locations/index.ts';
+import { formatPathText } from '../../locations/path-text.ts';
 import type { CommonOptions, Context, Outcome } from '../context.ts';
 
 interface Options extends CommonOptions {
@@ -22,7 +23,7 @@ export async function run(context: Context, operands: readonly string[], options
       const errors: TreeProblem[] = [];
       const keep = (list: DiffEntry[], sign: string) => (entry: DiffEntry): void => {
         if (context.json) list.push(entry);
-        context.print(`${sign} ${entry.path}${entry.what === undefined ? '' : ` (${entry.what.join(', ')})`}`);
+        context.print(`${sign} ${formatPathText(entry.pathBase64 === undefined ? utf8(entry.path) : Buffer.from(entry.pathBase64, 'base64'))}${entry.what === undefined ? '' : ` (${entry.what.join(', ')})`}`);
       };
       await diffTrees(await a.node(), await b.node(), {
         quick: options.quick ?? false,
