@@ -60,11 +60,11 @@ async function secondWriter(bench: Bench): Promise<void> {
   const first = startHoldfast(['backup', '-', '--repo', bench.repository]);
   const end = finished(first);
   first.stdin?.write('held open');
+  const locks = path.join(bench.repository, 'locks', 'writer');
+  const isHeld = (): boolean => existsSync(locks) && readdirSync(locks).some((name) => name.endsWith('.json'));
   const deadline = Date.now() + 20_000;
-  while (!existsSync(path.join(bench.repository, 'locks', 'writer')) || readdirSync(path.join(bench.repository, 'locks', 'writer')).length === 0) {
-    if (Date.now() > deadline) break;
-    await new Promise((resolve) => { setTimeout(resolve, 50); });
-  }
+  while (!isHeld() && Date.now() < deadline) await new Promise((resolve) => { setTimeout(resolve, 50); });
+  bench.checks.expect('the first writer holds the lock', isHeld(), 'no holder after 20 s');
   bench.refused('a second writer', await holdfast(['backup', bench.source, '--repo', bench.repository]), { status: 1, says: /held by process \d+/ });
   const listing = await holdfast(['ls', '-R', `${bench.repository}::latest`]);
   bench.checks.expect('a reader beside the writer', listing.status === 0, listing.stderr);
