@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
 import fc from 'fast-check';
-import type { OpenContext } from '../../core/index.ts';
+import { FormatError, type OpenContext } from '../../core/index.ts';
 import { type Fingerprint, fingerprints } from './testing/fingerprint.ts';
 import { fixtureContext, fixtureVolume, openBytes } from './testdata/fixture.ts';
 import { mutate, type Mutation } from './testing/mutation.ts';
@@ -42,7 +42,12 @@ for (const [set, runs] of [['b15-acl-xattr', 25], ['encrypted', 10], ['b15-volum
     await fc.assert(fc.asyncProperty(mutations, async (mutation) => {
       const damaged = mutate(volume, mutation);
       if (Buffer.compare(damaged, volume) === 0 || damaged.length < 24) return;
-      const found = await contents(damaged, context);
+      // A volume cut inside its label is refused as a whole: that reports it, too.
+      const found = await contents(damaged, context).catch((error: unknown) => {
+        assert.ok(error instanceof FormatError, String(error));
+        return undefined;
+      });
+      if (found === undefined) return;
       assert.ok(found.problems > 0, 'the damage is reported');
       for (const [path, print] of found.entries) checkEntry(path, print, good.entries.get(path));
     }), { numRuns: runs });
