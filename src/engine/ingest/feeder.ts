@@ -39,9 +39,6 @@ export async function fromSource<T>(run: () => Promise<T>): Promise<T> {
   }
 }
 
-/** A file of this size keeps threads busy for longer than they take to start. */
-const LARGE_BYTES = 32 << 20;
-
 /** Bytes read at once; less than a slab, so that cutting starts while data is in the processor's cache. */
 const READ_BYTES = 1 << 20;
 
@@ -88,7 +85,7 @@ export class Feeder {
   async file(source: BlockSource): Promise<void> {
     if (source.size === 0) return;
     if (source.size <= this.#settings.fastcdc.minBytes) return this.#small(source);
-    if (source.size >= LARGE_BYTES) this.#pool.start();
+    this.#pool.expect(source.size);
     const chunker = await this.#choose(source);
     if (source.size <= 65_536) return this.#run(source, 0, source.size, chunker);
     let at = 0;

@@ -5,6 +5,7 @@ import {
 } from '../../core/index.ts';
 import { checkChunkerParameters, defaultFastCdc, type FastCdcParameters } from '../chunking/index.ts';
 import type { HashName } from '../hashing/hasher.ts';
+import { createOnce } from '../world/create-once.ts';
 
 /** Version of the repository's layout that this build writes and reads. */
 export const REPOSITORY_VERSION = 1;
@@ -62,20 +63,9 @@ export function makeConfig(world: World, choices: RepositoryChoices): Repository
 
 /** Writes the config: with it the repository exists. @throws {BusyError} when there is one. */
 export async function writeConfig(world: World, config: RepositoryConfig): Promise<void> {
-  const { disk } = world;
   const body = `${FIRST_LINE} ${config.version}\n${JSON.stringify({ ...config, features: [] })}\n`;
   const bytes = utf8(`${body}${createHash('sha256').update(body).digest('hex')}\n`);
-  const temporary = `temporary/config-${Buffer.from(world.randomBytes(8)).toString('hex')}`;
-  const file = await disk.create(temporary);
-  try {
-    await file.writeFrom(0, bytes);
-    await file.sync();
-  } finally {
-    await file.close();
-  }
-  await disk.link(temporary, 'config');
-  await disk.syncDirectory('');
-  await disk.remove(temporary);
+  await createOnce(world, 'config', bytes);
 }
 
 async function readBytes(world: World): Promise<Uint8Array> {

@@ -76,8 +76,6 @@ interface Parts {
   readonly index: ChunkIndex;
   readonly store: LocalStore;
   readonly metadata: MetadataStore;
-  readonly mode: 'read' | 'write';
-  readonly replay: ReplayReport;
   note(text: string): void;
   readonly lock: DiskLock | undefined;
 }
@@ -90,7 +88,7 @@ function watch(onNote: OpenOptions['onNote']): (text: string) => void {
 }
 
 /** Opens the index and brings it up to the containers; an index that names containers that are gone is made anew. */
-async function openCurrentIndex(world: World, options: OpenOptions, limits: Limits, hash: HashName): Promise<{ index: ChunkIndex; replay: ReplayReport }> {
+async function openCurrentIndex(world: World, options: OpenOptions, limits: Limits, hash: HashName): Promise<ChunkIndex> {
   const note = watch(options.onNote);
   const request = { kind: options.index ?? 'auto', mode: options.mode } as const;
   let opened = await openIndex(world, request);
@@ -111,7 +109,7 @@ async function openCurrentIndex(world: World, options: OpenOptions, limits: Limi
   try {
     const replay = await new Replay(world, opened.index, { limits, hash, repair: options.mode === 'write' }).run(new Set(known));
     for (const problem of replay.problems) note(`${problem.where}: ${problem.message}`);
-    return { index: opened.index, replay };
+    return opened.index;
   } catch (error) {
     await opened.index.close().catch(() => undefined); // the first error counts
     throw error;
@@ -167,7 +165,7 @@ export class Repository {
       if (lock !== undefined) await removeLeftovers(world);
       const arena = new Arena(LocalStore.arenaBytes(limits) + Slab.arenaBytes() + Feeder.scratchBytes());
       const scratch = arena.reserve(Feeder.scratchBytes());
-      const { index, replay } = await openCurrentIndex(world, options, limits, config.hash);
+      const index = await openCurrentIndex(world, options, limits, config.hash);
       opened = index;
       const filter = options.mode === 'write' ? await StoreFilter.open(world, index, await index.watermarks()) : StoreFilter.none(world, index);
       const pool = await WorkerPool.create({ memory: arena.memory, hash: config.hash }, options.workers);
@@ -177,7 +175,7 @@ export class Repository {
         ...(options.mode === 'write' ? {} : { refresh: () => catchUp(world, index, limits, config.hash) }),
       });
       const metadata = new MetadataStore(store, await createHasher(config.hash));
-      return new Repository({ world, config, limits, arena, scratch, pool, index, store, metadata, mode: options.mode, replay, note: watch(options.onNote), lock });
+      return new Repository({ world, config, limits, arena, scratch, pool, index, store, metadata, note: watch(options.onNote), lock });
     } catch (error) {
       await opened?.close().catch(() => undefined); // the first error counts
       await lock?.release();

@@ -26,9 +26,6 @@ export interface Leaf {
 /** Groups asked for ahead of a sequential read; each is about 2 MiB. */
 const GROUPS_AHEAD = 4;
 
-/** A file of this size keeps threads busy for longer than they take to start. */
-const LARGE_BYTES = 32 << 20;
-
 /** The last index `i` with `starts[i] <= offset`. */
 export function findRef(starts: ArrayLike<number>, offset: number): number {
   let low = 0;
@@ -88,7 +85,7 @@ export class ContentReader {
 
   /** Hands over `[0, size)` as views of decoded groups: chunks that stand side by side there come as one piece. */
   async visit(size: number, visitor: ContentVisitor): Promise<void> {
-    if (size >= LARGE_BYTES) this.#parts.store.expectWork();
+    this.#parts.store.expectWork(size);
     for (let at = 0; at < size;) {
       const leaf = await this.#leafAt(at);
       let index = findRef(leaf.starts, at);

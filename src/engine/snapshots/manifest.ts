@@ -7,6 +7,7 @@ import {
   FormatError, HoldfastError, IntegrityError, NotFoundError, UnsupportedError, UsageError, checkLimit, textOf, utf8,
   type Limits, type World,
 } from '../../core/index.ts';
+import { createOnce } from '../world/create-once.ts';
 import { decodeEntries, type Entry } from './entry.ts';
 
 /** Version of the manifest's body that this build writes and reads. */
@@ -74,18 +75,7 @@ export async function writeManifest(world: World, info: Omit<SnapshotInfo, 'id'>
   };
   const bytes = utf8(`${FIRST_LINE}${JSON.stringify(body)}\n`);
   const id = createHash('sha256').update(bytes).digest('hex');
-  const { disk } = world;
-  const temporary = `temporary/manifest-${Buffer.from(world.randomBytes(8)).toString('hex')}`;
-  const file = await disk.create(temporary);
-  try {
-    await file.writeFrom(0, bytes);
-    await file.sync();
-  } finally {
-    await file.close();
-  }
-  await disk.link(temporary, `manifests/${id}`);
-  await disk.syncDirectory('manifests');
-  await disk.remove(temporary);
+  await createOnce(world, `manifests/${id}`, bytes);
   return id;
 }
 

@@ -107,9 +107,9 @@ export class LocalStore implements ChunkStore {
     return GROUP_BYTES * GROUP_BLOCKS * 2 + GroupCache.arenaBytes(limits) + 65_536;
   }
 
-  /** Much will be read or written: threads are started now rather than after the first megabytes. */
-  expectWork(): void {
-    this.#parts.pool.start();
+  /** Tells of `bytes` that will be read or written, so that threads are there in time. */
+  expectWork(bytes: number): void {
+    this.#parts.pool.expect(bytes);
   }
 
   /** False when the chunk is surely not stored; true proves nothing. */

@@ -8,6 +8,8 @@ import { TaskRunner, taskBytes, type Task, type TaskResult, type TaskSettings } 
 
 /** Bytes worked on inline before threads are started: about 30 ms of compression. */
 const INLINE_BYTES = 8 << 20;
+/** Work of this size keeps threads busy for longer than they take to start. */
+const LARGE_BYTES = 32 << 20;
 /** A task of fewer bytes costs less than the messages to hand it over. */
 const TASK_BYTES_MIN = 65_536;
 /** Tasks a thread may have at hand, so that it does not wait for the main thread between two. */
@@ -61,7 +63,7 @@ export class WorkerPool {
     if (this.#failure !== undefined) return Promise.reject(this.#failure);
     const bytes = taskBytes(task);
     this.#bytes += bytes;
-    if (this.#bytes > INLINE_BYTES) this.start();
+    if (this.#bytes > INLINE_BYTES) this.#start();
     if (bytes < TASK_BYTES_MIN || !this.#threads.some((thread) => thread.ready)) return this.#runInline(task);
     return new Promise((resolve, reject) => {
       this.#queue.push({ task, resolve, reject });
@@ -69,8 +71,12 @@ export class WorkerPool {
     });
   }
 
-  /** Starts the threads now: much work is known to come. */
-  start(): void {
+  /** Tells of `bytes` of work to come: if that is much, threads are started now rather than after the first megabytes. */
+  expect(bytes: number): void {
+    if (bytes >= LARGE_BYTES) this.#start();
+  }
+
+  #start(): void {
     if (this.#threadCount > 0 && this.#threads.length === 0 && this.#failure === undefined) this.#startThreads();
   }
 
