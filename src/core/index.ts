@@ -11,6 +11,7 @@ export * from './format.ts';
 export * from './id-batch.ts';
 export * from './layout.ts';
 export * from './limits.ts';
+export * from './object-store.ts';
 export * from './source-path.ts';
 export * from './sources/memory.ts';
 export * from './sources/slice.ts';

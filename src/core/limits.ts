@@ -37,10 +37,22 @@ export interface Limits {
   readonly containerBytesMax: number;
   /** Bytes of one manifest. */
   readonly manifestBytesMax: number;
+  /** Bytes of one list of condemned containers: 19 a container. */
+  readonly condemnedBytesMax: number;
+  /** Bytes of parity of one object: what its writer and whoever repairs it hold in memory. */
+  readonly parityBytesMax: number;
   /** Levels of a recipe's hash tree; 6 levels of 1,000-way pages address more than 2^53 bytes. */
   readonly recipeDepthMax: number;
   /** Bytes of one directory entry of a snapshot. */
   readonly entryBytesMax: number;
+  /** Bytes of one key slot or key ring. */
+  readonly keyObjectBytesMax: number;
+  /** Key slots of one repository; each may cost a derivation when a passphrase is tried. */
+  readonly keySlotsMax: number;
+  /** Bytes of memory that a key slot may ask for when its key is derived. */
+  readonly kdfMemoryBytesMax: number;
+  /** Bytes that such a derivation may pass through: its time. */
+  readonly kdfWorkBytesMax: number;
 }
 
 /** The defaults; callers copy and change rows, never the relations. */
@@ -60,12 +72,19 @@ export const defaultLimits: Limits = Object.freeze({
   groupChunksMax: 65_535,
   containerBytesMax: 1 << 30,
   manifestBytesMax: 16 << 20,
+  condemnedBytesMax: 64 << 20,
+  parityBytesMax: 32 << 20,
   recipeDepthMax: 8,
   entryBytesMax: 1 << 20,
+  keyObjectBytesMax: 64 << 10,
+  keySlotsMax: 64,
+  kdfMemoryBytesMax: 256 << 20,
+  kdfWorkBytesMax: 1 << 30,
 });
 
 assert(defaultLimits.chunkBytesMax <= defaultLimits.groupBytesMax, 'a chunk fits into a group');
 assert(defaultLimits.groupBytesMax < defaultLimits.containerBytesMax, 'a group fits into a container');
+assert(defaultLimits.kdfMemoryBytesMax <= defaultLimits.kdfWorkBytesMax, 'a derivation passes through its memory at least once');
 assert(defaultLimits.nameBytesMax <= defaultLimits.pathBytesMax, 'a name fits into a path');
 assert(defaultLimits.baculaExpandedBytesMax <= defaultLimits.baculaRecordBytesMax, 'an expanded record is bounded like a joined one');
 

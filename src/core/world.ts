@@ -3,6 +3,16 @@
  * deterministic simulator can stop it at any point. Nothing in `src/engine` touches `node:fs`, `Date` or `Math.random`.
  */
 
+/** One name of a directory. */
+export interface DiskEntry {
+  readonly name: string;
+  readonly directory: boolean;
+  /** Bytes; 0 of a directory. */
+  readonly size: number;
+  /** When its content last changed, milliseconds since 1970 by the disk's clock; 0 of a directory. */
+  readonly modified: number;
+}
+
 /** Paths are relative to the disk's root, `/`-separated, ASCII, without `.` and `..`. */
 export interface Disk {
   /** Opens an existing file. @throws {NotFoundError} */
@@ -19,7 +29,7 @@ export interface Disk {
   removeTree(path: string): Promise<void>;
   makeDirectory(path: string): Promise<void>;
   /** Names in a directory, in ascending order; empty when the directory is absent. */
-  list(path: string): Promise<readonly { readonly name: string; readonly directory: boolean; readonly size: number }[]>;
+  list(path: string): Promise<readonly DiskEntry[]>;
   exists(path: string): Promise<boolean>;
   syncDirectory(path: string): Promise<void>;
   /** The real path for native code that cannot go through a World (RocksDB); undefined in a simulation. */

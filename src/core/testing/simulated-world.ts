@@ -6,7 +6,7 @@
  */
 import { createHash } from 'node:crypto';
 import { BusyError, NotFoundError } from '../errors.ts';
-import type { Disk, DiskFile, DiskLock, World } from '../world.ts';
+import type { Disk, DiskEntry, DiskFile, DiskLock, World } from '../world.ts';
 import { seededRandom } from './random.ts';
 
 /** An operation that changes something; `number` counts them from 1. */
@@ -49,6 +49,7 @@ function torn(before: Uint8Array, change: Change, next: () => number): Uint8Arra
 }
 
 class Inode {
+  modified = 0;
   durable: Uint8Array = new Uint8Array(0);
   now: Uint8Array = new Uint8Array(0);
   pending: Change[] = [];
@@ -65,6 +66,7 @@ class Inode {
 
   afterPowerCut(next: () => number): Inode {
     const copy = new Inode();
+    copy.modified = this.modified;
     copy.durable = this.durable;
     for (const change of this.pending) {
       const chance = next();
@@ -85,6 +87,8 @@ export class SimulatedDisk implements Disk {
   /** Operations so far. */
   operations = 0;
   fault: DiskFault = () => undefined;
+  /** The clock that dates files; milliseconds since 1970. */
+  now: () => number = () => 0;
   #durable = new Map<string, Inode>();
   #names = new Map<string, Inode>();
   #pending: { readonly name: string; readonly inode: Inode | undefined }[] = [];
@@ -165,6 +169,7 @@ export class SimulatedDisk implements Disk {
     if (this.#names.has(name)) throw new BusyError(`Create '${name}': it exists already`);
     this.step('create', name);
     const inode = new Inode();
+    inode.modified = this.now();
     this.#change(name, inode);
     return new SimulatedFile(this, inode, name);
   }
@@ -194,13 +199,13 @@ export class SimulatedDisk implements Disk {
 
   async makeDirectory(): Promise<void> {}
 
-  async list(name: string): Promise<readonly { readonly name: string; readonly directory: boolean; readonly size: number }[]> {
+  async list(name: string): Promise<readonly DiskEntry[]> {
     const prefix = name === '' ? '' : `${name}/`;
-    const rows = new Map<string, { name: string; directory: boolean; size: number }>();
+    const rows = new Map<string, DiskEntry>();
     for (const [key, inode] of this.#names) {
       if (!key.startsWith(prefix)) continue;
       const [first = '', ...rest] = key.slice(prefix.length).split('/');
-      rows.set(first, { name: first, directory: rest.length > 0, size: rest.length > 0 ? 0 : inode.now.length });
+      rows.set(first, { name: first, directory: rest.length > 0, size: rest.length > 0 ? 0 : inode.now.length, modified: rest.length > 0 ? 0 : inode.modified });
     }
     return [...rows.values()].sort((a, b) => (a.name < b.name ? -1 : 1));
   }
@@ -285,6 +290,7 @@ class SimulatedFile implements DiskFile {
 export function simulatedWorld(disk: SimulatedDisk, seed: number): World {
   let clock = 1_700_000_000_000 + seed * 1_000_000;
   let counter = 0;
+  disk.now = () => clock;
   return {
     disk,
     now: () => { clock += 1; return clock; },

@@ -1,10 +1,10 @@
 /**
  * Containers on disk: names, headers, scanning.
  *
- * `containers/ab/ab12….hfc` is named by its random 64-bit number in hexadecimal. It is written once, front to back, and never changed after
- * its footer; one without a footer was being written when its process ended, and its whole records count up to the first torn one.
+ * `containers/ab/ab12….hfc` is named by its random 64-bit number in hexadecimal. It has its name only once it is whole and durable, and is never
+ * changed: one without a footer was damaged later.
  */
-import { FormatError, LimitError, UnsupportedError, type Disk, type DiskFile, type HoldfastError, type Limits } from '../../core/index.ts';
+import { FormatError, LimitError, UnsupportedError, type HoldfastError, type Limits, type ObjectReader, type ObjectStore } from '../../core/index.ts';
 import { crc32c } from '../../core/crc32c.ts';
 import { CONTAINER_MAGIC, CONTAINER_VERSION, TABLE_ROW_BYTES, containerHeader, containerKinds, type ContainerKind } from './container.layout.ts';
 import type { FooterRow } from './footer.ts';
@@ -48,7 +48,7 @@ export function encodeContainerHeader(number: ContainerNumber, kind: ContainerKi
  * Checks a container's head against its name.
  * @throws {FormatError} wrong bytes or another container's head. @throws {UnsupportedError} a newer version.
  */
-export async function readContainerHeader(file: DiskFile, number: ContainerNumber): Promise<ContainerKind> {
+export async function readContainerHeader(file: ObjectReader, number: ContainerNumber): Promise<ContainerKind> {
   const fault = (field: string, found: number | string, expected: number | string): FormatError =>
     new FormatError(`Read container '${number.text}'`, { structure: 'container', field, offset: 0, found, expected });
   if (file.size < containerHeader.size) throw fault('size', file.size, `at least ${containerHeader.size}`);
@@ -67,16 +67,23 @@ export async function readContainerHeader(file: DiskFile, number: ContainerNumbe
   return kind;
 }
 
-/** All containers of a repository, in ascending order of their numbers. A file that is no container is left out. */
-export async function listContainers(disk: Disk): Promise<readonly { readonly number: ContainerNumber; readonly size: number }[]> {
-  const found = [];
-  for (const directory of await disk.list('containers')) {
-    if (!directory.directory) continue;
-    for (const file of await disk.list(`containers/${directory.name}`)) {
-      const match = /^([0-9a-f]{8})([0-9a-f]{8})\.hfc$/.exec(file.name);
-      if (match !== null && !file.directory && file.name.startsWith(directory.name)) {
-        found.push({ number: numberOf(parseInt(match[1] ?? '', 16), parseInt(match[2] ?? '', 16)), size: file.size });
-      }
+/** A container of a listing. */
+export interface ContainerRow {
+  readonly number: ContainerNumber;
+  /** Bytes. */
+  readonly size: number;
+  /** By the store's clock, milliseconds since 1970. */
+  readonly modified: number;
+}
+
+/** All containers of a repository, in ascending order of their numbers. An object that is no container is left out. */
+export async function listContainers(objects: ObjectStore): Promise<readonly ContainerRow[]> {
+  const found: ContainerRow[] = [];
+  for await (const page of objects.list('containers')) {
+    for (const { name, size, modified } of page) {
+      const match = /^containers\/([0-9a-f]{2})\/([0-9a-f]{8})([0-9a-f]{8})\.hfc$/.exec(name);
+      const [, directory = '', high = '', low = ''] = match ?? [];
+      if (match !== null && high.startsWith(directory)) found.push({ number: numberOf(parseInt(high, 16), parseInt(low, 16)), size, modified });
     }
   }
   return found;
@@ -99,7 +106,7 @@ const MAGIC_BYTES: Buffer = Buffer.from('HFGR', 'latin1');
 const WINDOW_BYTES = 1 << 20;
 
 /** The first sound group at or behind `from`: a record names its own place, so nothing else is taken for one. */
-export async function findGroup(file: DiskFile, number: ContainerNumber, from: number, limits: Limits): Promise<number | undefined> {
+export async function findGroup(file: ObjectReader, number: ContainerNumber, from: number, limits: Limits): Promise<number | undefined> {
   for (let start = from; start < file.size; start += WINDOW_BYTES) {
     // Windows overlap by the magic's length less one.
     const window = Buffer.alloc(Math.min(WINDOW_BYTES + MAGIC_BYTES.length - 1, file.size - start));
@@ -116,7 +123,7 @@ export async function findGroup(file: DiskFile, number: ContainerNumber, from: n
   return undefined;
 }
 
-async function scanGroup(file: DiskFile, place: RecordPlace, end: number, limits: Limits): Promise<ScannedGroup> {
+async function scanGroup(file: ObjectReader, place: RecordPlace, end: number, limits: Limits): Promise<ScannedGroup> {
   const { offset } = place;
   const headBytes = new Uint8Array(Math.min(GROUP_HEADER_BYTES, end - offset));
   await file.readInto(offset, headBytes);
@@ -138,7 +145,7 @@ function asFault(error: unknown): HoldfastError {
  * Walks a container's groups without their payloads. With the rows of a footer each group stands for itself; without, one is looked for behind
  * the other, and behind a damaged one by its magic number.
  */
-export async function* scanGroups(file: DiskFile, number: ContainerNumber, limits: Limits, rows: readonly FooterRow[] | undefined): AsyncIterable<Scanned> {
+export async function* scanGroups(file: ObjectReader, number: ContainerNumber, limits: Limits, rows: readonly FooterRow[] | undefined): AsyncIterable<Scanned> {
   if (rows !== undefined) {
     for (const row of rows) {
       try {
@@ -170,7 +177,7 @@ export async function* scanGroups(file: DiskFile, number: ContainerNumber, limit
  * Reads one whole record into a new buffer.
  * @throws {FormatError} when it is not at that place.
  */
-export async function readGroup(file: DiskFile, number: ContainerNumber, row: Pick<FooterRow, 'offset' | 'length'>, limits: Limits): Promise<GroupRecord> {
+export async function readGroup(file: ObjectReader, number: ContainerNumber, row: Pick<FooterRow, 'offset' | 'length'>, limits: Limits): Promise<GroupRecord> {
   const bytes = new Uint8Array(row.length);
   await file.readInto(row.offset, bytes);
   return decodeGroup(bytes, { containerLow: number.low, offset: row.offset }, limits);

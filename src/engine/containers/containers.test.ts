@@ -5,6 +5,7 @@ import fc from 'fast-check';
 import { sampleId } from '../../core/conformance/chunk-index.ts';
 import { FormatError, IntegrityError, LimitError, UnsupportedError, crc32c, defaultLimits, type DiskFile, type World } from '../../core/index.ts';
 import { seededBytes } from '../../core/testing/random.ts';
+import { DiskObjects } from '../objects/index.ts';
 import { memoryWorld } from '../world/index.ts';
 import { crc32 } from './checksums.ts';
 import { TABLE_ROW_BYTES, containerHeader, containerTrailer, groupHeader } from './container.layout.ts';
@@ -45,7 +46,7 @@ async function bytesOf(world: World): Promise<Uint8Array> {
 
 async function written(groups: readonly (readonly Uint8Array[])[]): Promise<Uint8Array> {
   const world = memoryWorld();
-  const writer = await ContainerWriter.create(world.disk, number, 'data', repository);
+  const writer = await ContainerWriter.create(new DiskObjects(world, 'test'), number, 'data', repository);
   for (const chunks of groups) await writer.append(partsOf(chunks));
   await writer.seal();
   return bytesOf(world);
@@ -179,7 +180,7 @@ test('each changed byte of footer and trailer is noticed', async () => {
 
 test('a writer whose disk failed is dead', async () => {
   const world = memoryWorld();
-  const writer = await ContainerWriter.create(world.disk, number, 'data', repository);
+  const writer = await ContainerWriter.create(new DiskObjects(world, 'test'), number, 'data', repository);
   await writer.abandon();
   await assert.rejects(writer.append(partsOf([seededBytes(10, 1)])), /abandoned/);
   await assert.rejects(writer.seal(), /abandoned/);
@@ -190,7 +191,7 @@ test('only containers are listed, in order', async () => {
   for (const name of ['containers/ab/abcdef0123456789.hfc', 'containers/00/0000000000000001.hfc', 'containers/ab/zz.hfc', 'containers/aa/abcdef0123456789.hfc', 'containers/readme']) {
     await (await world.disk.create(name)).close();
   }
-  assert.deepEqual((await listContainers(world.disk)).map((one) => one.number.text), ['0000000000000001', 'abcdef0123456789']);
+  assert.deepEqual((await listContainers(new DiskObjects(world, 'test'))).map((one) => one.number.text), ['0000000000000001', 'abcdef0123456789']);
 });
 
 test('checksums have their published values', () => {

@@ -1,6 +1,6 @@
 /** The end of a sealed container: a table of its groups and a digest over that table. */
 import { createHash } from 'node:crypto';
-import { FormatError, equalBytes, type DiskFile, type Limits } from '../../core/index.ts';
+import { FormatError, equalBytes, type ObjectReader, type Limits } from '../../core/index.ts';
 import { crc32c } from '../../core/crc32c.ts';
 import {
   CONTAINER_VERSION, FOOTER_MAGIC, FOOTER_ROW_BYTES, TRAILER_MAGIC, containerHeader, containerTrailer, footerHeader,
@@ -58,7 +58,7 @@ function parseRows(bytes: Uint8Array, start: number): readonly FooterRow[] {
  * @returns undefined when the file does not end in a trailer: it was never sealed (or is cut).
  * @throws {FormatError} when there is a trailer, but the footer is damaged.
  */
-export async function readFooter(file: DiskFile, limits: Limits): Promise<readonly FooterRow[] | undefined> {
+export async function readFooter(file: ObjectReader, limits: Limits): Promise<readonly FooterRow[] | undefined> {
   if (file.size < containerHeader.size + footerHeader.size + containerTrailer.size || file.size > limits.containerBytesMax) return undefined;
   const at = file.size - containerTrailer.size;
   const trailerBytes = new Uint8Array(containerTrailer.size);

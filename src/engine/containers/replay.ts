@@ -1,20 +1,18 @@
 /**
- * Brings an index up to what the containers say: after a crash, after the index was lost, or for `--rebuild-index`. Needs nothing but the
- * containers: no manifest, no key.
- *
- * A container that the index does not know may have been cut off by a crash anywhere, so its payloads are checked against their checksums before its
- * chunks count: otherwise a torn chunk could satisfy a later backup.
+ * Enters into an index what containers say: those of other writers, or all of them for `--rebuild-index`. Needs nothing but the containers: no
+ * manifest, no key. A container has its name only once it is whole and durable, so heads and tables are enough; what a disk did to it since
+ * shows in checksums, and with `verify` in those of the payloads too.
  */
 import {
-  FormatError, ID_BYTES, LimitError, PLACE_BYTES, encodePlace, equalBytes, HoldfastError, UnsupportedError,
-  type ChunkIndex, type Disk, type DiskFile, type Limits, type Watermark, type World,
+  FormatError, ID_BYTES, LimitError, PLACE_BYTES, encodePlace, equalBytes, HoldfastError, NotFoundError, UnsupportedError,
+  type ChunkIndex, type IdBatch, type Limits, type ObjectReader, type ObjectStore,
 } from '../../core/index.ts';
 import { createZstd } from '../compression/zstd.ts';
 import { createHasher, type HashName, type Hasher } from '../hashing/hasher.ts';
 import { crc32 } from './checksums.ts';
-import { FOOTER_ROW_BYTES, TABLE_ROW_BYTES, TRAILER_MAGIC, containerHeader, containerTrailer, footerHeader } from './container.layout.ts';
-import { containerPath, listContainers, findGroup, readContainerHeader, scanGroups, type ContainerNumber, type ScannedGroup } from './container.ts';
-import { encodeFooter, readFooter, type FooterRow } from './footer.ts';
+import { TABLE_ROW_BYTES } from './container.layout.ts';
+import { containerPath, readContainerHeader, scanGroups, type ContainerNumber, type ContainerRow, type ScannedGroup } from './container.ts';
+import { readFooter, type FooterRow } from './footer.ts';
 
 /** What a replay did; `problems` are sentences with their place. */
 export interface ReplayReport {
@@ -25,113 +23,78 @@ export interface ReplayReport {
 
 type Problem = ReplayReport['problems'][number];
 
-/** Replay of one repository. */
+/** How to replay. */
+export interface ReplayOptions {
+  readonly limits: Limits;
+  readonly hash: HashName;
+  /** Compare payloads with their checksums, so that rotten chunks are not taken for stored; reads everything. */
+  readonly verify: boolean;
+  /** Whether a container is about to go: its chunks count only where no other place is known. */
+  isDead?(number: ContainerNumber): boolean;
+  /** Told after the chunks of a container are in the index. */
+  onIndexed?(ids: IdBatch, container: ContainerRow): Promise<void>;
+  onContainer?(done: number, total: number): void;
+}
+
+/** Replay into one index. */
 export class Replay {
-  readonly #disk: Disk;
+  readonly #objects: ObjectStore;
   readonly #index: ChunkIndex;
-  readonly #limits: Limits;
-  readonly #hash: HashName;
-  readonly #repair: boolean;
+  readonly #options: ReplayOptions;
   readonly #problems: Problem[] = [];
   #containers = 0;
   #chunks = 0;
 
-  /** With `repair`, unsealed containers lose their torn tail and get a footer; only the one writer may do that. */
-  constructor(world: World, index: ChunkIndex, options: { readonly limits: Limits; readonly hash: HashName; readonly repair: boolean }) {
-    this.#disk = world.disk;
+  constructor(objects: ObjectStore, index: ChunkIndex, options: ReplayOptions) {
+    this.#objects = objects;
     this.#index = index;
-    this.#limits = options.limits;
-    this.#hash = options.hash;
-    this.#repair = options.repair;
+    this.#options = options;
   }
 
-  /** Reads every container that `known` does not name. */
-  async run(known: ReadonlySet<string>, onContainer?: (done: number, total: number) => void): Promise<ReplayReport> {
-    const todo = (await listContainers(this.#disk)).filter((container) => !known.has(container.number.text));
-    for (const [done, container] of todo.entries()) {
-      onContainer?.(done, todo.length);
-      await this.#container(container.number);
+  /** Reads these containers; one that goes away meanwhile is passed over. */
+  async run(containers: readonly ContainerRow[]): Promise<ReplayReport> {
+    const isDead = (row: ContainerRow): boolean => this.#options.isDead?.(row.number) === true;
+    // Dead ones first: where a chunk is in another container too, that place is to win.
+    const todo = [...containers.filter(isDead), ...containers.filter((row) => !isDead(row))];
+    for (const [done, row] of todo.entries()) {
+      this.#options.onContainer?.(done, todo.length);
+      await this.#container(row, isDead(row));
     }
     return { containers: this.#containers, chunks: this.#chunks, problems: this.#problems };
   }
 
-  async #container(number: ContainerNumber): Promise<void> {
-    const file = await this.#disk.open(containerPath(number), this.#repair ? 'write' : 'read');
-    let isEmpty = false;
+  async #container(row: ContainerRow, isDead: boolean): Promise<void> {
+    const where = `container ${row.number.text}`;
+    let file: ObjectReader | undefined;
     try {
-      const hasHeader = await this.#hasHeader(file, number);
-      isEmpty = !hasHeader && await findGroup(file, number, 0, this.#limits) === undefined && !(await hasTrailer(file));
-      if (!isEmpty) await this.#replay(file, number, hasHeader);
+      file = await this.#objects.open(containerPath(row.number));
+      // A damaged head costs nothing but a note: the object's name says the number, and each group names its place.
+      await readContainerHeader(file, row.number).catch((error: unknown) => { this.#noteDamage('damaged-container', where, error); });
+      await this.#enter(row, await this.#groups(file, row.number), isDead);
     } catch (error) {
-      if (!isDamage(error)) throw error;
-      this.#note('damaged-container', `container ${number.text}`, error);
+      if (error instanceof NotFoundError) return;
+      this.#noteDamage('damaged-container', where, error);
     } finally {
-      await file.close();
-    }
-    if (isEmpty && this.#repair) {
-      await this.#disk.remove(containerPath(number));
-      this.#note('torn-container', `container ${number.text}`, 'A crash took its first bytes before it was sealed: it holds no group and was removed');
+      await file?.close();
     }
   }
 
-  /** A damaged head costs nothing but a note: the file's name says the number, and each group names its place. */
-  async #hasHeader(file: DiskFile, number: ContainerNumber): Promise<boolean> {
-    try {
-      await readContainerHeader(file, number);
-      return true;
-    } catch (error) {
-      if (!(error instanceof FormatError)) throw error;
-      this.#note('damaged-container', `container ${number.text}`, error);
-      return false;
-    }
-  }
-
-  async #replay(file: DiskFile, number: ContainerNumber, hasHeader: boolean): Promise<void> {
+  /** Collects the chunks that can be used. */
+  async #groups(file: ObjectReader, number: ContainerNumber): Promise<FoundGroups> {
+    const result: FoundGroups = { ids: [], places: [] };
     const footer = await this.#footer(file, number);
-    const found = await this.#groups(file, number, footer);
-    found.isDamaged ||= !hasHeader;
-    const mayRepair = this.#repair && !found.isDamaged;
-    if (footer === undefined && mayRepair && (isFooterTorn(file, found.rows) || !(await hasTrailer(file)))) await this.#seal(file, found.rows);
-    if (this.#repair) {
-      // A process that was killed may have left all of it in the page cache only: no index may name it before it is durable.
-      await file.sync();
-      await this.#disk.syncDirectory(`containers/${number.text.slice(0, 2)}`);
-    }
-    const sealed = footer !== undefined || mayRepair || await hasTrailer(file);
-    await this.#enter({ container: number.text, offset: file.size, sealed }, found.ids, found.places);
-  }
-
-  /**
-   * Collects the chunks that can be used. Without a footer, what is wrong at the end is a crash's doing: it does not count, and a repair cuts it
-   * off. Wrong places with sound groups behind them are damage: nothing is cut, and what is right there counts.
-   */
-  async #groups(file: DiskFile, number: ContainerNumber, footer: readonly FooterRow[] | undefined): Promise<FoundGroups> {
-    const result: FoundGroups = { rows: [], ids: [], places: [], isDamaged: false };
-    let doubtful: ScannedGroup[] = [];
-    for await (const found of scanGroups(file, number, this.#limits, footer)) {
-      if ('fault' in found) {
-        if (found.isLast) continue;
-        this.#note('damaged-group', `container ${number.text} at ${found.offset}`, found.fault);
-        result.isDamaged ||= footer === undefined;
-        continue;
-      }
-      const { group } = found;
-      if (!(await isPayloadGood(file, group))) {
-        if (footer === undefined) doubtful.push(group);
-        else await this.#salvage(file, { number, group }, result);
-        continue;
-      }
-      result.isDamaged ||= doubtful.length > 0;
-      for (const before of doubtful) await this.#salvage(file, { number, group: before }, result);
-      doubtful = [];
-      collect({ number, group }, result);
-      result.rows.push({ offset: group.offset, length: group.head.recordLength, chunkCount: group.head.count });
+    if (footer === undefined) this.#note('cut-container', `container ${number.text}`, `It ends at '${file.size}' without a footer: groups are looked for one by one`);
+    for await (const found of scanGroups(file, number, this.#options.limits, footer)) {
+      if ('fault' in found) this.#note('damaged-group', `container ${number.text} at ${found.offset}`, found.fault);
+      // Without its footer it was damaged: then nothing in it is believed unseen.
+      else if ((footer !== undefined && !this.#options.verify) || await isPayloadGood(file, found.group)) collect({ number, group: found.group }, result);
+      else await this.#salvage(file, { number, group: found.group }, result);
     }
     return result;
   }
 
-  /** Of a damaged group in a sealed container, the chunks count that still match their ids; the others may be stored again. */
-  async #salvage(file: DiskFile, found: FoundGroup, result: FoundGroups): Promise<void> {
+  /** Of a damaged group the chunks count that still match their ids; the others may be stored again. */
+  async #salvage(file: ObjectReader, found: FoundGroup, result: FoundGroups): Promise<void> {
     const { head, offset } = found.group;
     const payload = await payloadOf(file, found.group);
     let raw = payload;
@@ -141,7 +104,7 @@ export class Replay {
         raw = new Uint8Array(head.rawLength);
         (await createZstd()).decompress(payload, raw);
       }
-      bad = wrongChunks(found.group.table, raw, await createHasher(this.#hash));
+      bad = wrongChunks(found.group.table, raw, await createHasher(this.#options.hash));
     } catch (error) {
       if (!isDamage(error)) throw error; // then no chunk of it can be read
     }
@@ -150,28 +113,43 @@ export class Replay {
   }
 
   /** Undefined when there is none, or none that can be used: then records are found one behind the other. */
-  async #footer(file: DiskFile, number: ContainerNumber): Promise<readonly FooterRow[] | undefined> {
+  async #footer(file: ObjectReader, number: ContainerNumber): Promise<readonly FooterRow[] | undefined> {
     try {
-      return await readFooter(file, this.#limits);
+      return await readFooter(file, this.#options.limits);
     } catch (error) {
-      if (!isDamage(error)) throw error;
-      this.#note('damaged-footer', `container ${number.text}`, error);
+      this.#noteDamage('damaged-footer', `container ${number.text}`, error);
       return undefined;
     }
   }
 
-  async #enter(watermark: Watermark, ids: readonly Uint8Array[], places: readonly Uint8Array[]): Promise<void> {
-    const all = new Uint8Array(Buffer.concat(ids));
-    await this.#index.putMany({ bytes: all, count: all.length / ID_BYTES }, new Uint8Array(Buffer.concat(places)), [watermark]);
+  async #enter(row: ContainerRow, found: FoundGroups, isDead: boolean): Promise<void> {
+    const ids = new Uint8Array(Buffer.concat(found.ids));
+    const all = { ids: { bytes: ids, count: ids.length / ID_BYTES }, places: new Uint8Array(Buffer.concat(found.places)) };
+    const { ids: batch, places } = isDead ? await this.#unknown(all) : all;
+    await this.#index.putMany(batch, places, [{ container: row.number.text, offset: row.size, sealed: true }]);
+    await this.#options.onIndexed?.(batch, row);
     this.#containers += 1;
-    this.#chunks += all.length / ID_BYTES;
+    this.#chunks += batch.count;
   }
 
-  /** Cuts the torn tail of an unsealed container and gives it a footer. */
-  async #seal(file: DiskFile, rows: readonly FooterRow[]): Promise<void> {
-    const end = endOf(rows);
-    await file.truncate(end);
-    await file.writeFrom(end, encodeFooter(rows, end));
+  /** The part that the index knows no place for. */
+  async #unknown(all: { ids: IdBatch; places: Uint8Array }): Promise<{ ids: IdBatch; places: Uint8Array }> {
+    const found = await this.#index.getMany(all.ids, new Uint8Array(all.places.length));
+    const ids = new Uint8Array(all.ids.bytes.length);
+    const places = new Uint8Array(all.places.length);
+    let count = 0;
+    for (let i = 0; i < all.ids.count; i += 1) {
+      if (((found[i >> 3] as number) & (1 << (i & 7))) !== 0) continue;
+      ids.set(all.ids.bytes.subarray(i * ID_BYTES, (i + 1) * ID_BYTES), count * ID_BYTES);
+      places.set(all.places.subarray(i * PLACE_BYTES, (i + 1) * PLACE_BYTES), count * PLACE_BYTES);
+      count += 1;
+    }
+    return { ids: { bytes: ids, count }, places: places.subarray(0, count * PLACE_BYTES) };
+  }
+
+  #noteDamage(kind: string, where: string, error: unknown): void {
+    if (!isDamage(error)) throw error;
+    this.#note(kind, where, error);
   }
 
   #note(kind: string, where: string, cause: unknown): void {
@@ -184,30 +162,10 @@ function isDamage(error: unknown): boolean {
     || (error instanceof HoldfastError && error.code === 'INTEGRITY');
 }
 
-function endOf(rows: readonly FooterRow[]): number {
-  const last = rows[rows.length - 1];
-  return last === undefined ? containerHeader.size : last.offset + last.length;
-}
-
-/** All groups are whole and only the footer behind them is not: writing it again is exact. */
-function isFooterTorn(file: DiskFile, rows: readonly FooterRow[]): boolean {
-  return file.size - endOf(rows) === footerHeader.size + rows.length * FOOTER_ROW_BYTES + containerTrailer.size;
-}
-
-/** Whether a container was sealed once, even if its footer can't be read now: then it is left to `check` and repair. */
-async function hasTrailer(file: DiskFile): Promise<boolean> {
-  if (file.size < containerHeader.size + containerTrailer.size) return false;
-  const bytes = new Uint8Array(containerTrailer.size);
-  await file.readInto(file.size - bytes.length, bytes);
-  return containerTrailer.view(bytes).magic === TRAILER_MAGIC;
-}
-
 /** What a container holds. */
 interface FoundGroups {
-  readonly rows: FooterRow[];
   readonly ids: Uint8Array[];
   readonly places: Uint8Array[];
-  isDamaged: boolean;
 }
 
 /** A group and the container it is in. */
@@ -216,13 +174,13 @@ interface FoundGroup {
   readonly group: ScannedGroup;
 }
 
-async function payloadOf(file: DiskFile, group: ScannedGroup): Promise<Uint8Array> {
+async function payloadOf(file: ObjectReader, group: ScannedGroup): Promise<Uint8Array> {
   const payload = new Uint8Array(group.head.storedLength);
   await file.readInto(group.offset + group.head.recordLength - group.head.storedLength, payload);
   return payload;
 }
 
-async function isPayloadGood(file: DiskFile, group: ScannedGroup): Promise<boolean> {
+async function isPayloadGood(file: ObjectReader, group: ScannedGroup): Promise<boolean> {
   return crc32(await payloadOf(file, group)) === group.head.payloadCrc32;
 }
 

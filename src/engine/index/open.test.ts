@@ -109,7 +109,7 @@ chunkIndexSuite('LogIndex as openIndex makes it', {
 });
 
 test('an overlay counts what either part holds', async () => {
-  const index = new OverlayIndex(new MemoryIndex());
+  const index = new OverlayIndex(new MemoryIndex(), new MemoryIndex());
   assert.equal(await index.count(), 0);
   await index.putMany(ids, places, marks);
   assert.equal(await index.count(), 3);

@@ -1,8 +1,10 @@
-/** A reader's view: an index that is opened read-only, and in memory on top of it what the reader replayed from containers. */
+/**
+ * An index of others and one of our own on top of it: what a reader replayed from containers, or what a writer stored while another process holds the
+ * repository's index.
+ */
 import { PLACE_BYTES, UsageError } from '../../core/index.ts';
 import type { ChunkIndex, IdBatch, Watermark } from '../../core/index.ts';
 import type { EntryPage } from './entry-page.ts';
-import { MemoryIndex } from './memory.ts';
 import { mergeRuns } from './merge.ts';
 import { isForget } from './watermark-map.ts';
 
@@ -12,15 +14,18 @@ async function* entriesOf(index: ChunkIndex): AsyncIterable<EntryPage> {
   }
 }
 
-/** Puts go to memory and end with the process; nothing is written. Owns `base`: `close` closes it. */
+/** Puts go to `top`, which ends with the process. Owns both: `close` closes them. */
 export class OverlayIndex implements ChunkIndex {
   readonly kind: string;
   readonly #base: ChunkIndex;
-  readonly #top: MemoryIndex = new MemoryIndex();
+  readonly #top: ChunkIndex;
+  readonly #onClosed: () => Promise<void>;
 
-  constructor(base: ChunkIndex) {
+  constructor(base: ChunkIndex, top: ChunkIndex, onClosed: () => Promise<void> = async () => undefined) {
     this.kind = base.kind;
     this.#base = base;
+    this.#top = top;
+    this.#onClosed = onClosed;
   }
 
   async getMany(ids: IdBatch, places: Uint8Array): Promise<Uint8Array> {
@@ -34,9 +39,9 @@ export class OverlayIndex implements ChunkIndex {
     return this.#top.putMany(ids, places, watermarks);
   }
 
-  /** @throws {UsageError} always: a reader has nothing to delete. */
+  /** @throws {UsageError} always: what is below belongs to another process. */
   async deleteMany(_ids: IdBatch): Promise<void> {
-    throw new UsageError('Delete from chunk index: it was opened for reading');
+    throw new UsageError('Delete from chunk index: it was opened for reading, or another process holds it');
   }
 
   async watermarks(): Promise<readonly Watermark[]> {
@@ -56,9 +61,12 @@ export class OverlayIndex implements ChunkIndex {
     return await this.#base.count() + await this.#top.count();
   }
 
+  /** Nothing of `top` has to survive: the containers say it all. */
   async flush(): Promise<void> {}
 
-  close(): Promise<void> {
-    return this.#base.close();
+  async close(): Promise<void> {
+    await this.#top.close();
+    await this.#base.close();
+    await this.#onClosed();
   }
 }

@@ -4,7 +4,7 @@
  * Levels: structure and existence always; with `readData` each payload is read, decompressed and each chunk compared with its id.
  */
 import {
-  HoldfastError, ID_BYTES, PLACE_BYTES, checkLimit, decodePlace, idToHex, joinPath, type ChunkIndex, type DiskFile, type Limits, type NodeId, type World,
+  HoldfastError, ID_BYTES, PLACE_BYTES, checkLimit, decodePlace, idToHex, joinPath, type ChunkIndex, type Limits, type NodeId, type ObjectReader, type ObjectStore,
 } from '../../core/index.ts';
 import { TABLE_ROW_BYTES } from '../containers/container.layout.ts';
 import { containerPath, listContainers, numberOf, readContainerHeader, scanGroups, type ContainerNumber, type ScannedGroup } from '../containers/container.ts';
@@ -39,8 +39,6 @@ export interface CheckReport {
   readonly ok: boolean;
   readonly problems: number;
   readonly containers: number;
-  /** Containers that a crash or a writer at work left without a footer: harmless, the next writer seals them. */
-  readonly leftovers: number;
   readonly groups: number;
   readonly chunks: number;
   readonly snapshots: number;
@@ -51,7 +49,7 @@ export interface CheckReport {
 
 /** What a check works with. */
 export interface CheckParts {
-  readonly world: World;
+  readonly objects: ObjectStore;
   readonly limits: Limits;
   readonly index: ChunkIndex;
   readonly store: LocalStore;
@@ -65,8 +63,6 @@ export class Check {
   readonly #bad = new IdSet();
   readonly #present = new Set<string>();
   #problems = 0;
-  readonly #sealed = new Map<string, number>();
-  #leftovers = 0;
   #groups = 0;
   #chunks = 0;
   #files = 0;
@@ -78,8 +74,7 @@ export class Check {
   }
 
   async run(): Promise<CheckReport> {
-    const containers = await listContainers(this.#parts.world.disk);
-    for (const mark of await this.#parts.index.watermarks()) if (mark.sealed) this.#sealed.set(mark.container, mark.offset);
+    const containers = await listContainers(this.#parts.objects);
     for (const [done, container] of containers.entries()) {
       this.#options.onProgress?.({ phase: 'containers', done, total: containers.length });
       this.#present.add(container.number.text);
@@ -88,7 +83,7 @@ export class Check {
     await this.#index();
     const snapshots = await this.#snapshots();
     return {
-      ok: this.#problems === 0, problems: this.#problems, containers: containers.length, leftovers: this.#leftovers, groups: this.#groups, chunks: this.#chunks,
+      ok: this.#problems === 0, problems: this.#problems, containers: containers.length, groups: this.#groups, chunks: this.#chunks,
       snapshots, files: this.#files, bytesRead: this.#bytesRead,
     };
   }
@@ -101,12 +96,11 @@ export class Check {
 
   async #container(number: ContainerNumber): Promise<void> {
     const where = `container ${number.text}`;
-    let file: DiskFile | undefined;
+    let file: ObjectReader | undefined;
     try {
-      file = await this.#parts.world.disk.open(containerPath(number), 'read');
-      if (!(await this.#hasHeader(file, number, where))) return;
-      const rows = await this.#footer(file, number, where);
-      if (rows === 'leftover') return;
+      file = await this.#parts.objects.open(containerPath(number));
+      await readContainerHeader(file, number).catch((error: unknown) => { this.#report('damaged-container', where, error); });
+      const rows = await this.#footer(file, where);
       for await (const found of scanGroups(file, number, this.#parts.limits, rows)) {
         if ('fault' in found) this.#report('damaged-group', `${where} at ${found.offset}`, found.fault);
         else await this.#group(number, found.group);
@@ -118,27 +112,10 @@ export class Check {
     }
   }
 
-  /** A container that was never sealed may be torn anywhere, its head included. */
-  async #hasHeader(file: DiskFile, number: ContainerNumber, where: string): Promise<boolean> {
-    try {
-      await readContainerHeader(file, number);
-      return true;
-    } catch (error) {
-      if (this.#sealed.has(number.text)) this.#report('damaged-container', where, error);
-      else this.#leftovers += 1;
-      return false;
-    }
-  }
-
-  async #footer(file: DiskFile, number: ContainerNumber, where: string): Promise<readonly FooterRow[] | 'leftover' | undefined> {
+  async #footer(file: ObjectReader, where: string): Promise<readonly FooterRow[] | undefined> {
     try {
       const rows = await readFooter(file, this.#parts.limits);
-      if (rows === undefined && this.#sealed.has(number.text)) {
-        this.#report('cut-container', where, `It was sealed at '${this.#sealed.get(number.text) ?? 0}' bytes and now ends at '${file.size}' without a footer`);
-      } else if (rows === undefined) {
-        this.#leftovers += 1; // a crash left it, or a writer is at work: no manifest refers to it, and its end may be torn
-        return 'leftover';
-      }
+      if (rows === undefined) this.#report('cut-container', where, `It ends at '${file.size}' without a footer`);
       return rows;
     } catch (error) {
       this.#report('damaged-footer', where, error);
@@ -204,11 +181,11 @@ export class Check {
   }
 
   async #snapshots(): Promise<number> {
-    const ids = await listManifests(this.#parts.world);
+    const ids = await listManifests(this.#parts.objects);
     for (const [done, id] of ids.entries()) {
       this.#options.onProgress?.({ phase: 'snapshots', done, total: ids.length });
       try {
-        const manifest = await readManifest(this.#parts.world, id, this.#parts.limits);
+        const manifest = await readManifest(this.#parts.objects, id, this.#parts.limits);
         const tree = new SnapshotTree(manifest, this.#parts);
         await this.#directory(tree, tree.rootId, { snapshot: id.slice(0, 12), path: new Uint8Array(0), depth: 0 });
       } catch (error) {

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
 import { test } from 'node:test';
 import { BusyError, FormatError, IntegrityError, NotFoundError, UnsupportedError, UsageError, utf8, type HoldfastError, type World } from '../../core/index.ts';
+import { DiskObjects } from '../objects/index.ts';
 import { memoryWorld } from '../world/index.ts';
 import { makeConfig, probeConfig, readConfig, writeConfig, type RepositoryChoices } from './config.ts';
 import { Repository } from './repository.ts';
@@ -27,10 +28,10 @@ function signed(first: string, json: string): string {
 test('a config comes back as it was written, and is written once', async () => {
   const world = memoryWorld();
   const config = makeConfig(world, { hash: 'sha256', level: 7, chunker: { min: 2048, avg: 8192, max: 32_768 }, fixedBlockBytes: 4096 });
-  await writeConfig(world, config);
-  assert.deepEqual(await readConfig(world), config);
-  assert.deepEqual(await probeConfig(world), { match: 'yes', version: '1' });
-  await assert.rejects(writeConfig(world, config), BusyError);
+  await writeConfig(new DiskObjects(world, 'test'), config);
+  assert.deepEqual(await readConfig(new DiskObjects(world, 'test')), config);
+  assert.deepEqual(await probeConfig(new DiskObjects(world, 'test')), { match: 'yes', version: '1' });
+  await assert.rejects(writeConfig(new DiskObjects(world, 'test'), config), BusyError);
   await assert.rejects(Repository.create(world), BusyError);
 });
 
@@ -48,9 +49,9 @@ test('choices out of range are refused before anything is written', async () => 
 
 test('what is no repository, newer or damaged is told apart', async () => {
   const world = memoryWorld();
-  await assert.rejects(readConfig(world), NotFoundError);
-  assert.deepEqual(await probeConfig(world), { match: 'no' });
-  await writeConfig(world, makeConfig(world, {}));
+  await assert.rejects(readConfig(new DiskObjects(world, 'test')), NotFoundError);
+  assert.deepEqual(await probeConfig(new DiskObjects(world, 'test')), { match: 'no' });
+  await writeConfig(new DiskObjects(world, 'test'), makeConfig(world, {}));
   const text = await textOf(world);
   const [first = '', json = ''] = text.split('\n');
   const cases: readonly (readonly [string, new (...rest: never[]) => HoldfastError])[] = [
@@ -61,19 +62,20 @@ test('what is no repository, newer or damaged is told apart', async () => {
   for (const [content, kind] of cases) {
     assert.notEqual(content, text);
     await replace(world, content);
-    await assert.rejects(readConfig(world), kind, content.slice(0, 60));
+    await assert.rejects(readConfig(new DiskObjects(world, 'test')), kind, content.slice(0, 60));
   }
 });
 
-test('one writer at a time, readers beside it; a directory with other things is left alone', async () => {
+test('writers and readers beside each other; a directory with other things is left alone', async () => {
   const world = memoryWorld();
   const writer = await Repository.create(world, {}, { workers: 0 });
-  await assert.rejects(Repository.open(world, { mode: 'write', workers: 0 }), BusyError);
+  const second = await Repository.open(world, { mode: 'write', workers: 0 });
   const reader = await Repository.open(world, { mode: 'read', workers: 0 });
-  assert.equal(reader.id, writer.id);
+  assert.deepEqual([reader.id, second.id], [writer.id, writer.id]);
   await reader.close();
+  await second.close();
   await writer.close();
-  await (await Repository.open(world, { mode: 'write', workers: 0 })).close();
+  assert.deepEqual([await world.disk.list('temporary'), await world.disk.list('locks')], [[], []]);
   const strange = memoryWorld();
   await (await strange.disk.create('holiday.jpg')).close();
   await assert.rejects(Repository.create(strange), BusyError);

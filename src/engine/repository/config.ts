@@ -1,15 +1,16 @@
 /** The `config` object: what a repository is, written once when it is made. Layout: `docs/formats/config.md`. */
-import { createHash } from 'node:crypto';
 import {
-  BusyError, FormatError, IntegrityError, NotFoundError, UnsupportedError, UsageError, textOf, utf8, type ProbeVerdict, type World,
+  BusyError, NotFoundError, UnsupportedError, UsageError, readObject, type ObjectStore, type ProbeVerdict, type World,
 } from '../../core/index.ts';
 import { checkChunkerParameters, defaultFastCdc, type FastCdcParameters } from '../chunking/index.ts';
 import type { HashName } from '../hashing/hasher.ts';
-import { createOnce } from '../world/create-once.ts';
+import { cacheDirectories, decodeDocument, documentKind, encodeDocument, type DocumentKind } from '../objects/index.ts';
 
 /** Version of the repository's layout that this build writes and reads. */
 export const REPOSITORY_VERSION = 1;
-const FIRST_LINE = 'holdfast repository';
+const REPOSITORY: DocumentKind = { kind: 'repository', version: REPOSITORY_VERSION };
+/** A config is a few hundred bytes; anything larger named so is not ours. */
+const CONFIG_BYTES_MAX = 65_536;
 
 /** Parameters of a repository, frozen when it is made. */
 export interface RepositoryConfig {
@@ -62,31 +63,23 @@ export function makeConfig(world: World, choices: RepositoryChoices): Repository
 }
 
 /** Writes the config: with it the repository exists. @throws {BusyError} when there is one. */
-export async function writeConfig(world: World, config: RepositoryConfig): Promise<void> {
-  const body = `${FIRST_LINE} ${config.version}\n${JSON.stringify({ ...config, features: [] })}\n`;
-  const bytes = utf8(`${body}${createHash('sha256').update(body).digest('hex')}\n`);
-  await createOnce(world, 'config', bytes);
+export async function writeConfig(objects: ObjectStore, config: RepositoryConfig): Promise<void> {
+  await objects.put('config', encodeDocument(REPOSITORY, { ...config, features: [] })).catch((error: unknown) => {
+    throw error instanceof BusyError ? new BusyError(`Create repository in '${objects.place}': there is one already`) : error;
+  });
 }
 
-async function readBytes(world: World): Promise<Uint8Array> {
-  const file = await world.disk.open('config', 'read');
-  try {
-    // A config is a few hundred bytes; anything else named so is not ours.
-    const bytes = new Uint8Array(Math.min(file.size, 65_536));
-    await file.readInto(0, bytes);
-    return bytes;
-  } finally {
-    await file.close();
-  }
+function readBytes(objects: ObjectStore): Promise<Uint8Array> {
+  return readObject(objects, 'config', (size) => {
+    if (size > CONFIG_BYTES_MAX) throw new UnsupportedError(`Open repository in '${objects.place}': its 'config' has '${size}' bytes, at most '${CONFIG_BYTES_MAX}' are expected`);
+  });
 }
 
 /** Whether this is a repository; never throws for bad content. */
-export async function probeConfig(world: World): Promise<ProbeVerdict> {
-  if (!(await world.disk.exists('config'))) return { match: 'no' };
+export async function probeConfig(objects: ObjectStore): Promise<ProbeVerdict> {
   try {
-    const text = textOf(await readBytes(world));
-    if (!text.startsWith(FIRST_LINE)) return { match: 'no' };
-    return { match: 'yes', version: text.slice(FIRST_LINE.length + 1, text.indexOf('\n')) };
+    const kind = documentKind(await readBytes(objects));
+    return kind?.kind === REPOSITORY.kind ? { match: 'yes', version: String(kind.version) } : { match: 'no' };
   } catch {
     return { match: 'no' };
   }
@@ -96,37 +89,30 @@ export async function probeConfig(world: World): Promise<ProbeVerdict> {
  * Reads the config.
  * @throws {NotFoundError} no repository. @throws {UnsupportedError} a newer layout. @throws {IntegrityError} damaged.
  */
-export async function readConfig(world: World): Promise<RepositoryConfig> {
-  const bytes = await readBytes(world).catch((error: unknown) => {
-    throw error instanceof NotFoundError ? new NotFoundError('Open repository: there is none here (no file \'config\')', {}, error) : error;
+export async function readConfig(objects: ObjectStore): Promise<RepositoryConfig> {
+  const what = `Open repository in '${objects.place}'`;
+  const bytes = await readBytes(objects).catch((error: unknown) => {
+    throw error instanceof NotFoundError ? new NotFoundError(`${what}: there is none (no object 'config')`, {}, error) : error;
   });
-  const text = textOf(bytes);
-  if (!text.startsWith(`${FIRST_LINE} `)) {
-    throw new FormatError('Open repository', { structure: 'config', field: 'first line', found: text.slice(0, 32).split('\n')[0] ?? '', expected: `${FIRST_LINE} ${REPOSITORY_VERSION}` });
-  }
-  const [first = '', json = '', digest = ''] = text.split('\n');
-  if (first !== `${FIRST_LINE} ${REPOSITORY_VERSION}`) {
-    throw new UnsupportedError(`Open repository: its layout is '${first.slice(FIRST_LINE.length + 1)}', this build knows '${REPOSITORY_VERSION}': use a newer holdfast`);
-  }
-  if (createHash('sha256').update(`${first}\n${json}\n`).digest('hex') !== digest) {
-    throw new IntegrityError('Open repository: the file \'config\' does not match its digest');
-  }
-  const config = JSON.parse(json) as RepositoryConfig & { readonly features?: readonly string[] };
-  const { features = [], ...known } = config;
-  if (!hashes.includes(known.hash)) throw new UnsupportedError(`Open repository: its chunk ids are '${String(known.hash)}', this build knows '${hashes.join("', '")}'`);
-  if (features.length > 0) throw new UnsupportedError(`Open repository: it uses the features '${features.join(', ')}', which this build does not know: use a newer holdfast`);
+  const { features = [], ...known } = decodeDocument(bytes, REPOSITORY, what) as unknown as RepositoryConfig & { readonly features?: readonly string[] };
+  if (!hashes.includes(known.hash)) throw new UnsupportedError(`${what}: its chunk ids are '${String(known.hash)}', this build knows '${hashes.join("', '")}'`);
+  if (features.length > 0) throw new UnsupportedError(`${what}: it uses the features '${features.join(', ')}', which this build does not know: use a newer holdfast`);
   return known;
 }
 
-/** Makes the directories of a new repository. @throws {BusyError} when the place is not empty. */
-export async function layOut(world: World): Promise<void> {
+/** Names that a repository has at its top. */
+const topNames: readonly string[] = ['containers', 'manifests', 'sessions', 'tombstones', 'condemned', 'reprieved', 'relocated', 'parity', 'keys', 'quarantine', ...cacheDirectories];
+
+/** Makes the directories of a new local repository. @throws {BusyError} when the place is not empty. */
+export async function layOut(world: World, objects: ObjectStore): Promise<void> {
   const { disk } = world;
   const present = await disk.list('');
-  if (present.some((entry) => entry.name === 'config')) throw new BusyError('Create repository: there is one already');
-  const strange = present.find((entry) => !['containers', 'manifests', 'temporary', 'locks', 'cache', 'index'].includes(entry.name));
-  if (strange !== undefined) throw new BusyError(`Create repository: the directory is not empty, it has '${strange.name}'`);
-  for (const directory of ['', 'containers', 'manifests', 'temporary', 'locks', 'cache', 'index']) await disk.makeDirectory(directory);
+  if (present.some((entry) => entry.name === 'config')) throw new BusyError(`Create repository in '${objects.place}': there is one already`);
+  const strange = present.find((entry) => !topNames.includes(entry.name));
+  if (strange !== undefined) throw new BusyError(`Create repository in '${objects.place}': the directory is not empty, it has '${strange.name}'`);
+  for (const directory of ['', 'containers', 'manifests', 'sessions', ...cacheDirectories]) await disk.makeDirectory(directory);
   // All at once, so that sealing a container syncs one directory and not two.
   for (let prefix = 0; prefix < 256; prefix += 1) await disk.makeDirectory(`containers/${prefix.toString(16).padStart(2, '0')}`);
   await disk.syncDirectory('containers');
+  await disk.syncDirectory('');
 }

@@ -129,9 +129,9 @@ test('a power cut at any operation loses nothing that was acknowledged', async (
 });
 
 const lies: readonly (readonly [string, DiskFault])[] = [
-  ['the sync of containers', ({ kind, path }) => (kind === 'sync' && path.startsWith('containers/') ? 'lie' : undefined)],
+  ['the sync of containers', ({ kind, path }) => (kind === 'sync' && path.includes('-containers-') ? 'lie' : undefined)],
   ['the sync of their directories', ({ kind, path }) => (kind === 'syncDirectory' && path.startsWith('containers') ? 'lie' : undefined)],
-  ['the sync of manifests', ({ kind, path }) => (kind === 'sync' && path.includes('manifest') ? 'lie' : undefined)],
+  ['the sync of manifests', ({ kind, path }) => (kind === 'sync' && path.includes('-manifests-') ? 'lie' : undefined)],
   ['the sync of their directory', ({ kind, path }) => (kind === 'syncDirectory' && path === 'manifests' ? 'lie' : undefined)],
 ];
 for (const [what, lie] of lies) {
@@ -190,7 +190,7 @@ test('a failed sync ends the store at once', async (t) => {
   const world = simulatedWorld(new SimulatedDisk(), 1);
   const disk = world.disk as SimulatedDisk;
   const repository = await Repository.create(world, {}, options);
-  disk.fault = ({ kind, path }) => (kind === 'sync' && path.startsWith('containers/') ? new ToolError('Sync: EIO', { errno: 'EIO' }) : undefined);
+  disk.fault = ({ kind, path }) => (kind === 'sync' && path.includes('-containers-') ? new ToolError('Sync: EIO', { errno: 'EIO' }) : undefined);
   await assert.rejects(backUp(repository, roots[0] as MemoryNode, new Map()), /EIO/);
   disk.fault = () => undefined;
   await assert.rejects(backUp(repository, roots[0] as MemoryNode, new Map()), /EIO/, 'a second try on the same store is refused');

@@ -1,30 +1,39 @@
 /** A repository: chunks, snapshots and what keeps them consistent, behind one door. */
 import { hostname } from 'node:os';
 import {
-  BusyError, defaultLimits, type ChunkIndex, type DiskLock, type FileTree, type Limits, type ProbeVerdict, type TreeProblem, type World,
+  BusyError, defaultLimits, NotFoundError, readObject, UsageError,
+  type ChunkIndex, type FileTree, type Limits, type ObjectStore, type ProbeVerdict, type TreeProblem, type World,
 } from '../../core/index.ts';
 import { listContainers } from '../containers/container.ts';
-import { Replay, type ReplayReport } from '../containers/replay.ts';
-import { createHasher, type HashName } from '../hashing/hasher.ts';
-import { openIndex, removeIndex, type IndexKind } from '../index/index.ts';
+import type { ReplayReport } from '../containers/replay.ts';
+import { createHasher } from '../hashing/hasher.ts';
+import type { IndexKind } from '../index/index.ts';
 import { Feeder, type ChunkingPolicy } from '../ingest/feeder.ts';
 import { Ingest } from '../ingest/ingest.ts';
 import { Slab } from '../ingest/slab.ts';
+import { DiskObjects } from '../objects/index.ts';
 import type { ContentParts } from '../snapshots/content-reader.ts';
-import { listManifests, readManifest, readManifests, resolveManifest, writeManifest, type DamagedManifest, type Manifest, type SnapshotCounts, type SnapshotInfo } from '../snapshots/manifest.ts';
+import {
+  listManifests, readManifest, readManifests, resolveManifest, writeManifest, writeTombstone, type DamagedManifest, type Manifest, type SnapshotCounts, type SnapshotInfo,
+} from '../snapshots/manifest.ts';
 import { MetadataStore } from '../snapshots/metadata-store.ts';
 import { SnapshotTree } from '../snapshots/snapshot-tree.ts';
+import type { CatchUp } from '../store/catch-up.ts';
 import { LocalStore } from '../store/local-store.ts';
-import { StoreFilter } from '../store/store-filter.ts';
 import { Arena } from '../workers/arena.ts';
 import { WorkerPool } from '../workers/pool.ts';
 import { Check, type CheckOptions, type CheckReport } from './check.ts';
 import { layOut, makeConfig, probeConfig, readConfig, writeConfig, type RepositoryChoices, type RepositoryConfig } from './config.ts';
+import { openCurrentIndex, rebuildIndex, type CurrentIndex } from './current-index.ts';
+import { Session } from './session.ts';
+import { WriterLock } from './writer.ts';
 
 /** How to open. */
 export interface OpenOptions {
-  /** `write` takes the writer's lock; `read` writes nothing and may go on beside a writer. */
+  /** `read` writes nothing. Any number of processes may write and read at once. */
   readonly mode: 'read' | 'write';
+  /** Where the objects are, if not beside the caches of the world's disk. The repository does not close it. */
+  readonly objects?: ObjectStore;
   readonly index?: IndexKind;
   /** Worker threads; 0 runs everything on this thread. Default: one per core. */
   readonly workers?: number;
@@ -68,64 +77,22 @@ export interface RepositoryStatistics {
 
 interface Parts {
   readonly world: World;
+  readonly objects: ObjectStore;
   readonly config: RepositoryConfig;
   readonly limits: Limits;
   readonly arena: Arena;
   readonly scratch: number;
   readonly pool: WorkerPool;
   readonly index: ChunkIndex;
+  readonly catchUp: CatchUp;
   readonly store: LocalStore;
   readonly metadata: MetadataStore;
   note(text: string): void;
-  readonly lock: DiskLock | undefined;
+  readonly lock: WriterLock | undefined;
 }
 
 /** Clocks of two machines may differ by this much without a word. */
 const CLOCK_SKEW_MS = 300_000;
-
-function watch(onNote: OpenOptions['onNote']): (text: string) => void {
-  return (text) => { onNote?.(text); };
-}
-
-/** Opens the index and brings it up to the containers; an index that names containers that are gone is made anew. */
-async function openCurrentIndex(world: World, options: OpenOptions, limits: Limits, hash: HashName): Promise<ChunkIndex> {
-  const note = watch(options.onNote);
-  const request = { kind: options.index ?? 'auto', mode: options.mode } as const;
-  let opened = await openIndex(world, request);
-  opened.notes.forEach(note);
-  const sizes = new Map((await listContainers(world.disk)).map((container) => [container.number.text, container.size]));
-  const watermarks = await opened.index.watermarks();
-  let known = watermarks.filter((watermark) => watermark.sealed).map((watermark) => watermark.container);
-  // A reader meets a container that was cut when it reads there; a writer must not take its lost chunks for stored.
-  const gone = watermarks.find(({ container, offset, sealed }) => (sizes.get(container) ?? -1) < (options.mode === 'write' && sealed ? offset : 0));
-  if (gone !== undefined) {
-    const what = sizes.has(gone.container) ? `cut to '${sizes.get(gone.container) ?? 0}' of '${gone.offset}' bytes` : 'gone';
-    note(`The chunk index names container '${gone.container}', which is ${what}: the index is built again from the containers`);
-    await opened.index.close();
-    if (options.mode === 'write') await removeIndex(world.disk);
-    opened = await openIndex(world, options.mode === 'write' ? request : { kind: 'memory', mode: 'write' });
-    known = [];
-  }
-  try {
-    const replay = await new Replay(world, opened.index, { limits, hash, repair: options.mode === 'write' }).run(new Set(known));
-    for (const problem of replay.problems) note(`${problem.where}: ${problem.message}`);
-    return opened.index;
-  } catch (error) {
-    await opened.index.close().catch(() => undefined); // the first error counts
-    throw error;
-  }
-}
-
-/** Files that a crash left before they got their name; only the writer may know that nobody is at work on them. */
-async function removeLeftovers(world: World): Promise<void> {
-  for (const { name } of await world.disk.list('temporary')) await world.disk.remove(`temporary/${name}`);
-}
-
-/** Adds containers that a writer sealed since; a snapshot that it committed meanwhile may be the one that is being read. */
-async function catchUp(world: World, index: ChunkIndex, limits: Limits, hash: HashName): Promise<void> {
-  const known = (await index.watermarks()).filter((watermark) => watermark.sealed).map((watermark) => watermark.container);
-  await new Replay(world, index, { limits, hash, repair: false }).run(new Set(known));
-}
 
 /** An open repository. Close it: only then are caches written and threads ended. */
 export class Repository {
@@ -138,8 +105,8 @@ export class Repository {
   }
 
   /** Whether there is a repository in this world. */
-  static probe(world: World): Promise<ProbeVerdict> {
-    return probeConfig(world);
+  static probe(world: World, objects: ObjectStore = localObjects(world)): Promise<ProbeVerdict> {
+    return probeConfig(objects);
   }
 
   /**
@@ -148,36 +115,34 @@ export class Repository {
    */
   static async create(world: World, choices: RepositoryChoices = {}, options: Omit<OpenOptions, 'mode'> = {}): Promise<Repository> {
     const config = makeConfig(world, choices);
-    await layOut(world);
-    await writeConfig(world, config);
+    const objects = options.objects ?? localObjects(world);
+    await layOut(world, objects);
+    await writeConfig(objects, config);
     return Repository.open(world, { ...options, mode: 'write' });
   }
 
-  /**
-   * @throws {NotFoundError} no repository. @throws {UnsupportedError} a newer layout. @throws {BusyError} another writer.
-   */
+  /** @throws {NotFoundError} no repository. @throws {UnsupportedError} a newer layout. */
   static async open(world: World, options: OpenOptions): Promise<Repository> {
-    const config = await readConfig(world);
+    const config = await readConfig(options.objects ?? localObjects(world));
     const limits = options.limits ?? defaultLimits;
-    const lock = options.mode === 'write' ? await world.disk.lock('locks/writer', 'holdfast') : undefined;
-    let opened: ChunkIndex | undefined;
+    const note = (text: string): void => { options.onNote?.(text); };
+    const lock = options.mode === 'write' ? await WriterLock.take(world, await cacheIdentity(world, options)) : undefined;
+    let opened: CurrentIndex | undefined;
     try {
-      if (lock !== undefined) await removeLeftovers(world);
+      const objects = options.objects ?? new DiskObjects(world, lock?.writer.id ?? READER);
       const arena = new Arena(LocalStore.arenaBytes(limits) + Slab.arenaBytes() + Feeder.scratchBytes());
       const scratch = arena.reserve(Feeder.scratchBytes());
-      const index = await openCurrentIndex(world, options, limits, config.hash);
-      opened = index;
-      const filter = options.mode === 'write' ? await StoreFilter.open(world, index, await index.watermarks()) : StoreFilter.none(world, index);
+      opened = await openCurrentIndex({ world, objects, limits, hash: config.hash, note, ...(lock === undefined ? {} : { writer: lock.writer.id }) }, options.index ?? 'auto');
+      const { index, filter, catchUp } = opened;
       const pool = await WorkerPool.create({ memory: arena.memory, hash: config.hash }, options.workers);
       const store = new LocalStore({
-        world, index, filter, arena, pool, limits, hash: config.hash, level: config.level,
+        world, objects, index, filter, arena, pool, limits, hash: config.hash, level: config.level, catchUp,
         repository: new Uint8Array(Buffer.from(config.id.slice(0, 16), 'hex')),
-        ...(options.mode === 'write' ? {} : { refresh: () => catchUp(world, index, limits, config.hash) }),
       });
       const metadata = new MetadataStore(store, await createHasher(config.hash));
-      return new Repository({ world, config, limits, arena, scratch, pool, index, store, metadata, note: watch(options.onNote), lock });
+      return new Repository({ world, objects, config, limits, arena, scratch, pool, index, catchUp, store, metadata, note, lock });
     } catch (error) {
-      await opened?.close().catch(() => undefined); // the first error counts
+      await opened?.index.close().catch(() => undefined); // the first error counts
       await lock?.release();
       throw error;
     }
@@ -201,7 +166,7 @@ export class Repository {
    * @throws {IntegrityError} and others, without `onDamaged`: nothing is left out silently.
    */
   async snapshots(onDamaged?: DamagedManifest): Promise<readonly SnapshotInfo[]> {
-    const all = await readManifests(this.#parts.world, this.#parts.limits, onDamaged);
+    const all = await readManifests(this.#parts.objects, this.#parts.limits, onDamaged);
     return all.map(withoutRoot).sort((a, b) => a.time - b.time);
   }
 
@@ -210,8 +175,8 @@ export class Repository {
    * @throws {NotFoundError} @throws {UsageError} ambiguous.
    */
   async resolveSnapshot(text: string): Promise<SnapshotInfo> {
-    const { world, limits, note } = this.#parts;
-    const manifest = await resolveManifest(world, text, limits, (id, error) => { note(`Snapshot ${id.slice(0, 12)} can't be used: ${error.message}`); });
+    const { world, objects, limits, note } = this.#parts;
+    const manifest = await resolveManifest(objects, text, limits, (id, error) => { note(`Snapshot ${id.slice(0, 12)} can't be used: ${error.message}`); });
     if (text === 'latest' && manifest.time > world.now() + CLOCK_SKEW_MS) {
       note(`Snapshot ${manifest.id.slice(0, 12)}, the latest, is dated '${Math.round((manifest.time - world.now()) / 1000)}' seconds in the future: a clock was wrong; name snapshots by id`);
     }
@@ -220,7 +185,7 @@ export class Repository {
 
   /** The files of a snapshot. Valid until the repository is closed. */
   async openSnapshot(id: string): Promise<FileTree> {
-    return this.#tree(await readManifest(this.#parts.world, id, this.#parts.limits));
+    return this.#tree(await readManifest(this.#parts.objects, id, this.#parts.limits));
   }
 
   /**
@@ -228,9 +193,20 @@ export class Repository {
    * @throws {AbortedError} @throws {ToolError} disk full, …: then there is no snapshot, and the repository is as good as before.
    */
   async backup(tree: FileTree, options: BackupOptions): Promise<BackupResult> {
-    const { world, store, config } = this.#parts;
-    const host = options.host ?? hostname();
+    const { world, objects, catchUp, lock } = this.#parts;
+    if (lock === undefined) throw new UsageError('Back up: the repository was opened for reading');
     const time = world.now();
+    const session = await Session.begin(world, objects, catchUp, lock.writer);
+    try {
+      return await this.#store(tree, options, { id: session.id, time });
+    } finally {
+      await session.end();
+    }
+  }
+
+  async #store(tree: FileTree, options: BackupOptions, snapshot: { readonly id: string; readonly time: number }): Promise<BackupResult> {
+    const { objects, store, config } = this.#parts;
+    const host = options.host ?? hostname();
     const parent = await this.#parentOf(options, host);
     let problems = 0;
     const before = structuredClone(store.totals);
@@ -246,50 +222,57 @@ export class Repository {
     });
     const root = await ingest.run();
     await store.flush();
-    await this.#assertWriter();
     const { files, directories, others, bytes, bytesNew, chunks, chunksNew, unchanged } = ingest.counts;
     const counts: SnapshotCounts = { files, directories, others, bytes, bytesNew, bytesStored: this.#storedSince(before), chunks, chunksNew, problems };
-    const snapshot = await writeManifest(world, {
-      time, host, sources: options.sources, tags: options.tags ?? [], counts,
+    await writeManifest(objects, {
+      ...snapshot, host, sources: options.sources, tags: options.tags ?? [], counts,
       parameters: { hash: config.hash, algorithm: config.fastcdc.algorithm, minBytes: config.fastcdc.minBytes, averageBytes: config.fastcdc.averageBytes, maxBytes: config.fastcdc.maxBytes, fixedBlockBytes: config.fixedBlockBytes },
       ...(parent === undefined ? {} : { parent: parent.id }),
     }, root);
-    return { ...counts, snapshot, bytesIn: bytes, metadataBytesNew: store.totals.rawBytes.metadata - before.rawBytes.metadata, unchanged, durable: true };
-  }
-
-  /** Examines everything; see {@link CheckOptions}. Never changes anything. */
-  check(options: CheckOptions): Promise<CheckReport> {
-    const { world, limits, index, store, metadata } = this.#parts;
-    return new Check({ world, limits, index, store, metadata }, options).run();
-  }
-
-  async statistics(): Promise<RepositoryStatistics> {
-    const { world, index } = this.#parts;
-    const containers = await listContainers(world.disk);
     return {
-      containers: containers.length, bytesStored: containers.reduce((sum, container) => sum + container.size, 0),
-      chunks: await index.count(), manifests: (await listManifests(world)).length,
+      ...counts, snapshot: snapshot.id, bytesIn: bytes, metadataBytesNew: store.totals.rawBytes.metadata - before.rawBytes.metadata, unchanged, durable: true,
     };
   }
 
   /**
-   * Forgets the index and builds it from the containers alone, reading all of them. Needs no snapshot and no other open repository.
-   * @throws {BusyError} another writer.
+   * Takes snapshots out of sight; a collector may then remove what only they need. Durable when it resolves.
+   * @throws {NotFoundError} one of them does not exist; the others before it are forgotten.
+   */
+  async forget(ids: readonly string[]): Promise<void> {
+    const { world, objects, limits } = this.#parts;
+    for (const id of ids) {
+      await readManifest(objects, id, limits).catch((error: unknown) => {
+        if (error instanceof NotFoundError) throw error; // a damaged one may go
+      });
+      await writeTombstone(world, objects, id);
+    }
+  }
+
+  /** Examines everything; see {@link CheckOptions}. Never changes anything. */
+  check(options: CheckOptions): Promise<CheckReport> {
+    const { objects, limits, index, store, metadata } = this.#parts;
+    return new Check({ objects, limits, index, store, metadata }, options).run();
+  }
+
+  async statistics(): Promise<RepositoryStatistics> {
+    const { objects, index } = this.#parts;
+    const containers = await listContainers(objects);
+    return {
+      containers: containers.length, bytesStored: containers.reduce((sum, container) => sum + container.size, 0),
+      chunks: await index.count(), manifests: (await listManifests(objects)).length,
+    };
+  }
+
+  /**
+   * Forgets the index and builds it from the containers alone, reading and verifying all of them. Needs no snapshot.
+   * @throws {BusyError} another process holds the index.
    */
   static async rebuildIndex(world: World, options: Omit<OpenOptions, 'mode'> & { onProgress?(done: number, total: number): void } = {}): Promise<ReplayReport> {
-    const config = await readConfig(world);
-    const lock = await world.disk.lock('locks/writer', 'holdfast rebuild-index');
+    const objects = options.objects ?? localObjects(world);
+    const config = await readConfig(objects);
+    const lock = await WriterLock.take(world, await cacheIdentity(world, options));
     try {
-      await removeIndex(world.disk);
-      const { index, notes } = await openIndex(world, { kind: options.index ?? 'auto', mode: 'write' });
-      notes.forEach(watch(options.onNote));
-      try {
-        const report = await new Replay(world, index, { limits: options.limits ?? defaultLimits, hash: config.hash, repair: true }).run(new Set(), options.onProgress);
-        await index.flush();
-        return report;
-      } finally {
-        await index.close();
-      }
+      return await rebuildIndex({ world, objects, limits: options.limits ?? defaultLimits, hash: config.hash, note: (text) => { options.onNote?.(text); } }, options.index ?? 'auto', options.onProgress);
     } finally {
       await lock.release();
     }
@@ -301,12 +284,6 @@ export class Repository {
     } finally {
       await this.#parts.lock?.release();
     }
-  }
-
-  /** A writer whose lock was taken over may have had its open container sealed by the other: nothing is certain any more. */
-  async #assertWriter(): Promise<void> {
-    if (await this.#parts.lock?.isHeld() === true) return;
-    throw new BusyError('Commit snapshot: this process no longer holds the writer\'s lock; nothing was committed, start the backup again');
   }
 
   #slabPool: ReturnType<typeof Slab.pool> | undefined;
@@ -328,18 +305,43 @@ export class Repository {
   }
 
   async #parentOf(options: BackupOptions, host: string): Promise<Manifest | undefined> {
-    const { world, limits } = this.#parts;
+    const { objects, limits } = this.#parts;
     if (options.parent === undefined) return undefined;
-    if (options.parent !== 'auto') return resolveManifest(world, options.parent, limits, () => undefined);
+    if (options.parent !== 'auto') return resolveManifest(objects, options.parent, limits, () => undefined);
     let best: Manifest | undefined;
     const onDamaged: DamagedManifest = (id, error) => {
       options.onProblem?.({ kind: 'damaged-manifest', where: `snapshot ${id.slice(0, 12)}`, message: `Look for a parent: ${error.message}` });
     };
-    for (const manifest of await readManifests(world, limits, onDamaged)) {
+    for (const manifest of await readManifests(objects, limits, onDamaged)) {
       if (manifest.host !== host || manifest.sources.join('\0') !== options.sources.join('\0')) continue;
       if (best === undefined || manifest.time > best.time) best = manifest;
     }
     return best;
+  }
+}
+
+/** Staging prefix of those who stage nothing. */
+const READER = '0'.repeat(16);
+
+/** The objects of a repository that is one directory, for reading. */
+function localObjects(world: World): ObjectStore {
+  return new DiskObjects(world, READER);
+}
+
+/** Names the place of this process's locks: nothing where they are beside the objects. */
+async function cacheIdentity(world: World, options: Pick<OpenOptions, 'objects'>): Promise<string> {
+  if (options.objects === undefined) return '';
+  const caches = new DiskObjects(world, READER);
+  const name = 'cache/identity';
+  for (;;) {
+    try {
+      return Buffer.from(await readObject(caches, name, () => undefined)).toString('latin1');
+    } catch (error) {
+      if (!(error instanceof NotFoundError)) throw error;
+    }
+    await caches.put(name, Buffer.from(Buffer.from(world.randomBytes(16)).toString('hex'))).catch((error: unknown) => {
+      if (!(error instanceof BusyError)) throw error;
+    });
   }
 }
 

@@ -3,6 +3,7 @@ import {
   FormatError, ID_BYTES, IntegrityError, PLACE_BYTES, checkLimit, decodePlace, type ContentVisitor, type Limits,
 } from '../../core/index.ts';
 import { startOfChunk, type LocalStore } from '../store/local-store.ts';
+import type { Group } from '../store/group-cache.ts';
 import type { MetadataStore } from './metadata-store.ts';
 import { REF_BYTES, isHole, refId, refStarts, type Content } from './refs.ts';
 
@@ -104,10 +105,8 @@ export class ContentReader {
 
   /** One piece of one group. @returns the index of the reference behind it. */
   async #visitRun(leaf: Leaf, first: number, visitor: ContentVisitor): Promise<number> {
-    const places = leaf.places ?? await this.#placesOf(leaf);
-    this.#readAhead(leaf, places, first);
+    const { places, group } = await this.#acquire(leaf, first, true);
     const { groups } = this.#parts.store;
-    const group = await groups.acquire(decodePlace(places.bytes, first));
     try {
       let index = first;
       let start = 0;
@@ -166,10 +165,8 @@ export class ContentReader {
 
   /** Copies chunk after chunk as long as they stand in the same group. No object or view per chunk: there are 64 a megabyte. */
   async #readRun(leaf: Leaf, first: number, wish: { skip: number; target: Uint8Array; sequential: boolean }): Promise<{ bytes: number; next: number }> {
-    const places = await this.#placesOf(leaf);
-    if (wish.sequential) this.#readAhead(leaf, places, first);
+    const { places, group } = await this.#acquire(leaf, first, wish.sequential);
     const { groups } = this.#parts.store;
-    const group = await groups.acquire(decodePlace(places.bytes, first));
     try {
       let done = 0;
       let index = first;
@@ -187,6 +184,21 @@ export class ContentReader {
       return { bytes: done, next: index };
     } finally {
       groups.release(group);
+    }
+  }
+
+  /** Pins the group of a reference. Where a collector moved it meanwhile, the leaf's places are asked for again. */
+  async #acquire(leaf: Leaf, index: number, isSequential: boolean): Promise<{ places: LeafPlaces; group: Group }> {
+    const places = leaf.places ?? await this.#placesOf(leaf);
+    if (isSequential) this.#readAhead(leaf, places, index);
+    const { store } = this.#parts;
+    try {
+      return { places, group: await store.groups.acquire(decodePlace(places.bytes, index)) };
+    } catch (error) {
+      if (!(await store.hasMoved(error))) throw error;
+      delete leaf.places;
+      const moved = await this.#placesOf(leaf);
+      return { places: moved, group: await store.groups.acquire(decodePlace(moved.bytes, index)) };
     }
   }
 

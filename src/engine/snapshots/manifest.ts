@@ -1,18 +1,17 @@
 /**
- * Manifests: the only commit point. A snapshot exists when `manifests/<id>` exists, and `id` is the digest of that file's bytes,
- * so a manifest can neither be changed nor be taken for another. Layout: `docs/formats/manifest.md`.
+ * Manifests: the only commit point. A snapshot exists when the object `manifests/<id>` does; its id is that of the session that made it, so that a
+ * fence under the same name ends the session for good. Layout: `docs/formats/manifest.md`.
  */
-import { createHash } from 'node:crypto';
 import {
-  FormatError, HoldfastError, IntegrityError, NotFoundError, UnsupportedError, UsageError, checkLimit, textOf, utf8,
-  type Limits, type World,
+  BusyError, FormatError, HoldfastError, IntegrityError, NotFoundError, UnsupportedError, UsageError, checkLimit, readObject,
+  type Limits, type ObjectStore, type World,
 } from '../../core/index.ts';
-import { createOnce } from '../world/create-once.ts';
+import { decodeDocument, documentKind, encodeDocument, type DocumentKind } from '../objects/index.ts';
 import { decodeEntries, type Entry } from './entry.ts';
 
-/** Version of the manifest's body that this build writes and reads. */
-export const MANIFEST_VERSION = 1;
-const FIRST_LINE = 'holdfast manifest 1\n';
+const MANIFEST: DocumentKind = { kind: 'manifest', version: 1 };
+const FENCE: DocumentKind = { kind: 'fence', version: 1 };
+const TOMBSTONE: DocumentKind = { kind: 'tombstone', version: 1 };
 
 /** Counts of a backup, all in bytes or items. */
 export interface SnapshotCounts {
@@ -31,7 +30,7 @@ export interface SnapshotCounts {
 
 /** What a manifest says about its snapshot. */
 export interface SnapshotInfo {
-  /** 64 hexadecimal digits: SHA-256 of the manifest. */
+  /** 64 hexadecimal digits, random. */
   readonly id: string;
   /** Milliseconds since 1970. */
   readonly time: number;
@@ -50,7 +49,7 @@ export interface Manifest extends SnapshotInfo {
 }
 
 interface Body {
-  readonly version: number;
+  readonly id: string;
   readonly features: readonly string[];
   readonly time: number;
   readonly host: string;
@@ -65,73 +64,103 @@ interface Body {
 
 /**
  * Commits a snapshot: after it resolves, the snapshot survives a crash. All chunks must be durable before.
- * @returns its id.
+ * @throws {BusyError} the session was fenced: nothing was committed.
  */
-export async function writeManifest(world: World, info: Omit<SnapshotInfo, 'id'>, root: Uint8Array): Promise<string> {
+export async function writeManifest(objects: ObjectStore, info: SnapshotInfo, root: Uint8Array): Promise<void> {
   const body: Body = {
-    version: MANIFEST_VERSION, features: [], time: info.time, host: info.host, sources: info.sources, tags: info.tags,
+    id: info.id, features: [], time: info.time, host: info.host, sources: info.sources, tags: info.tags,
     ...(info.parent === undefined ? {} : { parent: info.parent }),
     counts: info.counts, parameters: info.parameters, root: Buffer.from(root).toString('base64'),
   };
-  const bytes = utf8(`${FIRST_LINE}${JSON.stringify(body)}\n`);
-  const id = createHash('sha256').update(bytes).digest('hex');
-  await createOnce(world, `manifests/${id}`, bytes);
-  return id;
+  try {
+    await objects.put(`manifests/${info.id}`, encodeDocument(MANIFEST, body));
+  } catch (error) {
+    if (!(error instanceof BusyError)) throw error;
+    throw new BusyError(`Commit snapshot '${info.id.slice(0, 12)}': a collector took this backup for dead and ended it; nothing was committed, start it again`);
+  }
 }
 
-function parseBody(id: string, text: string): Body {
+/** Puts a fence where a session's manifest would go. @throws {BusyError} when there is a manifest or a fence. */
+export async function writeFence(world: World, objects: ObjectStore, id: string): Promise<void> {
+  await objects.put(`manifests/${id}`, encodeDocument(FENCE, { id, time: world.now() }));
+}
+
+function checkBody(id: string, body: Body): Body {
   const fault = (field: string, found: string, expected: string): FormatError =>
     new FormatError(`Read manifest '${id}'`, { structure: 'manifest', field, found, expected });
-  if (!text.startsWith('holdfast manifest ')) throw fault('first line', text.slice(0, 20), FIRST_LINE.trim());
-  if (!text.startsWith(FIRST_LINE)) throw new UnsupportedError(`Read manifest '${id}': its first line is '${text.slice(0, text.indexOf('\n'))}', this build knows '${FIRST_LINE.trim()}'`);
-  let body: Body;
-  try {
-    body = JSON.parse(text.slice(FIRST_LINE.length)) as Body;
-  } catch (error) {
-    throw new FormatError(`Read manifest '${id}'`, { structure: 'manifest', field: 'body', found: 'no JSON', expected: 'JSON' }, error);
+  if (!Array.isArray(body.features) || body.features.length > 0) {
+    throw new UnsupportedError(`Read manifest '${id}': it uses the features '${String(body.features)}', this build knows none: use a newer holdfast`);
   }
-  if (typeof body !== 'object' || body === null) throw fault('body', String(body), 'an object');
-  if (body.version !== MANIFEST_VERSION || !Array.isArray(body.features) || body.features.length > 0) {
-    throw new UnsupportedError(`Read manifest '${id}': version '${body.version}', features '${String(body.features)}'; this build knows version ${MANIFEST_VERSION} without features`);
-  }
+  if (body.id !== id) throw new IntegrityError(`Read manifest '${id}': it is the manifest of '${String(body.id)}'`, { snapshot: id });
   for (const [field, good] of [
     ['time', Number.isFinite(body.time)], ['host', typeof body.host === 'string'], ['sources', Array.isArray(body.sources)],
-    ['tags', Array.isArray(body.tags)], ['counts', typeof body.counts === 'object' && body.counts !== null], ['root', typeof body.root === 'string'],
+    ['tags', Array.isArray(body.tags)], ['counts', typeof body.counts === 'object' && body.counts !== null],
+    ['parameters', typeof body.parameters === 'object' && body.parameters !== null], ['root', typeof body.root === 'string'],
   ] as const) {
     if (!good) throw fault(field, 'another type', 'as documented');
   }
   return body;
 }
 
+function parseManifest(id: string, bytes: Uint8Array, limits: Limits): Manifest {
+  const body = checkBody(id, decodeDocument(bytes, MANIFEST, `Read manifest '${id}'`) as unknown as Body);
+  const [root, ...more] = decodeEntries(new Uint8Array(Buffer.from(body.root, 'base64')), limits);
+  if (root === undefined || more.length > 0 || root.stat.type !== 'directory') {
+    throw new FormatError(`Read manifest '${id}'`, { structure: 'manifest', field: 'root', found: `${more.length + 1} entries`, expected: 'one directory' });
+  }
+  const { time, host, sources, tags, counts, parameters } = body;
+  return { id, time, host, sources, tags, counts, parameters, root, ...(body.parent === undefined ? {} : { parent: body.parent }) };
+}
+
+async function readOrFence(objects: ObjectStore, id: string, limits: Limits): Promise<Manifest | undefined> {
+  const bytes = await readObject(objects, `manifests/${id}`, (size) => { checkLimit(limits, 'manifestBytesMax', size, `manifest '${id}'`); });
+  return documentKind(bytes)?.kind === FENCE.kind ? undefined : parseManifest(id, bytes, limits);
+}
+
 /**
  * Reads and checks one manifest.
- * @throws {NotFoundError} @throws {IntegrityError} its bytes do not have its id. @throws {UnsupportedError} @throws {FormatError}
+ * @throws {NotFoundError} @throws {IntegrityError} its bytes do not match its digest. @throws {UnsupportedError} @throws {FormatError}
  */
-export async function readManifest(world: World, id: string, limits: Limits): Promise<Manifest> {
-  const file = await world.disk.open(`manifests/${id}`, 'read').catch((error: unknown) => {
-    throw error instanceof NotFoundError ? new NotFoundError(`Open snapshot '${id}': no such manifest`, { snapshot: id }, error) : error;
+export async function readManifest(objects: ObjectStore, id: string, limits: Limits): Promise<Manifest> {
+  const missing = (cause?: unknown): NotFoundError => new NotFoundError(`Open snapshot '${id}': no such manifest`, { snapshot: id }, cause);
+  const manifest = await readOrFence(objects, id, limits).catch((error: unknown) => {
+    throw error instanceof NotFoundError ? missing(error) : error;
   });
-  try {
-    checkLimit(limits, 'manifestBytesMax', file.size, `manifest '${id}'`);
-    const bytes = new Uint8Array(file.size);
-    await file.readInto(0, bytes);
-    const digest = createHash('sha256').update(bytes).digest('hex');
-    if (digest !== id) throw new IntegrityError(`Read manifest '${id}': its bytes have digest '${digest}'`, { snapshot: id });
-    const body = parseBody(id, textOf(bytes));
-    const [root, ...more] = decodeEntries(new Uint8Array(Buffer.from(body.root, 'base64')), limits);
-    if (root === undefined || more.length > 0 || root.stat.type !== 'directory') {
-      throw new FormatError(`Read manifest '${id}'`, { structure: 'manifest', field: 'root', found: `${more.length + 1} entries`, expected: 'one directory' });
+  if (manifest === undefined) throw missing();
+  return manifest;
+}
+
+async function namesBelow(objects: ObjectStore, directory: string): Promise<readonly string[]> {
+  const found: string[] = [];
+  for await (const page of objects.list(directory)) {
+    for (const { name } of page) {
+      const id = name.slice(directory.length + 1);
+      if (/^[0-9a-f]{64}$/.test(id)) found.push(id);
     }
-    const { time, host, sources, tags, counts, parameters } = body;
-    return { id, time, host, sources, tags, counts, parameters, root, ...(body.parent === undefined ? {} : { parent: body.parent }) };
-  } finally {
-    await file.close();
+  }
+  return found;
+}
+
+/** Takes a snapshot out of sight: a collector may remove it. Durable when it resolves; resolves too when that was said before. */
+export async function writeTombstone(world: World, objects: ObjectStore, id: string): Promise<void> {
+  try {
+    await objects.put(`tombstones/${id}`, encodeDocument(TOMBSTONE, { id, time: world.now() }));
+  } catch (error) {
+    if (!(error instanceof BusyError)) throw error;
   }
 }
 
-/** Ids of all manifests, in ascending order. */
-export async function listManifests(world: World): Promise<readonly string[]> {
-  return (await world.disk.list('manifests')).filter((file) => /^[0-9a-f]{64}$/.test(file.name)).map((file) => file.name);
+/** Ids of snapshots that were forgotten and not yet removed, in ascending order. */
+export function listTombstones(objects: ObjectStore): Promise<readonly string[]> {
+  return namesBelow(objects, 'tombstones');
+}
+
+/** Ids of all manifests that were not forgotten, in ascending order; fences are among them. */
+export async function listManifests(objects: ObjectStore): Promise<readonly string[]> {
+  // Manifests first: one that is forgotten in between is at worst listed once more.
+  const ids = await namesBelow(objects, 'manifests');
+  const forgotten = new Set(await listTombstones(objects));
+  return ids.filter((id) => !forgotten.has(id));
 }
 
 /** Told of each manifest that can't be used, and why. */
@@ -141,11 +170,12 @@ export type DamagedManifest = (id: string, error: HoldfastError) => void;
  * All manifests that can be used, in ascending order of ids; one that was removed meanwhile is not there.
  * @throws what reading one throws, when there is no `onDamaged`.
  */
-export async function readManifests(world: World, limits: Limits, onDamaged?: DamagedManifest): Promise<readonly Manifest[]> {
+export async function readManifests(objects: ObjectStore, limits: Limits, onDamaged?: DamagedManifest): Promise<readonly Manifest[]> {
   const manifests: Manifest[] = [];
-  for (const id of await listManifests(world)) {
+  for (const id of await listManifests(objects)) {
     try {
-      manifests.push(await readManifest(world, id, limits));
+      const manifest = await readOrFence(objects, id, limits);
+      if (manifest !== undefined) manifests.push(manifest);
     } catch (error) {
       if (error instanceof NotFoundError) continue;
       if (onDamaged === undefined || !(error instanceof HoldfastError) || error.code === 'TOOL') throw error;
@@ -159,16 +189,16 @@ export async function readManifests(world: World, limits: Limits, onDamaged?: Da
  * Finds the snapshot that `text` names: `latest`, an id or a unique prefix of at least one digit.
  * @throws {NotFoundError} @throws {UsageError} when several begin so.
  */
-export async function resolveManifest(world: World, text: string, limits: Limits, onDamaged?: DamagedManifest): Promise<Manifest> {
+export async function resolveManifest(objects: ObjectStore, text: string, limits: Limits, onDamaged?: DamagedManifest): Promise<Manifest> {
   if (text === 'latest') {
-    const manifests = await readManifests(world, limits, onDamaged);
+    const manifests = await readManifests(objects, limits, onDamaged);
     if (manifests.length === 0) throw new NotFoundError("Find snapshot 'latest': the repository has no snapshot that can be used");
     return manifests.reduce((a, b) => (b.time > a.time ? b : a)); // by the writers' clocks
   }
-  const ids = await listManifests(world);
+  const ids = await listManifests(objects);
   const matches = /^[0-9a-f]+$/.test(text) ? ids.filter((id) => id.startsWith(text)) : [];
   if (matches.length > 1) throw new UsageError(`Find snapshot '${text}': ${matches.length} ids begin with it`);
   const [id] = matches;
   if (id === undefined) throw new NotFoundError(`Find snapshot '${text}': the repository has no such snapshot`, { snapshot: text });
-  return readManifest(world, id, limits);
+  return readManifest(objects, id, limits);
 }

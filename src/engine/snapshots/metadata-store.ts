@@ -1,5 +1,5 @@
 /** Metadata chunks (directory pages, recipe pages): hashed on this thread, deduplicated like everything else. */
-import { ID_BYTES, decodePlace, type IdBatch } from '../../core/index.ts';
+import { ID_BYTES, type IdBatch } from '../../core/index.ts';
 import type { Hasher } from '../hashing/hasher.ts';
 import { chunkOf, type LocalStore } from '../store/local-store.ts';
 
@@ -25,10 +25,9 @@ export class MetadataStore {
 
   /** A copy of one chunk. @throws {NotFoundError} @throws {IntegrityError} */
   async get(id: Uint8Array): Promise<Uint8Array> {
-    const place = decodePlace(await this.#store.locate({ bytes: id, count: 1 }), 0);
-    const group = await this.#store.groups.acquire(place);
+    const { group, ordinal } = await this.#store.acquire(id);
     try {
-      return chunkOf(group, place.ordinal, id).slice();
+      return chunkOf(group, ordinal, id).slice();
     } finally {
       this.#store.groups.release(group);
     }

@@ -4,7 +4,7 @@
  */
 import {
   FormatError, ID_BYTES, IntegrityError, LimitError, NotFoundError, encodePlace, PLACE_BYTES,
-  type ChunkPlace, type DiskFile, type Limits, type World,
+  type ChunkPlace, type Limits, type ObjectReader, type ObjectStore,
 } from '../../core/index.ts';
 import { TABLE_ROW_BYTES } from '../containers/container.layout.ts';
 import { containerPath, numberOf, type ContainerNumber } from '../containers/container.ts';
@@ -35,12 +35,15 @@ interface Slot {
 
 /** What the cache works with; it owns none of it. */
 export interface GroupCacheParts {
-  readonly world: World;
+  readonly objects: ObjectStore;
   readonly arena: Arena;
   readonly pool: WorkerPool;
   readonly limits: Limits;
   readonly places: PlaceCache;
 }
+
+/** A container that the index names is not there. */
+export class MissingContainerError extends IntegrityError {}
 
 /** Decoded groups kept; about 2 MiB each. */
 const GROUPS_KEPT = 12;
@@ -53,7 +56,7 @@ export class GroupCache {
   readonly #blocks: BlockPool;
   readonly #staging: BlockPool;
   readonly #slots = new Map<string, Slot>();
-  readonly #files = new Map<string, Promise<DiskFile>>();
+  readonly #files = new Map<string, Promise<ObjectReader>>();
   readonly #waiting: (() => void)[] = [];
   #loading = 0;
 
@@ -152,9 +155,8 @@ export class GroupCache {
     const staging = await this.#staging.acquire();
     try {
       if (place.length > staging.bytes.length) throw new LimitError('groupBytesMax', place.length, staging.bytes.length, `container '${number.text}' at ${place.offset}`);
-      const file = await this.#file(number);
       const bytes = staging.bytes.subarray(0, place.length);
-      await file.readInto(place.offset, bytes);
+      await (await this.#file(number)).readInto(place.offset, bytes).catch((error: unknown) => { throw this.#missing(error, number); });
       const record = decodeGroup(bytes, { containerLow: place.containerLow, offset: place.offset }, this.#parts.limits);
       const bad = await this.#verify(record.head, staging, block, place);
       return this.#remember(place, block, record.table, new Set(bad));
@@ -197,15 +199,18 @@ export class GroupCache {
     return { place, block, count, ids, offsets, bad };
   }
 
-  #file(number: ContainerNumber): Promise<DiskFile> {
+  #missing(error: unknown, number: ContainerNumber): unknown {
+    if (!(error instanceof NotFoundError)) return error;
+    this.#files.delete(number.text);
+    return new MissingContainerError(`Read container '${number.text}': the object is missing`, { container: number.text }, error);
+  }
+
+  #file(number: ContainerNumber): Promise<ObjectReader> {
     const known = this.#files.get(number.text);
     if (known !== undefined) return known;
-    const opened = this.#parts.world.disk.open(containerPath(number), 'read').catch((error: unknown) => {
+    const opened = this.#parts.objects.open(containerPath(number)).catch((error: unknown) => {
       this.#files.delete(number.text);
-      if (error instanceof NotFoundError) {
-        throw new IntegrityError(`Read container '${number.text}': the file is missing`, { container: number.text }, error);
-      }
-      throw error;
+      throw this.#missing(error, number);
     });
     this.#files.set(number.text, opened);
     if (this.#files.size > FILES_KEPT) {

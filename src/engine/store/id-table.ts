@@ -92,6 +92,11 @@ export class PlaceCache {
     return true;
   }
 
+  clear(): void {
+    this.#young = new IdPlaces(this.#capacity);
+    this.#old = new IdPlaces(this.#capacity);
+  }
+
   put(bytes: Uint8Array, offset: number, place: Uint8Array, placeOffset: number): void {
     if (this.#young.count >= this.#capacity) {
       this.#old = this.#young;

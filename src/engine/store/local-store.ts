@@ -8,7 +8,7 @@
 import assert from 'node:assert';
 import {
   ID_BYTES, IntegrityError, LimitError, NotFoundError, PLACE_BYTES, decodePlace, encodePlace, idAt, idToHex,
-  type ChunkIndex, type ChunkStore, type IdBatch, type Limits, type PutCounts, type World,
+  type ChunkIndex, type ChunkStore, type IdBatch, type Limits, type ObjectStore, type PutCounts, type World,
 } from '../../core/index.ts';
 import { containerNumber } from '../containers/container.ts';
 import { ContainerWriter } from '../containers/container-writer.ts';
@@ -19,8 +19,9 @@ import type { FooterRow } from '../containers/footer.ts';
 import { BlockPool, type Arena, type Block } from '../workers/arena.ts';
 import type { WorkerPool } from '../workers/pool.ts';
 import { REF_BYTES } from '../snapshots/refs.ts';
+import type { CatchUp } from './catch-up.ts';
 import { GROUP_BYTES, GroupBuilder } from './group-builder.ts';
-import { GroupCache, type Group } from './group-cache.ts';
+import { GroupCache, MissingContainerError, type Group } from './group-cache.ts';
 import { IdSet, PlaceCache } from './id-table.ts';
 import type { StoreFilter } from './store-filter.ts';
 
@@ -40,6 +41,7 @@ const PLACES_CACHED = 32_768;
 /** What a store works with. The store closes index, pool and filter. */
 export interface LocalStoreParts {
   readonly world: World;
+  readonly objects: ObjectStore;
   readonly index: ChunkIndex;
   readonly filter: StoreFilter;
   readonly arena: Arena;
@@ -50,8 +52,8 @@ export interface LocalStoreParts {
   readonly level: number;
   /** First 8 bytes of the repository's id. */
   readonly repository: Uint8Array;
-  /** For readers: looks for containers that a writer has sealed since the index was opened. */
-  refresh?(): Promise<void>;
+  /** Knows what others did to the repository. */
+  readonly catchUp: CatchUp;
 }
 
 /** Totals since the store was opened, in bytes and chunks. */
@@ -140,11 +142,16 @@ export class LocalStore implements ChunkStore {
 
   /** Replaces the filter's maybes by the index's word. */
   async #confirm(asked: IdBatch, positions: readonly number[], bitmap: Uint8Array): Promise<void> {
-    const found = await this.#parts.index.getMany(asked, new Uint8Array(asked.count * PLACE_BYTES));
+    const places = new Uint8Array(asked.count * PLACE_BYTES);
+    const found = await this.#parts.index.getMany(asked, places);
+    const view = new DataView(places.buffer);
+    const { dead } = this.#parts.catchUp;
     positions.forEach((position, i) => {
-      if (((found[i >> 3] as number) & (1 << (i & 7))) !== 0) return;
+      const isFound = ((found[i >> 3] as number) & (1 << (i & 7))) !== 0;
+      // What a collector is about to remove is stored again.
+      if (isFound && !dead.has(view.getUint32(i * PLACE_BYTES), view.getUint32(i * PLACE_BYTES + 4))) return;
       bitmap[position >> 3] = (bitmap[position >> 3] as number) & ~(1 << (position & 7));
-      this.#parts.filter.noteFalsePositive();
+      if (!isFound) this.#parts.filter.noteFalsePositive();
     });
   }
 
@@ -229,8 +236,8 @@ export class LocalStore implements ChunkStore {
     const answers = new Uint8Array(missing.length * PLACE_BYTES);
     const batch = { bytes: asked, count: missing.length };
     let found = await this.#parts.index.getMany(batch, answers);
-    if (this.#parts.refresh !== undefined && found.some((byte, i) => byte !== fullByte(missing.length, i))) {
-      await this.#parts.refresh();
+    if (found.some((byte, i) => byte !== fullByte(missing.length, i))) {
+      await this.#parts.catchUp.run();
       found = await this.#parts.index.getMany(batch, answers);
     }
     missing.forEach((position, i) => {
@@ -245,16 +252,38 @@ export class LocalStore implements ChunkStore {
 
   async readInto(ids: IdBatch, index: number, target: Uint8Array): Promise<number> {
     const id = idAt(ids, index);
-    const place = decodePlace(await this.locate({ bytes: id, count: 1 }), 0);
-    const group = await this.groups.acquire(place);
+    const { group, ordinal } = await this.acquire(id);
     try {
-      const bytes = chunkOf(group, place.ordinal, id);
+      const bytes = chunkOf(group, ordinal, id);
       if (bytes.length > target.length) throw new RangeError(`Read chunk '${idToHex(id)}': '${bytes.length}' bytes do not fit into '${target.length}'`);
       target.set(bytes);
       return bytes.length;
     } finally {
       this.groups.release(group);
     }
+  }
+
+  /** Pins the group with a chunk; the caller releases it. @throws {NotFoundError} @throws {IntegrityError} */
+  async acquire(id: Uint8Array): Promise<{ readonly group: Group; readonly ordinal: number }> {
+    const batch = { bytes: id, count: 1 };
+    let place = decodePlace(await this.locate(batch), 0);
+    try {
+      return { group: await this.groups.acquire(place), ordinal: place.ordinal };
+    } catch (error) {
+      if (!(await this.hasMoved(error))) throw error;
+      place = decodePlace(await this.locate(batch), 0);
+      return { group: await this.groups.acquire(place), ordinal: place.ordinal };
+    }
+  }
+
+  /**
+   * Whether a read failed because its container is gone: a collector moved what is still wanted out of it. Then places have to be asked for again.
+   */
+  async hasMoved(error: unknown): Promise<boolean> {
+    if (!(error instanceof MissingContainerError)) return false;
+    await this.#parts.catchUp.run();
+    this.#places.clear();
+    return true;
   }
 
   /** After it resolves, all chunks added before are durable and indexed. */
@@ -353,7 +382,7 @@ export class LocalStore implements ChunkStore {
   async #append(kind: ContainerKind, builder: GroupBuilder, payload: Uint8Array, compressed: boolean): Promise<void> {
     const output = this.#outputs[kind];
     output.writer ??= await ContainerWriter.create(
-      this.#parts.world.disk, containerNumber(this.#parts.world.randomBytes(8)), kind, this.#parts.repository,
+      this.#parts.objects, containerNumber(this.#parts.world.randomBytes(8)), kind, this.#parts.repository,
     );
     const row = await output.writer.append({
       codec: compressed ? 'zstd' : 'none', table: builder.table, count: builder.count, rawLength: builder.length, payload,

@@ -35,20 +35,23 @@ export class StoreFilter {
   readonly #containers: ContainerSet;
   #filter: MembershipFilter | undefined;
   #savedEpoch: number | undefined;
+  /** Staging prefix of whoever holds the index that the copy on disk reflects: nobody else may replace it. */
+  readonly #staging: string | undefined;
 
-  private constructor(world: World, index: ChunkIndex, containers: ContainerSet, filter: MembershipFilter | undefined) {
+  private constructor(world: World, index: ChunkIndex, containers: ContainerSet, filter: { readonly filter: MembershipFilter | undefined; readonly staging: string | undefined }) {
     this.#world = world;
     this.#index = index;
     this.#containers = containers;
-    this.#filter = filter;
+    this.#filter = filter.filter;
+    this.#staging = filter.staging;
   }
 
   /** Loads the copy on disk if it reflects `watermarks`, else builds a filter from the index. */
-  static async open(world: World, index: ChunkIndex, watermarks: readonly Watermark[]): Promise<StoreFilter> {
+  static async open(world: World, index: ChunkIndex, watermarks: readonly Watermark[], staging: string | undefined): Promise<StoreFilter> {
     const containers = new ContainerSet();
     for (const watermark of watermarks) containers.toggle(watermark.container, watermark.offset);
     const loaded = await load(world, containers.epoch);
-    const made = new StoreFilter(world, index, containers, loaded ?? new MembershipFilter(CAPACITY_MIN));
+    const made = new StoreFilter(world, index, containers, { filter: loaded ?? new MembershipFilter(CAPACITY_MIN), staging });
     if (loaded === undefined) await made.#rebuild(Math.max(CAPACITY_MIN, 2 * await index.count()));
     else made.#savedEpoch = containers.epoch;
     return made;
@@ -56,7 +59,7 @@ export class StoreFilter {
 
   /** For a repository that is open for reading: writers alone need to know what is new. */
   static none(world: World, index: ChunkIndex): StoreFilter {
-    return new StoreFilter(world, index, new ContainerSet(), undefined);
+    return new StoreFilter(world, index, new ContainerSet(), { filter: undefined, staging: undefined });
   }
 
   get falsePositives(): number {
@@ -87,13 +90,18 @@ export class StoreFilter {
     if (this.#filter.isFull) await this.#rebuild(this.#filter.capacity * 2);
   }
 
+  /** Notes that a container went. Its chunks stay in the filter: they cost a question to the index. */
+  forget(container: string, size: number): void {
+    this.#containers.toggle(container, size);
+  }
+
   /** Writes the copy when `clean` and it changed. A failure only costs the next open a scan of the index. */
   async close(clean: boolean): Promise<void> {
     const { epoch } = this.#containers;
-    if (!clean || this.#filter === undefined || this.#savedEpoch === epoch) return;
+    if (!clean || this.#staging === undefined || this.#filter === undefined || this.#savedEpoch === epoch) return;
     const { header, bits } = serialiseFilter(this.#filter, epoch);
     const { disk } = this.#world;
-    const temporary = `temporary/filter-${Buffer.from(this.#world.randomBytes(8)).toString('hex')}`;
+    const temporary = `temporary/${this.#staging}-filter-${Buffer.from(this.#world.randomBytes(8)).toString('hex')}`;
     await disk.makeDirectory('cache');
     const file = await disk.create(temporary);
     try {

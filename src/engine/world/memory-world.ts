@@ -1,10 +1,11 @@
 /** A World in memory with a counter for a clock and seeded bytes: unit tests and small ephemeral stores. No crash model. */
 import { createHash } from 'node:crypto';
-import { BusyError, NotFoundError, type Disk, type DiskFile, type DiskLock, type World } from '../../core/index.ts';
+import { BusyError, NotFoundError, type Disk, type DiskEntry, type DiskFile, type DiskLock, type World } from '../../core/index.ts';
 
 interface Content {
   bytes: Uint8Array;
   size: number;
+  readonly modified: number;
 }
 
 class MemoryFile implements DiskFile {
@@ -58,6 +59,11 @@ class MemoryFile implements DiskFile {
 class MemoryDisk implements Disk {
   readonly #files = new Map<string, Content>();
   readonly #locks = new Map<string, string>();
+  readonly #now: () => number;
+
+  constructor(now: () => number) {
+    this.#now = now;
+  }
 
   async open(name: string): Promise<DiskFile> {
     const content = this.#files.get(name);
@@ -67,7 +73,7 @@ class MemoryDisk implements Disk {
 
   async create(name: string): Promise<DiskFile> {
     if (this.#files.has(name)) throw new BusyError(`Create '${name}': it exists already`, { path: name });
-    const content = { bytes: new Uint8Array(0), size: 0 };
+    const content = { bytes: new Uint8Array(0), size: 0, modified: this.#now() };
     this.#files.set(name, content);
     return new MemoryFile(content, name);
   }
@@ -92,13 +98,13 @@ class MemoryDisk implements Disk {
 
   async makeDirectory(): Promise<void> {}
 
-  async list(name: string): Promise<readonly { readonly name: string; readonly directory: boolean; readonly size: number }[]> {
+  async list(name: string): Promise<readonly DiskEntry[]> {
     const prefix = name === '' ? '' : `${name}/`;
-    const rows = new Map<string, { name: string; directory: boolean; size: number }>();
+    const rows = new Map<string, DiskEntry>();
     for (const [key, content] of this.#files) {
       if (!key.startsWith(prefix)) continue;
       const [first = '', ...rest] = key.slice(prefix.length).split('/');
-      rows.set(first, { name: first, directory: rest.length > 0, size: rest.length > 0 ? 0 : content.size });
+      rows.set(first, { name: first, directory: rest.length > 0, size: rest.length > 0 ? 0 : content.size, modified: rest.length > 0 ? 0 : content.modified });
     }
     return [...rows.values()].sort((a, b) => (a.name < b.name ? -1 : 1));
   }
@@ -132,7 +138,7 @@ export function memoryWorld(seed = 0): World {
   let clock = 1_700_000_000_000;
   let counter = 0;
   return {
-    disk: new MemoryDisk(),
+    disk: new MemoryDisk(() => clock),
     now: () => { clock += 1; return clock; },
     sleep: async (milliseconds) => { clock += milliseconds; },
     randomBytes: (count) => {

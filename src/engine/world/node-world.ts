@@ -7,7 +7,7 @@
 import { randomBytes } from 'node:crypto';
 import * as fs from 'node:fs';
 import * as path from 'node:path';
-import { BusyError, NotFoundError, ToolError, type Disk, type DiskFile, type DiskLock, type World } from '../../core/index.ts';
+import { BusyError, NotFoundError, ToolError, type Disk, type DiskEntry, type DiskFile, type DiskLock, type World } from '../../core/index.ts';
 import { takeLock } from './process-lock.ts';
 
 interface SystemError extends Error {
@@ -158,7 +158,7 @@ class NodeDisk implements Disk {
     this.#call(`Create directory '${this.#at(name)}'`, () => { makeDirectories(this.#at(name)); });
   }
 
-  async list(name: string): Promise<readonly { readonly name: string; readonly directory: boolean; readonly size: number }[]> {
+  async list(name: string): Promise<readonly DiskEntry[]> {
     let entries: fs.Dirent[];
     try {
       entries = fs.readdirSync(this.#at(name), { withFileTypes: true });
@@ -171,7 +171,7 @@ class NodeDisk implements Disk {
       const directory = entry.isDirectory();
       // A file may go away between listing and lstat: then it is not there.
       const stat = directory ? undefined : fs.lstatSync(path.join(this.#at(name), entry.name), { throwIfNoEntry: false });
-      if (directory || stat !== undefined) rows.push({ name: entry.name, directory, size: stat?.size ?? 0 });
+      if (directory || stat !== undefined) rows.push({ name: entry.name, directory, size: stat?.size ?? 0, modified: Math.floor(stat?.mtimeMs ?? 0) });
     }
     return rows.sort((a, b) => (a.name < b.name ? -1 : 1));
   }

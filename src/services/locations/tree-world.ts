@@ -1,5 +1,5 @@
 /** A directory of a tree as the disk of a repository: read-only, so that a repository inside a backup can be opened in place. */
-import { NotFoundError, UnsupportedError, textOf, utf8, type BlockSource, type Disk, type DiskFile, type DiskLock, type NodeId, type World } from '../../core/index.ts';
+import { NotFoundError, UnsupportedError, textOf, utf8, type BlockSource, type Disk, type DiskEntry, type DiskFile, type DiskLock, type NodeId, type World } from '../../core/index.ts';
 import { lookupBelow, type TreeView } from '../trees/walk.ts';
 
 class TreeFile implements DiskFile {
@@ -48,14 +48,14 @@ class TreeDisk implements Disk {
     return new TreeFile(await this.#view.tree.open(await this.#find(path)));
   }
 
-  async list(path: string): Promise<readonly { readonly name: string; readonly directory: boolean; readonly size: number }[]> {
+  async list(path: string): Promise<readonly DiskEntry[]> {
     const id = await lookupBelow(this.#view, utf8(path));
-    const rows: { name: string; directory: boolean; size: number }[] = [];
+    const rows: DiskEntry[] = [];
     if (id === undefined) return rows;
     for await (const page of this.#view.tree.list(id)) {
       for (const entry of page) {
         const stat = entry.stat ?? (await this.#view.tree.stat(entry.id));
-        rows.push({ name: textOf(entry.name), directory: stat.type === 'directory', size: stat.size });
+        rows.push({ name: textOf(entry.name), directory: stat.type === 'directory', size: stat.size, modified: stat.modified.seconds * 1000 });
       }
     }
     return rows.sort((a, b) => (a.name < b.name ? -1 : 1));

@@ -6,7 +6,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { idToHex, ID_BYTES, NotFoundError, PLACE_BYTES, BusyError } from '../../../core/index.ts';
 import { sampleIds } from '../../../core/conformance/chunk-index.ts';
-import type { ChunkIndex, Disk, DiskFile, DiskLock } from '../../../core/index.ts';
+import type { ChunkIndex, Disk, DiskEntry, DiskFile, DiskLock } from '../../../core/index.ts';
 import { openLogIndex } from './log-index.ts';
 
 const options = { tableEntries: 16, filterBytesMax: 256 };
@@ -137,9 +137,9 @@ class CrashDisk implements Disk {
     for (const key of this.#names.keys()) if (key.startsWith(`${name}/`)) await this.remove(key);
   }
 
-  async list(name: string): Promise<readonly { readonly name: string; readonly directory: boolean; readonly size: number }[]> {
+  async list(name: string): Promise<readonly DiskEntry[]> {
     return [...this.#names].filter(([key]) => key.startsWith(`${name}/`))
-      .map(([key, inode]) => ({ name: key.slice(name.length + 1), directory: false, size: inode.now.length }));
+      .map(([key, inode]) => ({ name: key.slice(name.length + 1), directory: false, size: inode.now.length, modified: 0 }));
   }
 
   async syncDirectory(): Promise<void> {

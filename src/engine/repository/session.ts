@@ -1,0 +1,105 @@
+/**
+ * One backup under way, as others see it: `sessions/<id>` says which lists of condemned containers it honours. A collector deletes nothing that a session
+ * may refer to before the session ended; it ends by its manifest, which has the session's id for a name, or by a fence under the same name.
+ * Exactly one of the two can be created, so nobody has to guess whether a writer is alive. Layout: `docs/formats/session.md`.
+ */
+import { BusyError, FormatError, NotFoundError, UnsupportedError, checkLimit, readObject, type Limits, type ObjectStore, type World } from '../../core/index.ts';
+import { decodeDocument, encodeDocument, type DocumentKind } from '../objects/index.ts';
+import { writeFence } from '../snapshots/manifest.ts';
+import type { CatchUp } from '../store/catch-up.ts';
+
+const SESSION: DocumentKind = { kind: 'session', version: 1 };
+
+/** Who writes. */
+export interface Writer {
+  /** 16 hexadecimal digits: of the lock `locks/writer-<id>` that ends with its process. */
+  readonly id: string;
+  /** Where that lock is: '' beside the objects, else the identity of a cache directory. */
+  readonly cache: string;
+  readonly host: string;
+  readonly pid: number;
+}
+
+/** What a session's object says. */
+export interface SessionInfo {
+  readonly id: string;
+  /** The newest list of condemned containers that it knew when it began. */
+  readonly epoch: number;
+  /** Milliseconds since 1970 by the writer's clock. */
+  readonly started: number;
+  readonly writer: Writer;
+}
+
+/** A session of this process. */
+export class Session {
+  readonly id: string;
+  readonly #objects: ObjectStore;
+
+  private constructor(objects: ObjectStore, id: string) {
+    this.#objects = objects;
+    this.id = id;
+  }
+
+  /**
+   * Announces a backup. The order is what makes it safe: know the lists, announce, look for lists again. A collector lists sessions after it
+   * wrote its list, so either it sees this session or this session sees its list.
+   */
+  static async begin(world: World, objects: ObjectStore, catchUp: CatchUp, writer: Writer): Promise<Session> {
+    await catchUp.run();
+    const id = Buffer.from(world.randomBytes(32)).toString('hex');
+    const { generation } = catchUp;
+    await objects.put(`sessions/${id}`, encodeDocument(SESSION, { id, epoch: generation, started: world.now(), writer }));
+    await catchUp.run();
+    return new Session(objects, id);
+  }
+
+  /** Takes the announcement back, after the manifest or without one. What stays is cleared by a collector. */
+  async end(): Promise<void> {
+    await this.#objects.remove(`sessions/${this.id}`).catch(() => undefined); // also where nothing may be removed
+  }
+}
+
+/** Ids of sessions that are announced. */
+export async function listSessions(objects: ObjectStore): Promise<readonly { readonly id: string; readonly modified: number }[]> {
+  const found: { id: string; modified: number }[] = [];
+  for await (const page of objects.list('sessions')) {
+    for (const { name, modified } of page) {
+      const match = /^sessions\/([0-9a-f]{64})$/.exec(name);
+      if (match !== null) found.push({ id: match[1] ?? '', modified });
+    }
+  }
+  return found;
+}
+
+/** Undefined when it ended meanwhile. @throws {IntegrityError} and others: one that can't be read may honour no list at all. */
+export async function readSession(objects: ObjectStore, id: string, limits: Limits): Promise<SessionInfo | undefined> {
+  const what = `Read session '${id}'`;
+  try {
+    const bytes = await readObject(objects, `sessions/${id}`, (size) => { checkLimit(limits, 'manifestBytesMax', size, `session '${id}'`); });
+    const body = decodeDocument(bytes, SESSION, what);
+    const { epoch, started } = body;
+    const writer = body['writer'] as Writer | null | undefined;
+    if (body['id'] !== id || !Number.isSafeInteger(epoch) || typeof started !== 'number' || typeof writer?.id !== 'string' || typeof writer.cache !== 'string') {
+      throw new FormatError(what, { structure: 'session', field: 'body', found: JSON.stringify(body).slice(0, 100), expected: 'id, epoch, started and writer' });
+    }
+    return { id, epoch: epoch as number, started, writer };
+  } catch (error) {
+    if (error instanceof NotFoundError) return undefined;
+    throw error;
+  }
+}
+
+/** Ends someone's session, unless it committed. @returns whether it committed. */
+export async function fenceSession(world: World, objects: ObjectStore, id: string): Promise<boolean> {
+  let committed = false;
+  try {
+    await writeFence(world, objects, id);
+  } catch (error) {
+    if (!(error instanceof BusyError)) throw error;
+    committed = true; // or another collector fenced it: either way it ended
+  }
+  await objects.remove(`sessions/${id}`).catch((error: unknown) => {
+    if (!(error instanceof UnsupportedError)) throw error;
+  });
+  return committed;
+}
