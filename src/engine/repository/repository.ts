@@ -6,12 +6,13 @@ import {
 } from '../../core/index.ts';
 import { listContainers } from '../containers/container.ts';
 import type { ReplayReport } from '../containers/replay.ts';
+import { Collector, type CollectOptions, type CollectReport } from '../gc/collector.ts';
 import { createHasher } from '../hashing/hasher.ts';
 import type { IndexKind } from '../index/index.ts';
 import { Feeder, type ChunkingPolicy } from '../ingest/feeder.ts';
 import { Ingest } from '../ingest/ingest.ts';
 import { Slab } from '../ingest/slab.ts';
-import { DiskObjects } from '../objects/index.ts';
+import { DiskObjects, STAGING_DIRECTORY } from '../objects/index.ts';
 import type { ContentParts } from '../snapshots/content-reader.ts';
 import {
   listManifests, readManifest, readManifests, resolveManifest, writeManifest, writeTombstone, type DamagedManifest, type Manifest, type SnapshotCounts, type SnapshotInfo,
@@ -84,6 +85,7 @@ interface Parts {
   readonly scratch: number;
   readonly pool: WorkerPool;
   readonly index: ChunkIndex;
+  readonly isIndexHeld: boolean;
   readonly catchUp: CatchUp;
   readonly store: LocalStore;
   readonly metadata: MetadataStore;
@@ -133,14 +135,14 @@ export class Repository {
       const arena = new Arena(LocalStore.arenaBytes(limits) + Slab.arenaBytes() + Feeder.scratchBytes());
       const scratch = arena.reserve(Feeder.scratchBytes());
       opened = await openCurrentIndex({ world, objects, limits, hash: config.hash, note, ...(lock === undefined ? {} : { writer: lock.writer.id }) }, options.index ?? 'auto');
-      const { index, filter, catchUp } = opened;
+      const { index, filter, catchUp, isHeld } = opened;
       const pool = await WorkerPool.create({ memory: arena.memory, hash: config.hash }, options.workers);
       const store = new LocalStore({
         world, objects, index, filter, arena, pool, limits, hash: config.hash, level: config.level, catchUp,
         repository: new Uint8Array(Buffer.from(config.id.slice(0, 16), 'hex')),
       });
       const metadata = new MetadataStore(store, await createHasher(config.hash));
-      return new Repository({ world, objects, config, limits, arena, scratch, pool, index, catchUp, store, metadata, note, lock });
+      return new Repository({ world, objects, config, limits, arena, scratch, pool, index, isIndexHeld: isHeld, catchUp, store, metadata, note, lock });
     } catch (error) {
       await opened?.index.close().catch(() => undefined); // the first error counts
       await lock?.release();
@@ -196,7 +198,7 @@ export class Repository {
     const { world, objects, catchUp, lock } = this.#parts;
     if (lock === undefined) throw new UsageError('Back up: the repository was opened for reading');
     const time = world.now();
-    const session = await Session.begin(world, objects, catchUp, lock.writer);
+    const session = await Session.begin(world, objects, catchUp, { writer: lock.writer, purpose: 'backup' });
     try {
       return await this.#store(tree, options, { id: session.id, time });
     } finally {
@@ -245,6 +247,25 @@ export class Repository {
         if (error instanceof NotFoundError) throw error; // a damaged one may go
       });
       await writeTombstone(world, objects, id);
+    }
+  }
+
+  /**
+   * Removes what no snapshot needs, beside writers and readers of other processes; see {@link Collector}. Nothing else may use this repository object meanwhile.
+   * @throws {IntegrityError} snapshots need what is not there: nothing was removed. @throws {UsageError} opened for reading.
+   */
+  async collect(options: CollectOptions & { readonly fenceAfterMs?: number } = {}): Promise<CollectReport> {
+    const { world, objects, catchUp, lock } = this.#parts;
+    if (lock === undefined) throw new UsageError('Collect garbage: the repository was opened for reading');
+    const prefix = `${STAGING_DIRECTORY}/${lock.writer.id}-gc`;
+    const rules = { cache: lock.writer.cache, ...(options.fenceAfterMs === undefined ? {} : { fenceAfterMs: options.fenceAfterMs }) };
+    if (options.dryRun === true) return new Collector({ ...this.#parts, ...rules, prefix, isDryRun: true }, options).run();
+    // Announced like a backup: the age of other sessions is told by the store's clock, not ours.
+    const session = await Session.begin(world, objects, catchUp, { writer: lock.writer, purpose: 'collect' });
+    try {
+      return await new Collector({ ...this.#parts, ...rules, prefix, ownSession: session.id }, options).run();
+    } finally {
+      await session.end();
     }
   }
 

@@ -20,6 +20,9 @@ export interface Writer {
   readonly pid: number;
 }
 
+/** A collector commits nothing, so nobody waits for it; it only wants to know the store's clock. */
+export type SessionPurpose = 'backup' | 'collect';
+
 /** What a session's object says. */
 export interface SessionInfo {
   readonly id: string;
@@ -27,6 +30,7 @@ export interface SessionInfo {
   readonly epoch: number;
   /** Milliseconds since 1970 by the writer's clock. */
   readonly started: number;
+  readonly purpose: SessionPurpose;
   readonly writer: Writer;
 }
 
@@ -44,11 +48,11 @@ export class Session {
    * Announces a backup. The order is what makes it safe: know the lists, announce, look for lists again. A collector lists sessions after it
    * wrote its list, so either it sees this session or this session sees its list.
    */
-  static async begin(world: World, objects: ObjectStore, catchUp: CatchUp, writer: Writer): Promise<Session> {
+  static async begin(world: World, objects: ObjectStore, catchUp: CatchUp, as: { readonly writer: Writer; readonly purpose: SessionPurpose }): Promise<Session> {
     await catchUp.run();
     const id = Buffer.from(world.randomBytes(32)).toString('hex');
     const { generation } = catchUp;
-    await objects.put(`sessions/${id}`, encodeDocument(SESSION, { id, epoch: generation, started: world.now(), writer }));
+    await objects.put(`sessions/${id}`, encodeDocument(SESSION, { id, epoch: generation, started: world.now(), ...as }));
     await catchUp.run();
     return new Session(objects, id);
   }
@@ -77,12 +81,13 @@ export async function readSession(objects: ObjectStore, id: string, limits: Limi
   try {
     const bytes = await readObject(objects, `sessions/${id}`, (size) => { checkLimit(limits, 'manifestBytesMax', size, `session '${id}'`); });
     const body = decodeDocument(bytes, SESSION, what);
-    const { epoch, started } = body;
+    const { epoch, started, purpose } = body;
     const writer = body['writer'] as Writer | null | undefined;
-    if (body['id'] !== id || !Number.isSafeInteger(epoch) || typeof started !== 'number' || typeof writer?.id !== 'string' || typeof writer.cache !== 'string') {
-      throw new FormatError(what, { structure: 'session', field: 'body', found: JSON.stringify(body).slice(0, 100), expected: 'id, epoch, started and writer' });
+    if (body['id'] !== id || !Number.isSafeInteger(epoch) || typeof started !== 'number' || typeof writer?.id !== 'string' || typeof writer.cache !== 'string'
+      || (purpose !== 'backup' && purpose !== 'collect')) {
+      throw new FormatError(what, { structure: 'session', field: 'body', found: JSON.stringify(body).slice(0, 100), expected: 'id, epoch, started, purpose and writer' });
     }
-    return { id, epoch: epoch as number, started, writer };
+    return { id, epoch: epoch as number, started, purpose, writer };
   } catch (error) {
     if (error instanceof NotFoundError) return undefined;
     throw error;

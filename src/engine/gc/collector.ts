@@ -1,0 +1,349 @@
+/**
+ * Removes containers that no snapshot needs, beside writers and readers, without a lock and without a clock.
+ *
+ * 1. mark: which chunks do the manifests reach; 2. copy the needed chunks out of sparse containers; 3. put list n of condemned containers: from then on new sessions
+ * store those chunks again; 4. wait until each session that may not know the list has ended; 5. mark the manifests that came since; what they need is reprieved;
+ * 6. remove the rest. Until 6 nothing was taken away, and 6 removes only what no manifest can come to need: sessions that began before the list have ended, and those
+ * that began after it do not refer to these containers. A collector that dies anywhere is finished by the next one.
+ *
+ * The index has one place for each chunk; a chunk is looked for there alone. A chunk that snapshots need and the index lacks ends the run before anything is condemned.
+ */
+import {
+  AbortedError, BusyError, IntegrityError, NotFoundError, PLACE_BYTES, type ChunkIndex, type Limits, type ObjectStore, type World,
+} from '../../core/index.ts';
+import { containerPath, listContainers, type ContainerNumber, type ContainerRow } from '../containers/container.ts';
+import { NumberSet } from '../containers/number-set.ts';
+import type { Entry } from '../snapshots/entry.ts';
+import { listManifests, listTombstones, readManifest } from '../snapshots/manifest.ts';
+import type { MetadataStore } from '../snapshots/metadata-store.ts';
+import type { RunFile } from '../sort/index.ts';
+import type { CatchUp } from '../store/catch-up.ts';
+import { MissingContainerError } from '../store/group-cache.ts';
+import type { LocalStore } from '../store/local-store.ts';
+import { readReprieved, writeCondemned, writeReprieved } from './condemned.ts';
+import { evacuate, type Evacuation } from './evacuate.ts';
+import { mark } from './mark.ts';
+import { purgeIndex } from './purge.ts';
+import { relocationsOf } from './relocate.ts';
+import { reachableRows, tallyIndex } from './tally.ts';
+import { openSessions, type FenceRules, type OpenSession } from './waiting.ts';
+
+/** What a collector works with. */
+export interface CollectorParts extends FenceRules {
+  readonly world: World;
+  readonly objects: ObjectStore;
+  readonly limits: Limits;
+  readonly index: ChunkIndex;
+  /** Whether the index is the repository's own, so that it may be cleaned up. */
+  readonly isIndexHeld: boolean;
+  readonly store: LocalStore;
+  readonly metadata: MetadataStore;
+  readonly catchUp: CatchUp;
+  /** Names of temporary files begin so. */
+  readonly prefix: string;
+  readonly signal?: AbortSignal;
+}
+
+/** How to collect. */
+export interface CollectOptions {
+  /** Say what would be done. Writes nothing but temporary files. */
+  readonly dryRun?: boolean;
+  /** A container with a smaller share of needed chunks is rewritten; 0 never, 1 always when anything is not needed. Default 0.5. */
+  readonly sparseBelow?: number;
+  /** How long to wait for sessions of other writers, milliseconds; then the next run goes on here. Default 0. */
+  readonly waitMs?: number;
+  readonly signal?: AbortSignal;
+  onProgress?(progress: CollectProgress): void;
+}
+
+/** How far a run is; `done` counts metadata chunks, chunks copied, milliseconds waited or containers removed. */
+export interface CollectProgress {
+  readonly phase: 'mark' | 'copy' | 'wait' | 'remove';
+  readonly done: number;
+  readonly total?: number;
+}
+
+/** What a run did, or with `dryRun` would do; bytes are stored bytes. */
+export interface CollectReport {
+  readonly dryRun: boolean;
+  readonly containers: number;
+  readonly bytes: number;
+  readonly chunksReachable: number;
+  /** Containers without a needed chunk, and sparse ones. */
+  readonly containersDead: number;
+  readonly containersSparse: number;
+  readonly chunksCopied: number;
+  readonly containersReprieved: number;
+  readonly containersRemoved: number;
+  readonly snapshotsRemoved: number;
+  /** Bytes of removed containers less those of groups copied; with `dryRun` an estimate. */
+  readonly bytesReclaimed: number;
+  /** Sessions that the removal waits for; the next run goes on when they have ended. */
+  readonly waitingFor: readonly OpenSession[];
+}
+
+interface Plan {
+  readonly dead: readonly ContainerRow[];
+  readonly sparse: readonly ContainerRow[];
+  /** All containers when the plan was made. */
+  readonly rows: readonly ContainerRow[];
+  readonly manifests: ReadonlySet<string>;
+  readonly reachable: RunFile;
+  /** Share of the sparse containers' bytes that is needed, an estimate. */
+  readonly sparseLiveBytes: number;
+}
+
+const SPARSE_BELOW = 0.5;
+const ATTEMPTS = 5;
+const POLL_MS = 200;
+
+/** One run. The repository must not be used for anything else meanwhile by this process. */
+export class Collector {
+  readonly #parts: CollectorParts;
+  readonly #options: CollectOptions;
+  readonly #report = {
+    containers: 0, bytes: 0, chunksReachable: 0, containersDead: 0, containersSparse: 0, chunksCopied: 0, containersReprieved: 0, containersRemoved: 0, snapshotsRemoved: 0, bytesReclaimed: 0,
+  };
+  #waitingFor: readonly OpenSession[] = [];
+  #marks = 0;
+
+  constructor(parts: CollectorParts, options: CollectOptions) {
+    this.#parts = options.signal === undefined ? parts : { ...parts, signal: options.signal };
+    this.#options = options;
+  }
+
+  /**
+   * @throws {IntegrityError} snapshots need what is not there or can't be read: nothing is condemned then. @throws {BusyError} other collectors were always first.
+   * @throws {AbortedError} what was begun stays to be finished by the next run.
+   */
+  async run(): Promise<CollectReport> {
+    const { catchUp } = this.#parts;
+    await catchUp.run();
+    if (this.#options.dryRun === true) return this.#preview();
+    await this.#sweep(); // what an earlier run decided
+    if (await this.#decideAll(undefined)) {
+      const known = await this.#condemn();
+      if (known !== undefined) await this.#decideAll(known);
+    }
+    return { dryRun: false, ...this.#report, waitingFor: this.#waitingFor };
+  }
+
+  async #preview(): Promise<CollectReport> {
+    const plan = await this.#plan();
+    try {
+      const dead = plan.dead.reduce((sum, { size }) => sum + size, 0);
+      const sparse = plan.sparse.reduce((sum, { size }) => sum + size, 0);
+      return { dryRun: true, ...this.#report, bytesReclaimed: Math.max(0, Math.round(dead + sparse - plan.sparseLiveBytes)), waitingFor: [] };
+    } finally {
+      await plan.reachable.remove();
+    }
+  }
+
+  #throwIfAborted(): void {
+    if (this.#parts.signal?.aborted === true) throw new AbortedError();
+  }
+
+  /** Marks from all manifests but the known ones; a damaged one ends the run, because nobody knows what it needs. */
+  async #mark(known?: ReadonlySet<string>): Promise<{ readonly reachable: RunFile; readonly manifests: ReadonlySet<string> }> {
+    const { objects, limits, world, prefix, store, metadata, signal } = this.#parts;
+    const manifests = new Set<string>();
+    const roots = async function* roots(): AsyncIterable<Entry> {
+      for (const id of await listManifests(objects)) {
+        if (known?.has(id) === true) continue;
+        try {
+          const { root } = await readManifest(objects, id, limits);
+          manifests.add(id);
+          yield root;
+        } catch (error) {
+          if (!(error instanceof NotFoundError)) throw error; // a fence, or removed meanwhile
+        }
+      }
+    };
+    this.#marks += 1;
+    const { reachable } = await mark(roots(), {
+      disk: world.disk, prefix: `${prefix}-mark${this.#marks}`, store, metadata, limits, ...(signal === undefined ? {} : { signal }),
+      onProgress: ({ metadataRead }) => { this.#options.onProgress?.({ phase: 'mark', done: metadataRead }); },
+    });
+    return { reachable, manifests };
+  }
+
+  async #plan(): Promise<Plan> {
+    const { objects, index, catchUp } = this.#parts;
+    const open = await openSessions(this.#parts);
+    const youngest = Math.min(...open.map(({ modified }) => modified));
+    const rows = (await listContainers(objects)).filter(({ number }) => !catchUp.dead.has(number.high, number.low));
+    const { reachable, manifests } = await this.#mark();
+    try {
+      const { tally, found } = await tallyIndex(index, reachable);
+      if (found !== reachable.count) throw this.#missing(reachable.count - found);
+      const sparseBelow = this.#options.sparseBelow ?? SPARSE_BELOW;
+      const plan = { dead: [] as ContainerRow[], sparse: [] as ContainerRow[], sparseLiveBytes: 0 };
+      const present = new NumberSet();
+      for (const row of rows) {
+        present.add(row.number);
+        const { live = 0, indexed = 0 } = tally.of(row.number) ?? {};
+        // A session under way needs what it has stored: that it would be reprieved is certain, so it is not even listed.
+        if (live === 0 && row.modified < youngest) plan.dead.push(row);
+        else if (live > 0 && live < indexed * sparseBelow) {
+          plan.sparse.push(row);
+          plan.sparseLiveBytes += row.size * live / indexed;
+        }
+      }
+      for (const { number, live } of tally.all()) if (live > 0 && !present.has(number.high, number.low)) throw this.#missing(live);
+      Object.assign(this.#report, {
+        containers: rows.length, bytes: rows.reduce((sum, { size }) => sum + size, 0), chunksReachable: reachable.count,
+        containersDead: plan.dead.length, containersSparse: plan.sparse.length,
+      });
+      return { ...plan, rows, manifests, reachable };
+    } catch (error) {
+      await reachable.remove();
+      throw error;
+    }
+  }
+
+  #missing(count: number): IntegrityError {
+    return new IntegrityError(`Collect garbage: snapshots need '${count}' chunks that are not stored; nothing was removed, run check`, { chunks: count });
+  }
+
+  /** Steps 1 to 3. @returns the manifests that were marked; undefined when there is nothing to remove. */
+  async #condemn(): Promise<ReadonlySet<string> | undefined> {
+    const { world, objects, catchUp, store } = this.#parts;
+    for (let attempt = 1; ; attempt += 1) {
+      const plan = await this.#plan();
+      try {
+        if (plan.dead.length + plan.sparse.length === 0) return undefined;
+        const before = store.totals.storedBytes.data + store.totals.storedBytes.metadata;
+        const copied = await this.#evacuate(plan);
+        this.#report.chunksCopied += copied.chunks;
+        this.#report.bytesReclaimed -= store.totals.storedBytes.data + store.totals.storedBytes.metadata - before;
+        const generation = catchUp.generation + 1;
+        const containers = [...plan.dead, ...plan.sparse].map(({ number }) => number);
+        const staying = new NumberSet();
+        for (const { number } of plan.rows) staying.add(number);
+        for (const number of containers) staying.delete(number);
+        this.#throwIfAborted();
+        await writeCondemned(world, objects, { generation, containers }, relocationsOf(this.#parts, containers, staying));
+        await catchUp.run();
+        return plan.manifests;
+      } catch (error) {
+        const isBeaten = error instanceof BusyError || error instanceof NotFoundError || error instanceof MissingContainerError;
+        if (!isBeaten || attempt === ATTEMPTS) throw error;
+        await catchUp.run(); // another collector was first: plan again in the knowledge of its list
+      } finally {
+        await plan.reachable.remove();
+      }
+    }
+  }
+
+  async #evacuate(plan: Plan): Promise<Evacuation> {
+    const sparse = new NumberSet();
+    for (const { number } of plan.sparse) sparse.add(number);
+    return evacuate(this.#parts, sparse, plan.reachable, (done) => { this.#options.onProgress?.({ phase: 'copy', done: done.chunks }); });
+  }
+
+  /** Steps 4 to 6 for all lists that are not decided. @returns false when sessions are in the way. */
+  async #decideAll(known: ReadonlySet<string> | undefined): Promise<boolean> {
+    const { catchUp } = this.#parts;
+    const lists = [...catchUp.undecided].sort((a, b) => a.generation - b.generation);
+    for (const { generation } of lists) {
+      if (!(await this.#waitFor(generation))) return false;
+      await this.#decide(generation, known);
+    }
+    if (lists.length > 0 || known !== undefined) await this.#sweep();
+    return true;
+  }
+
+  /** Until no session is left that may refer to containers of a list. */
+  async #waitFor(generation: number): Promise<boolean> {
+    const { world } = this.#parts;
+    const deadline = world.now() + (this.#options.waitMs ?? 0);
+    for (;;) {
+      this.#throwIfAborted();
+      const open = await openSessions(this.#parts);
+      this.#waitingFor = open.filter(({ epoch }) => epoch < generation);
+      if (this.#waitingFor.length === 0) return true;
+      const left = deadline - world.now();
+      if (left <= 0) return false;
+      this.#options.onProgress?.({ phase: 'wait', done: this.#waitingFor.length });
+      await world.sleep(Math.min(POLL_MS, left), this.#parts.signal);
+    }
+  }
+
+  /** Looks what manifests need that came since the mark; `known` were in it. */
+  async #decide(generation: number, known: ReadonlySet<string> | undefined): Promise<void> {
+    const { objects, index, catchUp } = this.#parts;
+    await catchUp.run(); // containers of the sessions that ended
+    const { reachable } = await this.#mark(known);
+    const list = catchUp.undecided.find((one) => one.generation === generation);
+    const reprieved = new Map<string, ContainerNumber>();
+    try {
+      if (list === undefined) return; // another collector decided it
+      const listed = new Map(list.containers.map((number) => [number.text, number]));
+      let found = 0;
+      for await (const { bytes, count } of reachableRows(index, reachable)) {
+        found += count;
+        this.#reprieve({ bytes, count }, listed, reprieved);
+      }
+      if (found !== reachable.count) throw this.#missing(reachable.count - found);
+    } finally {
+      await reachable.remove();
+    }
+    try {
+      await writeReprieved(objects, generation, [...reprieved.values()]);
+    } catch (error) {
+      if (!(error instanceof BusyError)) throw error; // another collector decided it: what it says counts
+    }
+    this.#report.containersReprieved += (await readReprieved(objects, generation, this.#parts.limits)).length;
+    await catchUp.run();
+  }
+
+  #reprieve({ bytes, count }: { readonly bytes: Uint8Array; readonly count: number }, listed: ReadonlyMap<string, ContainerNumber>, reprieved: Map<string, ContainerNumber>): void {
+    if (listed.size === 0) return;
+    const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+    const rowBytes = bytes.length / count;
+    const { dead } = this.#parts.catchUp;
+    for (let i = 0; i < count; i += 1) {
+      const at = (i + 1) * rowBytes - PLACE_BYTES;
+      const [high, low] = [view.getUint32(at), view.getUint32(at + 4)];
+      if (!dead.has(high, low)) continue;
+      const text = high.toString(16).padStart(8, '0') + low.toString(16).padStart(8, '0');
+      const number = listed.get(text);
+      if (number !== undefined) reprieved.set(text, number);
+    }
+  }
+
+  /** Step 6: forgotten snapshots first, then containers of decided lists, the youngest first; then the index forgets them. */
+  async #sweep(): Promise<void> {
+    const { objects, catchUp } = this.#parts;
+    await this.#removeForgotten();
+    const doomed = await this.#doomed();
+    for (const [done, { number, size }] of doomed.entries()) {
+      this.#throwIfAborted();
+      this.#options.onProgress?.({ phase: 'remove', done, total: doomed.length });
+      await objects.remove(containerPath(number));
+      this.#report.containersRemoved += 1;
+      this.#report.bytesReclaimed += size;
+    }
+    if (doomed.length === 0) return;
+    await catchUp.run();
+    if (this.#parts.isIndexHeld) await purgeIndex(this.#parts);
+  }
+
+  async #doomed(): Promise<readonly ContainerRow[]> {
+    const { objects, catchUp } = this.#parts;
+    const waiting = new Set(catchUp.undecided.flatMap(({ containers }) => containers.map(({ text }) => text)));
+    const rows = (await listContainers(objects)).filter(({ number }) => catchUp.dead.has(number.high, number.low) && !waiting.has(number.text));
+    return rows.sort((a, b) => b.modified - a.modified);
+  }
+
+  /** A manifest goes before its tombstone: a crash in between must not bring the snapshot back. */
+  async #removeForgotten(): Promise<void> {
+    const { objects } = this.#parts;
+    for (const id of await listTombstones(objects)) {
+      this.#throwIfAborted();
+      await objects.remove(`manifests/${id}`);
+      await objects.remove(`tombstones/${id}`);
+      this.#report.snapshotsRemoved += 1;
+    }
+  }
+}

@@ -1,0 +1,69 @@
+/** Counts chunks by container: how many the index places there, and how many of them snapshots reach. */
+import { ID_BYTES, PLACE_BYTES, type ChunkIndex } from '../../core/index.ts';
+import { numberOf, type ContainerNumber } from '../containers/container.ts';
+import { INDEX_ROW_BYTES, filterPages, indexPages, type RecordPage, type RunFile } from '../sort/index.ts';
+
+/** Counts of one container. */
+export interface ContainerCounts {
+  readonly number: ContainerNumber;
+  indexed: number;
+  live: number;
+}
+
+/** Counts of all containers that the index names. */
+export class Tally {
+  readonly #counts = new Map<number, Map<number, ContainerCounts>>();
+
+  /** Undefined for a container that the index places nothing in. */
+  of(number: Pick<ContainerNumber, 'high' | 'low'>): ContainerCounts | undefined {
+    return this.#counts.get(number.high)?.get(number.low);
+  }
+
+  /** In no order. */
+  *all(): Iterable<ContainerCounts> {
+    for (const lows of this.#counts.values()) yield* lows.values();
+  }
+
+  /** The counts of the container in a row of {@link indexPages} that begins at `at`. */
+  at(view: DataView, at: number): ContainerCounts {
+    const [high, low] = [view.getUint32(at + ID_BYTES), view.getUint32(at + ID_BYTES + 4)];
+    const lows = this.#counts.get(high) ?? new Map<number, ContainerCounts>();
+    this.#counts.set(high, lows);
+    const counts = lows.get(low) ?? { number: numberOf(high, low), indexed: 0, live: 0 };
+    lows.set(low, counts);
+    return counts;
+  }
+}
+
+function viewOf({ bytes }: RecordPage): DataView {
+  return new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+}
+
+/** Index rows whose id is reachable: 32-byte id, then place; each page is valid until the next. `onRows` sees all rows first. */
+export function reachableRows(index: ChunkIndex, reachable: RunFile, onRows?: (page: RecordPage) => void): AsyncIterable<RecordPage> {
+  const all = async function* all(): AsyncIterable<RecordPage> {
+    for await (const page of indexPages(index)) {
+      onRows?.(page);
+      yield page;
+    }
+  };
+  return filterPages({ pages: all(), recordBytes: INDEX_ROW_BYTES }, { pages: reachable.pages(), recordBytes: ID_BYTES }, { prefixBytes: ID_BYTES, keep: 'present' });
+}
+
+/** One pass over the index. @returns the tally, and how many reachable chunks the index has a place for. */
+export async function tallyIndex(index: ChunkIndex, reachable: RunFile): Promise<{ readonly tally: Tally; readonly found: number }> {
+  const tally = new Tally();
+  let found = 0;
+  const count = (page: RecordPage, field: 'indexed' | 'live'): void => {
+    const view = viewOf(page);
+    for (let i = 0; i < page.count; i += 1) tally.at(view, i * INDEX_ROW_BYTES)[field] += 1;
+  };
+  for await (const page of reachableRows(index, reachable, (rows) => { count(rows, 'indexed'); })) {
+    count(page, 'live');
+    found += page.count;
+  }
+  return { tally, found };
+}
+
+/** Bytes of one row of {@link reachableRows}. */
+export const ROW_BYTES: number = ID_BYTES + PLACE_BYTES;
