@@ -11,7 +11,7 @@ import type { VolumeKey } from './volume-key.ts';
 /** A window after a jump: little is lost where the next jump follows at once. Each one that follows on is twice as large. */
 const WINDOW_BYTES_MIN = 1 << 17;
 const WINDOW_BYTES_MAX = 1 << 20;
-const WINDOWS_BYTES_MAX = 6 * WINDOW_BYTES_MAX;
+const WINDOWS_BYTES_MAX = 4 * WINDOW_BYTES_MAX;
 
 /** A volume as the reader needs it. */
 export interface ReaderVolume {

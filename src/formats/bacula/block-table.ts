@@ -3,10 +3,10 @@ import { Column } from './column.ts';
 
 /** Columns by row: which volume (its number in the set), where in it, how long. */
 export class BlockTable {
-  readonly volume: Column = new Column('u16');
-  readonly offset: Column = new Column('f64');
-  readonly size: Column = new Column('u32');
-  readonly number: Column = new Column('u32');
+  readonly volume: Column = new Column();
+  readonly offset: Column = new Column();
+  readonly size: Column = new Column();
+  readonly number: Column = new Column(1);
 
   get rows(): number {
     return this.offset.rows;

@@ -9,6 +9,9 @@ import type { DataStream } from './stream.ts';
 /** Sizes tried for an LZO block, whose expanded size is not stored; Bacula's default buffer is 64 KiB. */
 const LZO_SIZES = [128 << 10, 1 << 20];
 
+/** Shared, because even an empty array costs each small file more time than its bytes. */
+const nothing = new Uint8Array(0);
+
 /** Bytes of a file at an offset; `offset` is undefined where they follow the ones before. A view, valid until the next call. */
 export interface Chunk {
   readonly offset: number | undefined;
@@ -19,7 +22,7 @@ export interface Chunk {
 export class ChunkDecoder {
   readonly #stream: DataStream;
   readonly #limits: Limits;
-  #scratch = new Uint8Array(0);
+  #scratch = nothing;
 
   constructor(stream: DataStream, limits: Limits) {
     this.#stream = stream;

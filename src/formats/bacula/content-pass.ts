@@ -30,6 +30,8 @@ export interface PlacedChunk {
   readonly place: RecordPlace | undefined;
 }
 
+const noDigest: ContentDigest = { update: () => {}, finish: () => new Uint8Array() };
+
 /** A pass over one file; reading is not concurrent. `release` what is left before its end. */
 export class ContentPass {
   readonly #session: SessionIndex;
@@ -95,10 +97,12 @@ export class ContentPass {
   }
 
   async #startDigests(): Promise<void> {
-    const kind = digestStream(this.#session.files.digest.get(this.#row));
-    this.#digest = kind === undefined ? { update: () => {}, finish: () => new Uint8Array() } : await startDigest(kind);
-    const signed = (this.#session.files.flags.get(this.#row) & FILE_FLAG.signed) !== 0;
-    if (signed && this.#tools.pki.canVerify) this.#signing = [await startDigest('sha1'), await startDigest('sha256'), await startDigest('sha512'), await startDigest('md5')];
+    const { files } = this.#session;
+    const kind = digestStream(files.digest.get(this.#row));
+    const bytes = files.size.get(this.#row);
+    this.#digest = kind === undefined ? noDigest : await startDigest(kind, bytes);
+    const signed = (files.flags.get(this.#row) & FILE_FLAG.signed) !== 0;
+    if (signed && this.#tools.pki.canVerify) this.#signing = await Promise.all((['sha1', 'sha256', 'sha512', 'md5'] as const).map((one) => startDigest(one, bytes)));
   }
 
   #take(record: SessionRecord): void {

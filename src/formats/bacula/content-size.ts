@@ -17,7 +17,7 @@ async function firstChunk(pass: ContentPass): Promise<{ readonly offset: number;
 async function predict(session: SessionIndex, row: number, tools: ContentTools): Promise<number | undefined> {
   const last = session.files.lastRecordOf(row);
   const stream = dataStream(session.files.stream.get(row));
-  if (last === undefined || stream === undefined || stream.encrypted) return undefined;
+  if (stream === undefined || stream.encrypted) return undefined;
   const end = await firstChunk(new ContentPass(session, row, tools, { offset: 0, place: last.place }));
   if (end === undefined) return undefined;
   if (stream.sparse || last.records === 1) return end.offset + end.length;

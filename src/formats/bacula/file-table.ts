@@ -1,6 +1,6 @@
-/** The files of one session in the order of their attribute records: columns of numbers, about 35 bytes a file. */
+/** The files of one session in the order of their attribute records: packed columns of numbers, 10 to 20 bytes a file. */
 import { type AttributeRecord, FILE_TYPE, LSTAT } from './attributes.ts';
-import { Column, NarrowColumn, RunColumn } from './column.ts';
+import { Column } from './column.ts';
 import type { DamagePlace } from './problem.ts';
 
 /** A record's place: `block` counts the session's blocks, `offset` is in bytes of that block's payload. */
@@ -24,42 +24,42 @@ export const FILE_FLAG = {
   metadataOnly: 2,
 } as const;
 
-/** Columns by row; rows are only appended. */
+/** Columns by row; rows are only appended, and only the last one may still change. */
 export class FileTable {
-  readonly fileIndex: RunColumn = new RunColumn(1);
+  readonly fileIndex: Column = new Column(1);
   /** A job that is the first to name its files gets their numbers in a row. */
-  readonly path: RunColumn = new RunColumn(1);
-  readonly type: Column = new Column('u8');
+  readonly path: Column = new Column(1);
+  readonly type: Column = new Column();
   /** Number of the content stream; 0 without content. */
-  readonly stream: Column = new Column('u8');
-  readonly flags: Column = new Column('u8');
+  readonly stream: Column = new Column();
+  readonly flags: Column = new Column();
   /** Number of the digest stream; 0 without a digest. A digest comes last, so where it is seen the file's records are complete. */
-  readonly digest: Column = new Column('u8');
-  readonly block: RunColumn = new RunColumn(0);
-  readonly offset: Column = new Column('u32');
+  readonly digest: Column = new Column();
+  readonly block: Column = new Column();
+  readonly offset: Column = new Column();
   /** Which of the session's few combinations of mode, uid and gid. */
-  readonly #owner = new Column('u32');
+  readonly #owner = new Column();
   readonly #owners: Owner[] = [];
   readonly #ownerNumbers = new Map<string, number>();
   #lastOwner = 0;
   /** Bytes as LStat has them; −1 when the client did not know. */
-  readonly size: NarrowColumn = new NarrowColumn();
+  readonly size: Column = new Column();
   /** Times in seconds since 1970. */
-  readonly modified: NarrowColumn = new NarrowColumn();
-  readonly accessed: NarrowColumn = new NarrowColumn();
-  readonly changed: NarrowColumn = new NarrowColumn();
+  readonly modified: Column = new Column();
+  readonly accessed: Column = new Column();
+  readonly changed: Column = new Column();
   /** Rows of hard-link entries, ascending, and the FileIndex whose data they share. */
-  readonly linkRow: Column = new Column('u32');
-  readonly linkTarget: Column = new Column('u32');
+  readonly linkRow: Column = new Column();
+  linkTarget: Column = new Column();
   /** ACL and attribute records: row (ascending) and place. */
-  readonly metadataRow: Column = new Column('u32');
-  readonly metadataBlock: Column = new Column('u32');
-  readonly metadataOffset: Column = new Column('u32');
-  /** Rows of compressed or sparse content: how many content records, and where the last one is. */
-  readonly packedRow: Column = new Column('u32');
-  readonly packedRecords: Column = new Column('u32');
-  readonly packedBlock: Column = new Column('u32');
-  readonly packedOffset: Column = new Column('u32');
+  readonly metadataRow: Column = new Column();
+  readonly metadataBlock: Column = new Column();
+  readonly metadataOffset: Column = new Column();
+  /** Rows of compressed or sparse content in more than one record: how many, and where the last one is. */
+  readonly packedRow: Column = new Column();
+  readonly packedRecords: Column = new Column();
+  readonly packedBlock: Column = new Column();
+  readonly packedOffset: Column = new Column();
   /** Bytes that the content really has, where LStat says otherwise. */
   readonly actualSize: Map<number, number> = new Map();
   /** Rows some of whose records may be lost. */
@@ -131,10 +131,10 @@ export class FileTable {
     return at < this.rows && this.fileIndex.get(at) === fileIndex ? at : undefined;
   }
 
-  /** Number of content records of a compressed or sparse row, and the last one's place. */
-  lastRecordOf(row: number): { readonly records: number; readonly place: RecordPlace } | undefined {
+  /** Number of content records of a compressed or sparse row, and a place from which the last one is the first to be met. */
+  lastRecordOf(row: number): { readonly records: number; readonly place: RecordPlace } {
     const at = this.packedRow.lowerBound(row);
-    if (at >= this.packedRow.rows || this.packedRow.get(at) !== row) return undefined;
+    if (at >= this.packedRow.rows || this.packedRow.get(at) !== row) return { records: 1, place: { block: this.block.get(row), offset: this.offset.get(row) } };
     return { records: this.packedRecords.get(at), place: { block: this.packedBlock.get(at), offset: this.packedOffset.get(at) } };
   }
 

@@ -13,10 +13,10 @@ const SEEDS_MAX = 8;
  */
 export class PathTable {
   readonly #limits: Limits;
-  readonly #parent = new Column('u32');
+  readonly #parent = new Column();
   /** Arena segment × segment size + offset in it; a name never crosses segments. */
-  readonly #nameOffset = new Column('u32');
-  readonly #nameLength = new Column('u16');
+  readonly #nameOffset = new Column();
+  readonly #nameLength = new Column();
   readonly #arena: Uint8Array[] = [];
   #arenaUsed = 0;
   #slots = new Uint32Array(1 << 12);

@@ -21,6 +21,9 @@ interface Piece {
   readonly offset: number;
 }
 
+/** Shared: most cursors join nothing. */
+const nothing = new Uint8Array(0);
+
 /** A position in a session. `release` it when it is left. */
 export class RecordCursor {
   readonly #session: SessionIndex;
@@ -30,7 +33,7 @@ export class RecordCursor {
   #offset: number;
   #entered: number;
   #lease: BlockLease | undefined;
-  #joined = new Uint8Array(0);
+  #joined = nothing;
 
   constructor(session: SessionIndex, reader: BlockReader, limits: Limits, from: RecordPlace) {
     this.#session = session;
@@ -89,11 +92,10 @@ export class RecordCursor {
         this.release();
         continue;
       }
-      const view = new DataView(payload.buffer, payload.byteOffset, payload.byteLength);
-      const size = view.getUint32(at + 8);
+      const size = i32(payload, at + 8) >>> 0;
       const end = Math.min(at + 12 + size, payload.length);
       this.#offset = end;
-      return { fileIndex: view.getInt32(at), stream: view.getInt32(at + 4), size, bytes: payload.subarray(at + 12, end), block: this.#block, offset: at };
+      return { fileIndex: i32(payload, at), stream: i32(payload, at + 4), size, bytes: payload.subarray(at + 12, end), block: this.#block, offset: at };
     }
   }
 
@@ -117,4 +119,8 @@ export class RecordCursor {
     const place = this.#reader.place(this.#session.blocks.get(piece.block));
     return new IntegrityError(`Read block ${place.block} at offset ${place.offset} of volume '${place.volume}': ${message}`, { ...place });
   }
+}
+
+function i32(bytes: Uint8Array, at: number): number {
+  return ((bytes[at] as number) << 24) | ((bytes[at + 1] as number) << 16) | ((bytes[at + 2] as number) << 8) | (bytes[at + 3] as number);
 }

@@ -1,6 +1,6 @@
 /** What can be told of a session's files only when all of them are known. */
 import { FILE_TYPE } from './attributes.ts';
-import type { Column } from './column.ts';
+import { Column } from './column.ts';
 import type { FileTable } from './file-table.ts';
 import { nodeType } from './node-type.ts';
 import type { VolumeProblemKind } from './problem.ts';
@@ -25,7 +25,9 @@ export function relink(files: FileTable, linkPath: Column): void {
     const path = files.path.get(row);
     if (wanted.has(path)) wanted.set(path, files.fileIndex.get(row));
   }
-  for (let at = 0; at < linkPath.rows; at += 1) files.linkTarget.set(at, wanted.get(linkPath.get(at)) ?? 0);
+  const targets = new Column();
+  for (let at = 0; at < linkPath.rows; at += 1) targets.push(wanted.get(linkPath.get(at)) ?? 0);
+  files.linkTarget = targets;
 }
 
 /** Names that come twice with different facts, and links whose data is not there. `paths`: how many paths there are. */

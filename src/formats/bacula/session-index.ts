@@ -68,7 +68,7 @@ export class SessionIndex {
   readonly time: number;
   readonly files: FileTable = new FileTable();
   /** Rows of the block table, in the session's order. */
-  readonly blocks: Column = new Column('u32');
+  readonly blocks: Column = new Column(1);
   /** By number of a block: what was lost in front of it. */
   readonly gaps: Map<number, DamagePlace> = new Map();
   /** Places of restore objects. */
@@ -97,7 +97,7 @@ export class SessionIndex {
   #digests = 0;
   #ending: { readonly block: SessionBlock | undefined; readonly lastIndex: number; readonly bytes: number } | undefined;
   /** Paths that hard links name, by row of `files.linkRow`; only until the session is finished. */
-  #linkPath = new Column('u32');
+  #linkPath = new Column();
   #skipping = false;
   #damaged = false;
 
@@ -156,7 +156,7 @@ export class SessionIndex {
     if (this.end === undefined && !this.#endsWell()) this.#cutOff(lastVolume);
     this.#finishRow();
     if (this.consolidated) relink(this.files, this.#linkPath);
-    this.#linkPath = new Column('u32');
+    this.#linkPath = new Column();
     this.#checkEnd();
     for (const { kind, row, message } of checkRows(this.files, this.#state.paths.count)) {
       const text = `Read ${this.name}: file ${this.files.fileIndex.get(row)} '${this.#pathText(row)}': ${message}`;
@@ -292,7 +292,7 @@ export class SessionIndex {
     }
     if (role === 'data') this.#data(stream, type, size, place);
     else if (role === 'digest') this.#digest(type);
-    else if (type === STREAM.SIGNED_DIGEST) this.files.flags.set(this.#row, this.files.flags.get(this.#row) | FILE_FLAG.signed);
+    else if (type === STREAM.SIGNED_DIGEST) this.files.flags.setLast(this.files.flags.get(this.#row) | FILE_FLAG.signed);
     else if (role === 'metadata') {
       this.files.metadataRow.push(this.#row);
       this.files.metadataBlock.push(place.block);
@@ -312,7 +312,7 @@ export class SessionIndex {
   #data(stream: number, type: number, size: number, place: RecordPlace): void {
     const known = this.files.stream.get(this.#row);
     if (known !== 0 && known !== type) this.#problem('mixed-streams', `file ${this.#rowIndex} has content in streams '${known}' and '${type}'; only the first is read`);
-    else this.files.stream.set(this.#row, type);
+    else this.files.stream.setLast(type);
     const unsupported = (stream & STREAM_BITS_UNSUPPORTED) !== 0 ? `stream '${stream}' (offsets, delta or deduplicated data)` : dataStream(type)?.unsupported;
     if (unsupported !== undefined) {
       const block = this.#block;
@@ -330,7 +330,7 @@ export class SessionIndex {
     this.#rowDigests += 1;
     this.#digests += 1;
     if (this.#rowDigests > 1) this.#problem('duplicate-stream', `file ${this.#rowIndex} has a second digest, in stream '${type}'`);
-    this.files.digest.set(this.#row, type);
+    this.files.digest.setLast(type);
   }
 
   #attributes(fileIndex: number, bytes: Uint8Array, place: RecordPlace, update: boolean): void {
@@ -392,7 +392,7 @@ export class SessionIndex {
         this.#problem('size-differs', `file ${this.#rowIndex} '${this.#pathText(row)}' has no content where its attributes say '${size}' bytes`);
       } else this.#problem('missing-data', `file ${this.#rowIndex} '${this.#pathText(row)}' has no content where its attributes say '${size}' bytes: the client could not read it`);
     }
-    if (packed !== undefined && (packed.packing !== 'plain' || packed.sparse) && !packed.encrypted) {
+    if (packed !== undefined && this.#rowRecords > 1 && (packed.packing !== 'plain' || packed.sparse) && !packed.encrypted) {
       files.packedRow.push(row);
       files.packedRecords.push(this.#rowRecords);
       files.packedBlock.push(this.#lastRecord?.block ?? 0);

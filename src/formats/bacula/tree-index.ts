@@ -1,5 +1,6 @@
-/** Which row each path of a tree stands for, and each directory's entries: three numbers a path. */
+/** Which row each path of a tree stands for, and each directory's entries: a few bytes a path. */
 import { FILE_TYPE } from './attributes.ts';
+import { type Column, columnOf } from './column.ts';
 import { FILE_FLAG } from './file-table.ts';
 import { nodeType } from './node-type.ts';
 import type { Chain } from './chain.ts';
@@ -15,7 +16,6 @@ export interface TreeRow {
 
 const PRESENT = 1;
 const DIRECTORY = 2;
-const SORTED = 4;
 
 /** Built once for a tree, then only read. */
 export class TreeIndex {
@@ -23,10 +23,11 @@ export class TreeIndex {
   readonly #bases: readonly number[];
   readonly #paths: PathTable;
   /** Global row + 1 by path; 0 where no job has one. */
-  readonly #rows: Uint32Array;
+  readonly #rows: Column;
   readonly #state: Uint8Array;
-  readonly #childStart: Uint32Array;
-  readonly #children: Uint32Array;
+  /** By path, and one more: where in `#children` its entries begin, in no order. */
+  readonly #childStart: Column;
+  readonly #children: Column;
   /** Rows whose content is another row's: metadata-only rows of a chain. */
   readonly #contentOf = new Map<number, number>();
   readonly #links = new Map<number, number>();
@@ -43,14 +44,14 @@ export class TreeIndex {
       base += session.files.rows;
       return own;
     });
-    this.#rows = new Uint32Array(paths.count);
     this.#state = new Uint8Array(paths.count);
     this.#baseRows = new Uint32Array(chain.bases.length === 0 ? 0 : paths.count);
     for (const i of chain.bases.keys()) this.#enterBase(i);
-    for (let i = chain.bases.length; i < sessions.length; i += 1) this.#apply(i);
+    const rows = new Uint32Array(paths.count);
+    for (let i = chain.bases.length; i < sessions.length; i += 1) this.#apply(i, rows);
+    this.#rows = columnOf(rows, 1);
     this.#markPresent();
-    this.#childStart = new Uint32Array(paths.count + 1);
-    this.#children = this.#collectChildren();
+    [this.#childStart, this.#children] = this.#collectChildren();
     this.#countLinks();
   }
 
@@ -62,16 +63,16 @@ export class TreeIndex {
     return ((this.#state[path] ?? 0) & DIRECTORY) !== 0;
   }
 
-  /** Paths of a directory's entries, ascending by the bytes of their names. A view. */
+  /** Paths of a directory's entries, ascending by the bytes of their names; the caller's. */
   children(path: number): Uint32Array {
-    const children = this.#children.subarray(this.#childStart[path], this.#childStart[path + 1]);
-    if (((this.#state[path] as number) & SORTED) !== 0) return children;
-    this.#state[path] = (this.#state[path] as number) | SORTED;
+    const start = this.#childStart.get(path);
+    const children = new Uint32Array(this.#childStart.get(path + 1) - start);
+    for (let at = 0; at < children.length; at += 1) children[at] = this.#children.get(start + at);
     return children.sort((a, b) => this.#paths.compareNames(a, b));
   }
 
   rowOfPath(path: number): TreeRow | undefined {
-    const row = this.#rows[path] ?? 0;
+    const row = this.#rows.get(path);
     return row === 0 ? undefined : this.locate(row - 1);
   }
 
@@ -155,15 +156,15 @@ export class TreeIndex {
   }
 
   /** Puts one job over what the jobs before it left. */
-  #apply(i: number): void {
+  #apply(i: number, rows: Uint32Array): void {
     const { files } = this.#sessions[i] as SessionIndex;
     const base = this.#bases[i] as number;
     for (let row = 0; row < files.rows; row += 1) {
       const path = files.path.get(row);
-      const before = this.#rows[path] as number;
+      const before = rows[path] as number;
       if (files.type.get(row) === FILE_TYPE.DELETED) {
         // What the same job saved stands: a directory that became a file is deleted and saved under one path.
-        if (before <= base) this.#rows[path] = 0;
+        if (before <= base) rows[path] = 0;
         continue;
       }
       if ((files.flags.get(row) & FILE_FLAG.metadataOnly) !== 0 && before !== 0 && files.type.get(row) !== FILE_TYPE.BASE) {
@@ -171,14 +172,14 @@ export class TreeIndex {
         this.#contentOf.set(base + row, content);
       }
       const held = files.type.get(row) === FILE_TYPE.BASE ? this.#baseRows[path] ?? 0 : 0;
-      this.#rows[path] = held === 0 ? base + row + 1 : held;
+      rows[path] = held === 0 ? base + row + 1 : held;
     }
   }
 
   #markPresent(): void {
     const state = this.#state;
     for (let path = this.#paths.count - 1; path > 0; path -= 1) {
-      if (this.#rows[path] !== 0) state[path] = PRESENT;
+      if (this.#rows.get(path) !== 0) state[path] = PRESENT;
       if (((state[path] as number) & PRESENT) !== 0) state[this.#paths.parent(path)] = PRESENT;
     }
     state[0] = PRESENT | DIRECTORY;
@@ -195,8 +196,8 @@ export class TreeIndex {
     return nodeType(files.type.get(row.row), files.owner(row.row).mode, files.stream.get(row.row)) === 'directory';
   }
 
-  #collectChildren(): Uint32Array {
-    const start = this.#childStart;
+  #collectChildren(): [Column, Column] {
+    const start = new Uint32Array(this.#paths.count + 1);
     let total = 0;
     for (let path = 1; path < this.#paths.count; path += 1) {
       if (!this.isPresent(path)) continue;
@@ -216,7 +217,7 @@ export class TreeIndex {
     // Filling has moved each start to its end, which is the next one's start.
     start.copyWithin(1, 0, this.#paths.count);
     start[0] = 0;
-    return children;
+    return [columnOf(start), columnOf(children, 1)];
   }
 
   #countLinks(): void {
@@ -225,11 +226,11 @@ export class TreeIndex {
       for (let at = 0; at < files.linkRow.rows; at += 1) {
         const row = files.linkRow.get(at);
         const global = (this.#bases[i] as number) + row;
-        if (this.#rows[files.path.get(row)] !== global + 1 || !this.isPresent(files.path.get(row))) continue;
+        if (this.#rows.get(files.path.get(row)) !== global + 1 || !this.isPresent(files.path.get(row))) continue;
         const inode = this.inode({ session, row, global });
         if (inode.global === global) continue;
         const path = files.path.get(inode.row);
-        const own = this.#rows[path] === inode.global + 1 && this.isPresent(path) ? 1 : 0;
+        const own = this.#rows.get(path) === inode.global + 1 && this.isPresent(path) ? 1 : 0;
         this.#links.set(inode.global, (this.#links.get(inode.global) ?? own) + 1);
       }
     }

@@ -12,7 +12,7 @@ import { type BlockHead, blockVersion, HEAD_BYTES_MAX, HEAD_BYTES_MIN, isZero, o
 import type { VolumeProblemKind } from './problem.ts';
 import type { VolumeKey } from './volume-key.ts';
 
-const WINDOW_BYTES = 4 << 20;
+const WINDOW_BYTES = 1 << 20;
 /** Bytes of damage that may be checksummed before any were passed, and for each byte that was. */
 const CHECK_BUDGET = 128 << 20;
 const CHECKS_PER_BYTE = 4;

@@ -193,7 +193,7 @@ function dropCopies(heads: readonly VolumeHead[], scan: SetScan): readonly Volum
  * Reads all volumes once, checks every block, and indexes every job. Damage is collected in `problems()`; only what makes a
  * source no volume at all, or unreadable as a whole, throws. The set owns the sources.
  *
- * Memory: about 100 bytes a file, 20 bytes a block, and windows of 4 MiB; content is never held.
+ * Memory: the file's name and about 20 bytes a file, 8 bytes more while scanning; windows of 4 MiB; content is never held.
  * @throws {FormatError} a source is not a Bacula volume. @throws {UnsupportedError} BB01, aligned, cloud or deduplicating volume.
  * @throws {NotFoundError} the key of an encrypted volume is missing or does not fit. @throws {LimitError} more than {@link OpenContext.limits} allows.
  * @throws {UsageError} no volume was given.
