@@ -22,11 +22,17 @@ export function holdfastCommand(): readonly string[] {
   return [process.execPath, path.join(repositoryRoot(), 'dist', 'src', 'services', 'cli', 'main.js')];
 }
 
-/** Starts holdfast; `as` runs it as another user (needs root). The caller ends it. */
-export function startHoldfast(parameters: readonly string[], as?: { readonly uid: number }): ChildProcess {
+/** What a run differs in from this process: another user (needs root), more variables of the environment. */
+export interface RunAs {
+  readonly uid?: number;
+  readonly environment?: Readonly<Record<string, string>>;
+}
+
+/** Starts holdfast. The caller ends it. */
+export function startHoldfast(parameters: readonly string[], { uid, environment }: RunAs = {}): ChildProcess {
   const [program = '', script = ''] = holdfastCommand();
   return spawn(program, ['--import', hook, script, ...parameters], {
-    stdio: ['pipe', 'pipe', 'pipe'], ...(as === undefined ? {} : { uid: as.uid, gid: as.uid }),
+    stdio: ['pipe', 'pipe', 'pipe'], env: { ...process.env, ...environment }, ...(uid === undefined ? {} : { uid, gid: uid }),
   });
 }
 
@@ -50,7 +56,7 @@ export function finished(child: ChildProcess): Promise<HoldfastResult> {
 }
 
 /** Runs holdfast to its end without input. */
-export function holdfast(parameters: readonly string[], as?: { readonly uid: number }): Promise<HoldfastResult> {
+export function holdfast(parameters: readonly string[], as: RunAs = {}): Promise<HoldfastResult> {
   const child = startHoldfast(parameters, as);
   child.stdin?.end();
   return finished(child);

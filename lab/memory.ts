@@ -1,10 +1,11 @@
 /**
- * Peak memory of whole processes: backup, second backup, restore and check of one large file and of very many small ones. The
- * bound is 200 MB (10^6 bytes) of resident memory, threads, native libraries and shared memory included.
+ * Peak memory of whole processes: backup, second backup, restore and check of one large file and of very many small ones, in
+ * directories and in a Bacula volume. The bound is 200 MB (10^6 bytes) of resident memory, threads, native libraries and shared memory included.
  */
 import { createCipheriv } from 'node:crypto';
 import { closeSync, mkdirSync, openSync, rmSync, writeFileSync, writeSync } from 'node:fs';
 import path from 'node:path';
+import { volumeJob, writeVolume } from './bacula-volume.ts';
 import { Checks } from './checks.ts';
 import { holdfast, jsonOf } from './holdfast.ts';
 import type { Scenario, ScenarioContext } from './scenario.ts';
@@ -36,18 +37,39 @@ function writeSmallFiles(directory: string, count: number): void {
   }
 }
 
+type Runs = readonly (readonly [string, readonly string[]])[];
+
 async function measure(context: ScenarioContext, source: string, label: string): Promise<Checks> {
-  const checks = new Checks(context);
   const repository = path.join(context.workDirectory, 'repository');
   const target = path.join(context.workDirectory, 'restored');
   await holdfast(['init', repository]);
-  const runs: readonly (readonly [string, readonly string[]])[] = [
+  const checks = await measureRuns(context, label, [
     ['first backup', ['backup', source, '--repo', repository, '--json']],
     ['second backup', ['backup', source, '--repo', repository, '--json']],
     ['second backup that reads everything', ['backup', source, '--repo', repository, '--parent', 'none', '--json']],
     ['restore', ['restore', `${repository}::latest::${source}`, target, '--json']],
     ['check --read-data', ['check', repository, '--read-data', '--json']],
-  ];
+  ]);
+  rmSync(target, { recursive: true, force: true });
+  return checks;
+}
+
+async function measureVolume(context: ScenarioContext, files: number): Promise<Checks> {
+  const volume = path.join(context.workDirectory, 'volume');
+  const repository = path.join(context.workDirectory, 'repository');
+  await writeVolume(volume, files);
+  await holdfast(['init', repository]);
+  const source = `${volume}::job=${volumeJob}`;
+  return measureRuns(context, `volume of ${files} files`, [
+    ['first backup', ['backup', source, '--repo', repository, '--json']],
+    ['second backup', ['backup', source, '--repo', repository, '--json']],
+    ['listing', ['ls', '-R', source]],
+    ['check --read-data', ['check', volume, '--read-data', '--json']],
+  ]);
+}
+
+async function measureRuns(context: ScenarioContext, label: string, runs: Runs): Promise<Checks> {
+  const checks = new Checks(context);
   for (const [name, parameters] of runs) {
     const result = await holdfast(parameters);
     const what = `${label}: ${name}`;
@@ -58,7 +80,6 @@ async function measure(context: ScenarioContext, source: string, label: string):
       checks.expect(`${what} stores no new chunk`, chunksNew === 0, `${String(chunksNew)} new chunks`);
     }
   }
-  rmSync(target, { recursive: true, force: true });
   return checks;
 }
 
@@ -88,4 +109,9 @@ export const memoryQuick: Scenario = {
 /** The promise in full: 4 GiB and a million files. */
 export const memoryFull: Scenario = {
   name: 'memory-full', needs: [], quick: false, run: (context) => run(context, { mebibytes: 4096, files: 1_000_000 }),
+};
+
+/** The promise for a Bacula job of a million files. */
+export const memoryBacula: Scenario = {
+  name: 'memory-bacula', needs: [], quick: false, run: async (context) => (await measureVolume(context, 1_000_000)).tally,
 };

@@ -8,14 +8,19 @@ import { endProcess } from '../src/services/cli/end-process.ts';
 import { run as runCorpus } from './bacula-corpus.ts';
 import { scenario as baculaLive15 } from './bacula-live-15.ts';
 import { scenario as baculaLive } from './bacula-live.ts';
+import { scenario as cephObjects } from './ceph-objects.ts';
+import { scenario as cephRepository } from './ceph-repository.ts';
 import { findCorpus } from './corpus.ts';
 import type { CorpusLookup } from './corpus.ts';
 import { findProgram, isRoot } from './environment.ts';
 import { formatTally, runScenarios } from './runner.ts';
 import type { RunOptions } from './runner.ts';
 import { faults } from './faults.ts';
-import { memoryFull, memoryQuick } from './memory.ts';
+import { memoryBacula, memoryFull, memoryQuick } from './memory.ts';
+import { retentionRestic } from './retention-restic.ts';
+import { runbook } from './runbook.ts';
 import { storeRoundtrip } from './store-roundtrip.ts';
+import { scale, scaleQuick } from './scale.ts';
 import type { Scenario } from './scenario.ts';
 
 const baculaCorpus: Scenario = {
@@ -29,7 +34,7 @@ const baculaCorpus: Scenario = {
 };
 
 /** Every scenario of the lab, cheapest first. */
-const scenarios: readonly Scenario[] = [baculaCorpus, storeRoundtrip, faults, baculaLive, memoryQuick, baculaLive15, memoryFull];
+const scenarios: readonly Scenario[] = [baculaCorpus, storeRoundtrip, faults, runbook, baculaLive, retentionRestic, cephObjects, cephRepository, memoryQuick, scaleQuick, baculaLive15, memoryBacula, memoryFull, scale];
 
 function optionsFromEnvironment(): RunOptions {
   let corpus: CorpusLookup | undefined;

@@ -12,6 +12,7 @@ const features = Object.freeze({ threads: true });
 /** Source → generated module and the name it exports. */
 export const wasmModules = Object.freeze([
   { source: 'src/engine/chunking/fastcdc.wat', target: 'src/engine/chunking/fastcdc.wasm.ts', name: 'fastCdcWasm' },
+  { source: 'src/engine/parity/multiply.wat', target: 'src/engine/parity/multiply.wasm.ts', name: 'multiplyWasm' },
 ]);
 
 /** Text of the TypeScript module for one row of {@link wasmModules}. @returns {Promise<string>} */

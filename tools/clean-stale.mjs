@@ -9,7 +9,8 @@ const emitted = /\.(?:js|js\.map|d\.ts|d\.ts\.map)$/;
 export function cleanStale(root) {
   const dist = path.join(root, 'dist');
   if (!fs.existsSync(dist)) return [];
-  const names = fs.readdirSync(dist, { recursive: true }).map(String).filter((name) => emitted.test(name));
+  // The bundle has no sources of its own; each build writes it anew.
+  const names = fs.readdirSync(dist, { recursive: true }).map(String).filter((name) => emitted.test(name) && !name.startsWith(`cli${path.sep}`));
   const stale = names.filter((name) => !fs.existsSync(path.join(root, name.replace(emitted, '.ts'))));
   for (const name of stale) fs.rmSync(path.join(dist, name));
   return stale.map((name) => path.join('dist', name)).sort();

@@ -56,6 +56,7 @@ export function setup(root, say) {
   cleanStale(root);
   if (!fs.existsSync(path.join(root, 'dist'))) say('Compiling …');
   runStep('tsc -b', [process.execPath, path.join(root, 'node_modules', 'typescript', 'bin', 'tsc'), '-b'], { cwd: root });
+  runStep('bundle', [process.execPath, path.join(root, 'tools', 'bundle.mjs')], { cwd: root });
 }
 
 function nodeIsOld() {

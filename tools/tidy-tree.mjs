@@ -125,7 +125,7 @@ export function privatePaths(tree) {
 
 /** The RocksDB binding is imported in one file, so that everything else runs where it does not load. @returns {Finding[]} */
 export function oneRocksFile(tree) {
-  const users = [...tree.sources.values()].filter((source) => /^(?:src|lab|bench)\//.test(source.path) && importsRocks(source));
+  const users = [...tree.sources.values()].filter((source) => /^(?:src|lab|soak|bench)\//.test(source.path) && importsRocks(source));
   return users.slice(1).map((source) => finding(source.path, 1, 'rocksdb', `only '${users[0].path}' may import RocksDB`));
 }
 

@@ -13,6 +13,7 @@ import { crossMeasure } from './cross-check.ts';
 import { filterSuite } from './filter.ts';
 import { hashSuite } from './hash.ts';
 import { indexSuite } from './index-store.ts';
+import { paritySuite } from './parity.ts';
 import { renderReport, type Report } from './report.ts';
 import { measure } from './suite.ts';
 
@@ -24,7 +25,7 @@ async function measureAll(timeMs: number, kernelRounds: number): Promise<Report>
   const machine = { cpu: cpus()[0]?.model.trim() ?? 'unknown', cores: cpus().length, node: process.version, loadAverage: loadavg() };
   const [chunking, hashing] = [chunkerSuite(), await hashSuite()];
   const suites: Report['suites'][number][] = [];
-  for (const suite of [chunking, hashing, crcSuite(), filterSuite(), aeadSuite()]) {
+  for (const suite of [chunking, hashing, crcSuite(), filterSuite(), aeadSuite(), paritySuite()]) {
     console.log(`measuring: ${suite.title}`);
     suites.push({ title: suite.title, unit: suite.unit, harness: 'tinybench', rows: measure(suite, timeMs) });
   }

@@ -9,6 +9,7 @@ export * from './file-sink.ts';
 export * from './file-tree.ts';
 export * from './format.ts';
 export * from './id-batch.ts';
+export * from './in-parallel.ts';
 export * from './layout.ts';
 export * from './limits.ts';
 export * from './object-store.ts';

@@ -2,13 +2,22 @@
 export { checkChunkerParameters, createChunker, defaultFastCdc, FixedChunker, PlainChunker, WasmChunker, CHUNKER_SCRATCH_BYTES } from './chunking/index.ts';
 export type { Chunker, ChunkerParameters, FastCdcParameters, FixedParameters } from './chunking/index.ts';
 export { createZstd, type Zstd } from './compression/zstd.ts';
+export { keyCredential, passphraseCredential } from './crypto/index.ts';
+export type { CipherName, Credential, CredentialKind, KeyProblem, RotationOptions, RotationReport, SlotRequest, SlotRow } from './crypto/index.ts';
+export type { CollectOptions, CollectProgress, CollectReport } from './gc/collector.ts';
 export { createHasher, type HashName, type Hasher } from './hashing/hasher.ts';
 export { LogIndex, MemoryIndex, openIndex, type IndexKind } from './index/index.ts';
-export type { ChunkingPolicy } from './ingest/feeder.ts';
+export type { ChunkingPolicy } from './ingest/lanes.ts';
 export { pathText } from './ingest/path-text.ts';
+export { appendOnly, openS3Objects, s3Location, type S3Credentials, type S3Location, type S3Tuning } from './objects/index.ts';
 export type { CheckOptions, CheckProblem, CheckReport } from './repository/check.ts';
 export { REPOSITORY_VERSION, type RepositoryChoices, type RepositoryConfig } from './repository/config.ts';
+export type { RepositoryKeys } from './repository/encryption.ts';
 export { Repository, type BackupOptions, type BackupResult, type OpenOptions, type RepositoryStatistics } from './repository/repository.ts';
+export {
+  PERIODS, parseDuration, parseKeepCount, planExplicit, planRetention, previewLines,
+  type GroupKey, type KeepRules, type RetentionPlan, type RetentionPolicy, type RetentionRow, type RetentionSnapshot,
+} from './retention/index.ts';
 export type { SnapshotCounts, SnapshotInfo } from './snapshots/manifest.ts';
 export { LocalStore } from './store/local-store.ts';
 export { memoryWorld, nodeWorld } from './world/index.ts';

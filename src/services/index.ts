@@ -10,7 +10,8 @@ export { diffTrees, type Aspect, type DiffEntry, type DiffOptions } from './diff
 export type { EntryError } from './entry-error.ts';
 export { entryRecord, type EntryRecord, type RecordOptions } from './entry-record.ts';
 export * from './locations/index.ts';
-export { createRepository, openRepository, rebuildIndex } from './repositories.ts';
+export { createRepository, openRepository, openRepositoryKeys, rebuildIndex, repositoryKeySlots } from './repositories.ts';
+export { keyCredential, passphraseCredential, type Credential, type RepositoryKeys, type SlotRequest, type SlotRow } from '../engine/index.ts';
 export { restoreTree, type Overwrite, type RestoreOptions, type RestoreProgress, type RestoreResult } from './restore.ts';
 export { openSources, type SourceOptions, type Sources } from './sources.ts';
 export { digestOf, type DigestName } from './trees/content.ts';

@@ -1,37 +1,69 @@
-/** Opening and making repositories on this host's filesystem. */
-import { existsSync } from 'node:fs';
-import { NotFoundError } from '../core/index.ts';
-import { Repository, nodeWorld, type OpenOptions, type RepositoryChoices } from '../engine/index.ts';
+/** Opening and making repositories: in a directory of this host, or in a bucket. */
+import { Repository, nodeWorld, type RepositoryChoices, type RepositoryKeys } from '../engine/index.ts';
+import { withCredentials, type KeyedOptions } from './credentials.ts';
+import { isRemotePlace, openBucket, openPlace, type CacheChoice, type RepositoryPlace } from './repository-place.ts';
 
-function existing(directory: string): ReturnType<typeof nodeWorld> {
-  if (!existsSync(directory)) throw new NotFoundError(`Open repository '${directory}': no such directory`, { path: directory });
-  return nodeWorld(directory);
+/** Runs `use` with a place, and closes it at the end, or only after a failure when what was opened there goes on. */
+async function withPlace<T>(opening: Promise<RepositoryPlace>, goesOn: boolean, use: (place: RepositoryPlace) => Promise<T>): Promise<T> {
+  const place = await opening;
+  try {
+    const result = await use(place);
+    if (!goesOn) await place.close();
+    return result;
+  } catch (error) {
+    await place.close().catch(() => undefined); // the first error counts
+    throw error;
+  }
 }
 
 /**
- * Opens the repository in a directory, for reading unless told otherwise. Close it when done.
- * @throws {NotFoundError} when there is none. @throws {UnsupportedError} for a layout this build doesn't know.
- * @throws {BusyError} when somebody else writes to it.
+ * Opens the repository in a directory or at `s3://BUCKET/PREFIX`, for reading unless told otherwise. Close it when done.
+ * @throws {NotFoundError} when there is none. @throws {UnsupportedError} for a layout this build doesn't know, or a bucket that can't hold one.
+ * @throws {UsageError} when it is encrypted and nothing opens it, or it is not and a key is given; a bucket without credentials.
+ * @throws {ToolError} the bucket can't be reached, or refuses.
  */
-export async function openRepository(directory: string, options: Partial<OpenOptions> = {}): Promise<Repository> {
-  return Repository.open(existing(directory), { mode: 'read', ...options });
+export function openRepository(location: string, { cacheDirectory, ...options }: KeyedOptions & CacheChoice = {}): Promise<Repository> {
+  const mode = options.mode ?? 'read';
+  return withPlace(openPlace(location, mode, { cacheDirectory }), true, async ({ world, options: where }) =>
+    Repository.open(world, { mode, ...await withCredentials(world, { ...options, ...where }) }));
+}
+
+/** Opens the keys of an encrypted repository, to add and remove slots and to rotate. @throws as {@link openRepository}. */
+export function openRepositoryKeys(location: string, { cacheDirectory, ...options }: KeyedOptions & CacheChoice = {}): Promise<RepositoryKeys> {
+  return withPlace(openPlace(location, 'write', { cacheDirectory }), true, async ({ world, options: where }) =>
+    Repository.openKeys(world, await withCredentials(world, { ...options, ...where })));
+}
+
+/** The key slots of a repository; needs no key. @throws {NotFoundError} */
+export function repositoryKeySlots(location: string, choice: CacheChoice = {}): ReturnType<typeof Repository.keySlots> {
+  return withPlace(openPlace(location, 'read', choice), false, ({ world, options }) => Repository.keySlots(world, options));
 }
 
 /**
- * Makes a repository in a directory that is empty or not there yet, and opens it for writing. Durable when it resolves.
- * @throws {BusyError} when the directory holds something.
+ * Makes a repository in a directory that is empty or not there yet, or at an empty `s3://BUCKET/PREFIX` of a bucket that exists, and opens it for writing.
+ * Durable when it resolves.
+ * @throws {BusyError} when the place holds something.
  */
-export function createRepository(directory: string, choices: RepositoryChoices = {}): Promise<Repository> {
-  return Repository.create(nodeWorld(directory), choices);
+export async function createRepository(location: string, choices: RepositoryChoices = {}, choice: CacheChoice = {}): Promise<Repository> {
+  if (!isRemotePlace(location)) return Repository.create(nodeWorld(location), choices);
+  const objects = await openBucket(location, 'write');
+  await Repository.establish(nodeWorld('.'), choices, { objects }).finally(() => objects.close());
+  const credentials = (choices.encryption?.slots ?? []).map(({ credential }) => credential);
+  return openRepository(location, { ...choice, mode: 'write', credentials });
+}
+
+/** Whether a repository is encrypted; needs no key. @throws {NotFoundError} */
+export function isEncrypted(location: string, choice: CacheChoice = {}): Promise<boolean> {
+  return withPlace(openPlace(location, 'read', choice), false, async ({ world, options }) => (await Repository.parameters(world, options.objects)).encryption !== 'none');
 }
 
 /**
- * Makes the index of a repository new from its containers, reading all of them.
+ * Makes the index of a repository new from its containers, reading all of them. Needs no key.
  * @throws {NotFoundError} when there is no repository. @throws {BusyError} when somebody writes to it.
  */
-export async function rebuildIndex(
-  directory: string,
-  options: { onNote?(text: string): void; onProgress?(done: number, total: number): void } = {},
-): Promise<{ readonly containers: number; readonly chunks: number }> {
-  return Repository.rebuildIndex(existing(directory), options);
+export function rebuildIndex(
+  location: string,
+  { cacheDirectory, ...options }: CacheChoice & { onNote?(text: string): void; onProgress?(done: number, total: number): void } = {},
+): Promise<Awaited<ReturnType<typeof Repository.rebuildIndex>>> {
+  return withPlace(openPlace(location, 'read', { cacheDirectory }), false, ({ world, options: where }) => Repository.rebuildIndex(world, { ...options, ...where }));
 }

@@ -54,6 +54,8 @@ export interface RestoreResult {
   /** Files left alone because of `overwrite`. */
   readonly skipped: number;
   readonly errors: readonly EntryError[];
+  /** Patterns of `include` and `exclude` that matched nothing. */
+  readonly unmatched: readonly string[];
 }
 
 /** Files in flight: enough to overlap decompression with writing, few enough to keep reads nearly sequential. */
@@ -90,6 +92,11 @@ class Restore {
     this.#sink = sink;
     this.#options = options;
     this.#selected = new Selection(options);
+  }
+
+  /** See {@link RestoreResult.unmatched}. */
+  unmatched(): readonly string[] {
+    return this.#selected.unmatched();
   }
 
   /** Everything below `view`. */
@@ -365,5 +372,5 @@ export async function restoreTree(view: TreeView, target: string, options: Resto
     await sink?.finish().catch(() => undefined);
     throw error;
   }
-  return { ...restore.counts, errors: restore.errors };
+  return { ...restore.counts, errors: restore.errors, unmatched: restore.unmatched() };
 }

@@ -7,7 +7,7 @@ import { entryError, problemError, type EntryError } from './entry-error.ts';
 import { openLocation, type Accounts, type OpenOptions } from './locations/index.ts';
 import { spoolStdin } from './stdin.ts';
 import { FilterTree } from './trees/filter-tree.ts';
-import { matchAny } from './trees/glob.ts';
+import { Patterns } from './trees/glob.ts';
 import { unionTree, type UnionMember } from './trees/union-tree.ts';
 import type { TreeView } from './trees/walk.ts';
 
@@ -18,10 +18,13 @@ export interface SourceOptions {
   readonly oneFileSystem?: boolean;
   /** Name of what the source `-` reads; default `stdin`. */
   readonly stdinFilename?: string;
-  /** Where the repository is on this host: it is left out if a source contains it. */
+  /** Where the repository, or its cache, is on this host: it is left out if a source contains it. */
   readonly repositoryDirectory?: string;
   readonly keys?: readonly Uint8Array[];
+  readonly keyNames?: readonly string[];
   readonly accounts?: Accounts;
+  /** See `OpenOptions` of locations. */
+  readonly cacheDirectory?: string | undefined;
   readonly signal?: AbortSignal;
   onNote?(text: string): void;
 }
@@ -33,25 +36,26 @@ export interface Sources {
   readonly names: readonly string[];
   /** Sources that are not there, what could not be read, damage that touches it: complete when the tree was read. */
   errors(): readonly EntryError[];
+  /** Patterns of `exclude` that nothing matched: complete when the tree was read. */
+  unmatched(): readonly string[];
   close(): Promise<void>;
 }
 
 /** Leaves out what the patterns name and the repository itself. Undefined when there is nothing to leave out: asking costs time. */
-function exclusion(options: SourceOptions, sources: readonly string[]): ((path: Uint8Array) => boolean) | undefined {
-  const { exclude = [], repositoryDirectory } = options;
-  const patterns = matchAny(exclude);
+function exclusion(options: SourceOptions, patterns: Patterns, sources: readonly string[]): ((path: Uint8Array) => boolean) | undefined {
+  const { repositoryDirectory } = options;
   const repository = repositoryDirectory === undefined ? undefined : realpathSync(repositoryDirectory);
   if (repository === undefined || !sources.some((source) => repository === source || repository.startsWith(source === '/' ? '/' : `${source}/`))) {
-    return exclude.length > 0 ? patterns : undefined;
+    return patterns.count > 0 ? (where) => patterns.matches(where) : undefined;
   }
   options.onNote?.(`leaving out the repository '${repository}', which is inside the source`);
   const own = Buffer.from(repository);
-  return (where) => own.equals(where) || patterns(where);
+  return (where) => own.equals(where) || patterns.matches(where);
 }
 
 /** Host paths of one backup share one tree, so that hard links between them stay. */
-function hostTree(paths: readonly string[], options: SourceOptions, errors: EntryError[]): FileTree {
-  const exclude = exclusion(options, paths);
+function hostTree(paths: readonly string[], options: SourceOptions, patterns: Patterns, errors: EntryError[]): FileTree {
+  const exclude = exclusion(options, patterns, paths);
   return new PosixTree({
     root: utf8('/'),
     ...(paths.includes('/') ? {} : { include: paths.map(utf8) }),
@@ -90,6 +94,7 @@ class SourceList {
   readonly names: string[] = [];
   readonly errors: EntryError[] = [];
   readonly #options: SourceOptions;
+  readonly #patterns: Patterns;
   readonly #hostPaths: string[] = [];
   readonly #members: UnionMember[] = [];
   readonly #closers: (() => Promise<void>)[] = [];
@@ -97,6 +102,7 @@ class SourceList {
 
   constructor(options: SourceOptions) {
     this.#options = options;
+    this.#patterns = new Patterns(options.exclude ?? []);
   }
 
   /** @throws {NotFoundError} and other errors of opening a location. */
@@ -112,7 +118,7 @@ class SourceList {
   /** One tree of all that was added. @throws {NotFoundError} when that is nothing. @throws {UsageError} when sources overlap. */
   async join(): Promise<FileTree> {
     if (this.#hostPaths.length > 0) {
-      const tree = hostTree(this.#hostPaths, this.#options, this.errors);
+      const tree = hostTree(this.#hostPaths, this.#options, this.#patterns, this.errors);
       this.#closers.push(() => tree.close());
       // The usual case goes without the union's cost for each entry.
       if (this.#members.length === 0) return tree;
@@ -130,6 +136,11 @@ class SourceList {
     return [...this.errors, ...this.#problems.flatMap((problems) => problems().map(problemError))];
   }
 
+  /** See {@link Sources.unmatched}. */
+  unmatched(): readonly string[] {
+    return this.#patterns.unmatched();
+  }
+
   async close(): Promise<void> {
     for (const close of this.#closers.splice(0).reverse()) await close();
   }
@@ -143,9 +154,9 @@ class SourceList {
   }
 
   async #addLocation(text: string): Promise<void> {
-    const { keys, accounts, signal, onNote } = this.#options;
+    const { keys, keyNames, accounts, signal, onNote, cacheDirectory } = this.#options;
     const opening: OpenOptions = {
-      ...(keys === undefined ? {} : { keys }), ...(accounts === undefined ? {} : { accounts }), ...(signal === undefined ? {} : { signal }), ...(onNote === undefined ? {} : { onNote }),
+      ...(keys === undefined ? {} : { keys }), ...(keyNames === undefined ? {} : { keyNames }), ...(accounts === undefined ? {} : { accounts }), ...(signal === undefined ? {} : { signal }), ...(onNote === undefined ? {} : { onNote }), cacheDirectory,
       onProblem: (problem) => this.errors.push(problemError(problem)),
     };
     const location = await openLocation(text, opening, 'inside-root');
@@ -153,8 +164,7 @@ class SourceList {
     this.#problems.push(() => location.problems());
     const view = await location.node();
     const ancestors = await ancestorsOf(view);
-    const { exclude = [] } = this.#options;
-    const tree = exclude.length === 0 ? view.tree : new FilterTree(view, matchAny(exclude));
+    const tree = this.#patterns.count === 0 ? view.tree : new FilterTree(view, (where) => this.#patterns.matches(where));
     this.#members.push({ at: view.path, open: () => Promise.resolve({ tree, id: view.id, ancestors }) });
     this.names.push(text);
   }
@@ -180,7 +190,7 @@ export async function openSources(texts: readonly string[], options: SourceOptio
         list.errors.push(entryError(utf8(text), error));
       }
     }
-    return { tree: await list.join(), names: list.names, errors: () => list.allErrors(), close: () => list.close() };
+    return { tree: await list.join(), names: list.names, errors: () => list.allErrors(), unmatched: () => list.unmatched(), close: () => list.close() };
   } catch (error) {
     await list.close();
     throw error;

@@ -5,7 +5,7 @@ import type { Command } from '../measure.ts';
 import { environment, firstLine } from './tool.ts';
 import type { Place, Tool } from './tool.ts';
 
-const MAIN = fileURLToPath(new URL('../../../src/services/cli/main.js', import.meta.url));
+const MAIN = fileURLToPath(new URL('../../../cli/holdfast.cjs', import.meta.url));
 
 function holdfast(compression: 'none' | 'zstd'): Tool {
   const command = (place: Place, args: readonly string[]): Command => ({

@@ -4,3 +4,4 @@ export * from './chunk-index.ts';
 export * from './chunk-store.ts';
 export * from './file-sink.ts';
 export * from './file-tree.ts';
+export * from './object-store.ts';

@@ -1,31 +1,53 @@
 /** Writes one container front to back: head, groups, footer. After the first error it is dead. */
 import { ToolError, type ObjectStore, type ObjectWriter } from '../../core/index.ts';
+import type { CipherKey } from '../crypto/index.ts';
 import { TABLE_ROW_BYTES, type ContainerKind } from './container.layout.ts';
-import { containerPath, encodeContainerHeader, type ContainerNumber } from './container.ts';
+import { containerPath, encodeContainerHeader, type ContainerNumber, type Sealing } from './container.ts';
 import { encodeFooter, type FooterRow } from './footer.ts';
 import { encodeGroupHead, type GroupParts } from './group.ts';
+
+/** What a container is. */
+export interface ContainerStart {
+  readonly number: ContainerNumber;
+  readonly kind: ContainerKind;
+  /** First 8 bytes of the repository's id. */
+  readonly repository: Uint8Array;
+  /** Of a sealed one: what its head says about its key, and that key. */
+  readonly seal?: { readonly sealing: Sealing; readonly key: CipherKey };
+}
 
 /** An open container, visible to nobody. Calls must not overlap: the store serialises them. */
 export class ContainerWriter {
   readonly number: ContainerNumber;
   readonly kind: ContainerKind;
+  readonly #key: CipherKey | undefined;
   readonly #object: ObjectWriter;
   readonly #rows: FooterRow[] = [];
   #chunks = 0;
+  #sealed = 0;
   #failure: unknown;
 
-  private constructor(object: ObjectWriter, number: ContainerNumber, kind: ContainerKind) {
+  private constructor(object: ObjectWriter, start: ContainerStart) {
     this.#object = object;
-    this.number = number;
-    this.kind = kind;
+    this.number = start.number;
+    this.kind = start.kind;
+    this.#key = start.seal?.key;
   }
 
   /** Begins the object. */
-  static async create(objects: ObjectStore, number: ContainerNumber, kind: ContainerKind, repository: Uint8Array): Promise<ContainerWriter> {
-    const object = await objects.create(containerPath(number));
-    const writer = new ContainerWriter(object, number, kind);
-    await writer.#guard(() => object.append(encodeContainerHeader(number, kind, repository)));
+  static async create(objects: ObjectStore, start: ContainerStart): Promise<ContainerWriter> {
+    const object = await objects.create(containerPath(start.number));
+    const writer = new ContainerWriter(object, start);
+    await writer.#guard(() => object.append(encodeContainerHeader(start.number, start.kind, start.repository, start.seal?.sealing)));
     return writer;
+  }
+
+  /** Key and number for sealing the next group, or undefined when groups are not sealed. A number is given out once, used or not. */
+  nextSeal(): (CipherKey & { readonly sequence: number }) | undefined {
+    if (this.#key === undefined) return undefined;
+    const sequence = this.#sealed;
+    this.#sealed += 1;
+    return { ...this.#key, sequence };
   }
 
   /** Bytes written so far. */

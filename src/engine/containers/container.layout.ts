@@ -24,7 +24,17 @@ export const containerHeader: Layout<{
   repository: 'bytes:8', kind: 'u16', reserved: 'u16', headerCrc32c: 'u32',
 });
 
-/** Head of a group record; a table of `chunkCount` rows (32-byte id, u32 raw length) and the payload follow. */
+/** Flag of a container's header: a sealing head follows, and every group is sealed. */
+export const CONTAINER_SEALED = 1;
+
+/** Follows the header of a sealed container: which data key and salt its own key comes from. */
+export const sealingHeader: Layout<{ readonly dataKey: 'u32'; readonly salt: 'bytes:32'; readonly sealingCrc32c: 'u32' }>
+  = layout('sealing', 'be', { dataKey: 'u32', salt: 'bytes:32', sealingCrc32c: 'u32' });
+
+/**
+ * Head of a group record; a table of `chunkCount` rows (32-byte id, u32 raw length) and the payload follow. In a sealed group the rows' lengths are 0,
+ * and `rawLength` is the number of the group in its container.
+ */
 export const groupHeader: Layout<{
   readonly magic: 'u32'; readonly version: 'u8'; readonly codec: 'u8'; readonly flags: 'u16'; readonly chunkCount: 'u32';
   readonly rawLength: 'u32'; readonly storedLength: 'u32'; readonly containerLow: 'u32'; readonly offset: 'u32';
@@ -56,7 +66,7 @@ export const containerKinds: readonly ['data', 'metadata'] = ['data', 'metadata'
 /** One of {@link containerKinds}. */
 export type ContainerKind = (typeof containerKinds)[number];
 
-/** How a group's payload is stored. */
-export const groupCodecs: readonly ['none', 'zstd'] = ['none', 'zstd'];
+/** How a group's payload is stored; inside a sealed one is one of the others. */
+export const groupCodecs: readonly ['none', 'zstd', 'sealed'] = ['none', 'zstd', 'sealed'];
 /** One of {@link groupCodecs}. */
 export type GroupCodec = (typeof groupCodecs)[number];

@@ -6,7 +6,9 @@
  */
 import { FormatError, LimitError, UnsupportedError, type HoldfastError, type Limits, type ObjectReader, type ObjectStore } from '../../core/index.ts';
 import { crc32c } from '../../core/crc32c.ts';
-import { CONTAINER_MAGIC, CONTAINER_VERSION, TABLE_ROW_BYTES, containerHeader, containerKinds, type ContainerKind } from './container.layout.ts';
+import {
+  CONTAINER_MAGIC, CONTAINER_SEALED, CONTAINER_VERSION, TABLE_ROW_BYTES, containerHeader, containerKinds, sealingHeader, type ContainerKind,
+} from './container.layout.ts';
 import type { FooterRow } from './footer.ts';
 import { GROUP_HEADER_BYTES, decodeGroup, decodeGroupHead, decodeTable, type GroupHead, type GroupRecord, type RecordPlace } from './group.ts';
 
@@ -29,19 +31,59 @@ export function numberOf(high: number, low: number): ContainerNumber {
   return { high, low, text: high.toString(16).padStart(8, '0') + low.toString(16).padStart(8, '0') };
 }
 
+/** The number as 8 bytes: what the key of a sealed container is bound to. */
+export function numberBytes({ high, low }: ContainerNumber): Uint8Array {
+  const bytes = new Uint8Array(8);
+  const view = new DataView(bytes.buffer);
+  view.setUint32(0, high);
+  view.setUint32(4, low);
+  return bytes;
+}
+
 /** Path of a container below the repository's root. */
 export function containerPath(number: ContainerNumber): string {
   return `containers/${number.text.slice(0, 2)}/${number.text}.hfc`;
 }
 
-/** Encodes a container's head. `repository` is the first 8 bytes of the repository's id. */
-export function encodeContainerHeader(number: ContainerNumber, kind: ContainerKind, repository: Uint8Array): Uint8Array {
+/** Where the key of a sealed container comes from. */
+export interface Sealing {
+  /** Number of the data key. */
+  readonly dataKey: number;
+  /** 32 random bytes. */
+  readonly salt: Uint8Array;
+}
+
+/** Encodes a container's head, with `sealing` that of a sealed one. `repository` is the first 8 bytes of the repository's id. */
+export function encodeContainerHeader(number: ContainerNumber, kind: ContainerKind, repository: Uint8Array, sealing?: Sealing): Uint8Array {
   const bytes = containerHeader.encode({
-    magic: CONTAINER_MAGIC, version: CONTAINER_VERSION, flags: 0, numberHigh: number.high, numberLow: number.low,
+    magic: CONTAINER_MAGIC, version: CONTAINER_VERSION, flags: sealing === undefined ? 0 : CONTAINER_SEALED, numberHigh: number.high, numberLow: number.low,
     repository, kind: containerKinds.indexOf(kind), reserved: 0, headerCrc32c: 0,
   });
   new DataView(bytes.buffer).setUint32(containerHeader.offsets.headerCrc32c, crc32c(bytes.subarray(0, containerHeader.offsets.headerCrc32c)));
-  return bytes;
+  if (sealing === undefined) return bytes;
+  const head = sealingHeader.encode({ ...sealing, sealingCrc32c: 0 });
+  new DataView(head.buffer).setUint32(sealingHeader.offsets.sealingCrc32c, crc32c(head.subarray(0, sealingHeader.offsets.sealingCrc32c)));
+  return new Uint8Array(Buffer.concat([bytes, head]));
+}
+
+/**
+ * Where the key of a container comes from, whatever its header says: a wrong bit here shows when its groups are opened.
+ * @throws {RangeError} it is too short.
+ */
+export async function readSealing(file: ObjectReader): Promise<Sealing> {
+  const bytes = new Uint8Array(sealingHeader.size);
+  await file.readInto(containerHeader.size, bytes);
+  const { dataKey, salt } = sealingHeader.view(bytes);
+  return { dataKey, salt };
+}
+
+/** Where the groups of a container should begin, as far as its header can be believed. */
+async function firstGroup(file: ObjectReader): Promise<number> {
+  if (file.size < containerHeader.size) return file.size;
+  const bytes = new Uint8Array(containerHeader.size);
+  await file.readInto(0, bytes);
+  const isSealed = (containerHeader.view(bytes).flags & CONTAINER_SEALED) !== 0;
+  return containerHeader.size + (isSealed ? sealingHeader.size : 0);
 }
 
 /**
@@ -58,13 +100,23 @@ export async function readContainerHeader(file: ObjectReader, number: ContainerN
   if (view.magic !== CONTAINER_MAGIC) throw fault('magic', view.magic, CONTAINER_MAGIC);
   const crc = crc32c(bytes.subarray(0, containerHeader.offsets.headerCrc32c));
   if (view.headerCrc32c !== crc) throw fault('headerCrc32c', view.headerCrc32c, crc);
-  if (view.version !== CONTAINER_VERSION || view.flags !== 0) {
-    throw new UnsupportedError(`Read container '${number.text}': version ${view.version}, flags ${view.flags}; this build knows version ${CONTAINER_VERSION}`);
+  if (view.version !== CONTAINER_VERSION || (view.flags & ~CONTAINER_SEALED) !== 0) {
+    throw new UnsupportedError(`Read container '${number.text}': version ${view.version}, flags ${view.flags}; this build knows version ${CONTAINER_VERSION}, flags 0 and ${CONTAINER_SEALED}`);
   }
   if (view.numberHigh !== number.high || view.numberLow !== number.low) throw fault('number', numberOf(view.numberHigh, view.numberLow).text, number.text);
   const kind = containerKinds[view.kind];
   if (kind === undefined) throw fault('kind', view.kind, 'a known kind');
+  if (view.flags !== 0) await checkSealing(file, number);
   return kind;
+}
+
+async function checkSealing(file: ObjectReader, number: ContainerNumber): Promise<void> {
+  const structure = { structure: 'sealing', offset: containerHeader.size } as const;
+  const bytes = new Uint8Array(Math.max(0, Math.min(sealingHeader.size, file.size - containerHeader.size)));
+  await file.readInto(containerHeader.size, bytes);
+  const found = sealingHeader.view(bytes, 0, containerHeader.size).sealingCrc32c;
+  const crc = crc32c(bytes.subarray(0, sealingHeader.offsets.sealingCrc32c));
+  if (found !== crc) throw new FormatError(`Read container '${number.text}'`, { ...structure, field: 'sealingCrc32c', found, expected: crc });
 }
 
 /** A container of a listing. */
@@ -156,7 +208,7 @@ export async function* scanGroups(file: ObjectReader, number: ContainerNumber, l
     }
     return;
   }
-  let offset: number = containerHeader.size;
+  let offset = await firstGroup(file);
   while (offset < file.size) {
     let group: ScannedGroup;
     try {

@@ -46,7 +46,7 @@ async function bytesOf(world: World): Promise<Uint8Array> {
 
 async function written(groups: readonly (readonly Uint8Array[])[]): Promise<Uint8Array> {
   const world = memoryWorld();
-  const writer = await ContainerWriter.create(new DiskObjects(world, 'test'), number, 'data', repository);
+  const writer = await ContainerWriter.create(new DiskObjects(world, 'test'), { number, kind: 'data', repository });
   for (const chunks of groups) await writer.append(partsOf(chunks));
   await writer.seal();
   return bytesOf(world);
@@ -113,7 +113,7 @@ test('a header of another container, kind or version is refused', async () => {
     return fileOf(bytes);
   };
   await assert.rejects(readContainerHeader(await changed(5, 2), number), UnsupportedError, 'version 2');
-  await assert.rejects(readContainerHeader(await changed(7, 1), number), UnsupportedError, 'an unknown flag');
+  await assert.rejects(readContainerHeader(await changed(7, 2), number), UnsupportedError, 'an unknown flag');
   await assert.rejects(readContainerHeader(await changed(containerHeader.offsets.kind + 1, 9), number), FormatError);
 });
 
@@ -180,7 +180,7 @@ test('each changed byte of footer and trailer is noticed', async () => {
 
 test('a writer whose disk failed is dead', async () => {
   const world = memoryWorld();
-  const writer = await ContainerWriter.create(new DiskObjects(world, 'test'), number, 'data', repository);
+  const writer = await ContainerWriter.create(new DiskObjects(world, 'test'), { number, kind: 'data', repository });
   await writer.abandon();
   await assert.rejects(writer.append(partsOf([seededBytes(10, 1)])), /abandoned/);
   await assert.rejects(writer.seal(), /abandoned/);

@@ -3,7 +3,7 @@ import { createHash } from 'node:crypto';
 import { FormatError, equalBytes, type ObjectReader, type Limits } from '../../core/index.ts';
 import { crc32c } from '../../core/crc32c.ts';
 import {
-  CONTAINER_VERSION, FOOTER_MAGIC, FOOTER_ROW_BYTES, TRAILER_MAGIC, containerHeader, containerTrailer, footerHeader,
+  CONTAINER_VERSION, FOOTER_MAGIC, FOOTER_ROW_BYTES, TRAILER_MAGIC, containerHeader, containerTrailer, footerHeader, sealingHeader,
 } from './container.layout.ts';
 
 /** One group as the footer lists it; offset and length in bytes within the container. */
@@ -41,7 +41,8 @@ function parseRows(bytes: Uint8Array, start: number): readonly FooterRow[] {
   const head = footerHeader.view(bytes, 0, start);
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   const rows: FooterRow[] = [];
-  let next: number = containerHeader.size;
+  const isSealed = head.groupCount > 0 && view.getUint32(footerHeader.size) !== containerHeader.size;
+  let next: number = containerHeader.size + (isSealed ? sealingHeader.size : 0);
   for (let i = 0; i < head.groupCount; i += 1) {
     const at = footerHeader.size + i * FOOTER_ROW_BYTES;
     const row = { offset: view.getUint32(at), length: view.getUint32(at + 4), chunkCount: view.getUint32(at + 8) };

@@ -4,6 +4,7 @@
  */
 import { FormatError, LimitError, type Limits } from '../../core/index.ts';
 import { crc32c } from '../../core/crc32c.ts';
+import { sealedGroupBytesMax } from '../crypto/group-seal.ts';
 import { crc32 } from './checksums.ts';
 import {
   CONTAINER_VERSION, GROUP_MAGIC, TABLE_ROW_BYTES, groupCodecs, groupHeader, type GroupCodec,
@@ -15,6 +16,7 @@ export interface GroupParts {
   /** `count` rows of 32-byte id and u32 raw length. */
   readonly table: Uint8Array;
   readonly count: number;
+  /** Bytes of all chunks; of a sealed group its number in the container, as its lengths are inside. */
   readonly rawLength: number;
   readonly payload: Uint8Array;
 }
@@ -23,7 +25,10 @@ export interface GroupParts {
 export interface GroupHead {
   readonly codec: GroupCodec;
   readonly count: number;
+  /** Bytes of all chunks; 0 when it is sealed, as nobody knows without the key. */
   readonly rawLength: number;
+  /** Number of a sealed group in its container; 0 for others. */
+  readonly sequence: number;
   readonly storedLength: number;
   /** Bytes of the whole record. */
   readonly recordLength: number;
@@ -65,8 +70,8 @@ function checkFields(view: ReturnType<typeof groupHeader.view>, place: RecordPla
   if (view.offset !== place.offset) throw fault(place, 'offset', view.offset, place.offset);
   for (const [name, found, allowed] of [
     ['groupChunksMax', view.chunkCount, limits.groupChunksMax],
-    ['groupBytesMax', view.rawLength, limits.groupBytesMax],
-    ['groupBytesMax', view.storedLength, limits.groupBytesMax],
+    ['groupBytesMax', codec === 'sealed' ? 0 : view.rawLength, limits.groupBytesMax],
+    ['groupBytesMax', view.storedLength, codec === 'sealed' ? sealedGroupBytesMax(view.chunkCount, limits) : limits.groupBytesMax],
   ] as const) {
     if (found > allowed) throw new LimitError(name, found, allowed, `group record at offset ${place.offset}`);
   }
@@ -86,7 +91,7 @@ export function decodeGroupHead(bytes: Uint8Array, place: RecordPlace, limits: L
   if (view.headerCrc32c !== crc) throw fault(place, 'headerCrc32c', view.headerCrc32c, crc);
   const codec = checkFields(view, place, limits);
   return {
-    codec, count: view.chunkCount, rawLength: view.rawLength, storedLength: view.storedLength,
+    codec, count: view.chunkCount, rawLength: codec === 'sealed' ? 0 : view.rawLength, sequence: codec === 'sealed' ? view.rawLength : 0, storedLength: view.storedLength,
     recordLength: groupHeader.size + view.chunkCount * TABLE_ROW_BYTES + view.storedLength,
     tableCrc32c: view.tableCrc32c, payloadCrc32: view.payloadCrc32,
   };

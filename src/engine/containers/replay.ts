@@ -4,13 +4,14 @@
  * shows in checksums, and with `verify` in those of the payloads too.
  */
 import {
-  FormatError, ID_BYTES, LimitError, PLACE_BYTES, encodePlace, equalBytes, HoldfastError, NotFoundError, UnsupportedError,
+  FormatError, ID_BYTES, LimitError, PLACE_BYTES, encodePlace, equalBytes, HoldfastError, IntegrityError, NotFoundError, UnsupportedError,
   type ChunkIndex, type IdBatch, type Limits, type ObjectReader, type ObjectStore,
 } from '../../core/index.ts';
 import { createZstd } from '../compression/zstd.ts';
 import { createHasher, type HashName, type Hasher } from '../hashing/hasher.ts';
 import { crc32 } from './checksums.ts';
 import { TABLE_ROW_BYTES } from './container.layout.ts';
+import { FetchedReader, fetchTables } from './fetched-reader.ts';
 import { containerPath, readContainerHeader, scanGroups, type ContainerNumber, type ContainerRow, type ScannedGroup } from './container.ts';
 import { readFooter, type FooterRow } from './footer.ts';
 
@@ -22,6 +23,9 @@ export interface ReplayReport {
 }
 
 type Problem = ReplayReport['problems'][number];
+
+/** Containers that are read while one is entered, where requests cost milliseconds. Each may be some 5 MB of tables. */
+const CONTAINERS_AHEAD = 4;
 
 /** How to replay. */
 export interface ReplayOptions {
@@ -56,27 +60,52 @@ export class Replay {
     const isDead = (row: ContainerRow): boolean => this.#options.isDead?.(row.number) === true;
     // Dead ones first: where a chunk is in another container too, that place is to win.
     const todo = [...containers.filter(isDead), ...containers.filter((row) => !isDead(row))];
-    for (const [done, row] of todo.entries()) {
-      this.#options.onContainer?.(done, todo.length);
-      await this.#container(row, isDead(row));
+    const { remote } = await this.#objects.capabilities();
+    const width = remote && !this.#options.verify ? CONTAINERS_AHEAD : 1;
+    const ahead: Promise<FoundGroups | undefined>[] = [];
+    try {
+      for (const [done, row] of todo.entries()) {
+        this.#options.onContainer?.(done, todo.length);
+        while (ahead.length < width && done + ahead.length < todo.length) {
+          const reading = this.#read(todo[done + ahead.length] as ContainerRow, remote);
+          reading.catch(() => undefined); // whoever awaits it meets the error
+          ahead.push(reading);
+        }
+        const found = await ahead.shift();
+        if (found === undefined) continue;
+        await this.#enter(row, found, isDead(row)).catch((error: unknown) => { this.#noteDamage('damaged-index', `container ${row.number.text}`, error); });
+      }
+    } finally {
+      await Promise.allSettled(ahead);
     }
     return { containers: this.#containers, chunks: this.#chunks, problems: this.#problems };
   }
 
-  async #container(row: ContainerRow, isDead: boolean): Promise<void> {
+  /** Undefined when the container is gone, or nothing can be said of it but a note. */
+  async #read(row: ContainerRow, remote: boolean): Promise<FoundGroups | undefined> {
     const where = `container ${row.number.text}`;
     let file: ObjectReader | undefined;
     try {
       file = await this.#objects.open(containerPath(row.number));
+      if (remote) file = await this.#fetch(file);
       // A damaged head costs nothing but a note: the object's name says the number, and each group names its place.
       await readContainerHeader(file, row.number).catch((error: unknown) => { this.#noteDamage('damaged-container', where, error); });
-      await this.#enter(row, await this.#groups(file, row.number), isDead);
+      return await this.#groups(file, row.number);
     } catch (error) {
-      if (error instanceof NotFoundError) return;
+      if (error instanceof NotFoundError) return undefined;
       this.#noteDamage('damaged-container', where, error);
+      return undefined;
     } finally {
       await file?.close();
     }
+  }
+
+  /** Brings what will be read into memory. */
+  async #fetch(file: ObjectReader): Promise<ObjectReader> {
+    if (!this.#options.verify) return fetchTables(file, this.#options.limits);
+    const fetched = new FetchedReader(file);
+    await fetched.fetch([{ offset: 0, length: file.size }]);
+    return fetched;
   }
 
   /** Collects the chunks that can be used. */
@@ -100,6 +129,7 @@ export class Replay {
     let raw = payload;
     let bad = new Set(Array.from({ length: head.count }, (_, ordinal) => ordinal));
     try {
+      if (head.codec === 'sealed') throw new IntegrityError('a sealed group is whole or lost');
       if (head.codec === 'zstd') {
         raw = new Uint8Array(head.rawLength);
         (await createZstd()).decompress(payload, raw);

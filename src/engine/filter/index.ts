@@ -1,5 +1,6 @@
 /** The disposable cache that says which chunks are surely new. */
-export { FILTER_CAPACITY_MAX, MembershipFilter } from './membership-filter.ts';
-export type { SavedBits } from './membership-filter.ts';
-export { deserialiseFilter, serialiseFilter } from './saved-filter.ts';
-export type { FilterVerdict, SavedFilter } from './saved-filter.ts';
+export { ChunkFilter, RATE_DEFAULT } from './chunk-filter.ts';
+export type { ChunkFilterParts } from './chunk-filter.ts';
+export { ColdBuild, ColdFilter, coldShape } from './cold-filter.ts';
+export { TwoPartFilter } from './two-part-filter.ts';
+export type { FilterMetrics } from './two-part-filter.ts';

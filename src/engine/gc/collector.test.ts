@@ -50,10 +50,10 @@ test('what no snapshot needs is removed, what is needed stays', async () => {
   assert.equal((await repository.collect()).containersRemoved, 0, 'all is needed');
   await repository.forget([one.snapshot]);
   assert.deepEqual((await repository.snapshots()).map(({ id }) => id), [two.snapshot]);
-  const preview = await repository.collect({ dryRun: true, sparseBelow: 1 });
+  const preview = await repository.collect({ dryRun: true, maxUnused: 0 });
   assert.ok(preview.dryRun && preview.bytesReclaimed > 10_000 && preview.containersRemoved === 0);
   assert.equal((await repository.statistics()).bytesStored, before);
-  const report = await repository.collect({ sparseBelow: 1 });
+  const report = await repository.collect({ maxUnused: 0 });
   assert.ok(report.containersRemoved > 0 && report.chunksCopied > 0 && report.snapshotsRemoved === 1, JSON.stringify(report));
   const after = (await repository.statistics()).bytesStored;
   assert.ok(Math.abs(before - after - report.bytesReclaimed) < 500, 'but for heads and footers of new containers');
@@ -194,7 +194,7 @@ async function thrash(seed: number, steps: number): Promise<number> {
       const source = held(root);
       const backup = below(2) === 0 ? other.repository.backup(source.tree, { ...from, sources: ['/held'] }) : undefined;
       if (backup !== undefined) await Promise.race([source.reached, backup]);
-      removed += (await actor.repository.collect({ sparseBelow: below(3) / 2 })).containersRemoved;
+      removed += (await actor.repository.collect({ maxUnused: below(3) / 2 })).containersRemoved;
       source.release();
       if (backup !== undefined) snapshots.set((await backup).snapshot, root);
     } else if (dice < 9) {

@@ -48,8 +48,11 @@ export interface CollectorParts extends FenceRules {
 export interface CollectOptions {
   /** Say what would be done. Writes nothing but temporary files. */
   readonly dryRun?: boolean;
-  /** A container with a smaller share of needed chunks is rewritten; 0 never, 1 always when anything is not needed. Default 0.5. */
-  readonly sparseBelow?: number;
+  /**
+   * Share of stored bytes that may stay unused in containers that hold needed chunks too: the emptiest of them are rewritten until it is reached. 0 rewrites all that
+   * hold anything unused, 1 none. Default 0.05.
+   */
+  readonly maxUnused?: number;
   /** How long to wait for sessions of other writers, milliseconds; then the next run goes on here. Default 0. */
   readonly waitMs?: number;
   readonly signal?: AbortSignal;
@@ -93,9 +96,32 @@ interface Plan {
   readonly sparseLiveBytes: number;
 }
 
-const SPARSE_BELOW = 0.5;
+const MAX_UNUSED = 0.05;
 const ATTEMPTS = 5;
 const POLL_MS = 200;
+
+/** A container with needed chunks, and how many of its bytes are not needed: an estimate by the number of chunks. */
+interface Partial {
+  readonly row: ContainerRow;
+  readonly unused: number;
+}
+
+/** The emptiest containers, as many as it takes: what is copied least brings most. */
+function chooseSparse(partial: readonly Partial[], maxUnused: number): Pick<Plan, 'sparse' | 'sparseLiveBytes'> {
+  let bytes = partial.reduce((sum, { row }) => sum + row.size, 0);
+  let unused = partial.reduce((sum, one) => sum + one.unused, 0);
+  const sparse: ContainerRow[] = [];
+  let sparseLiveBytes = 0;
+  const emptiest = partial.filter((one) => one.unused > 0).sort((a, b) => b.unused / b.row.size - a.unused / a.row.size);
+  for (const one of emptiest) {
+    if (maxUnused >= 1 || unused <= maxUnused * bytes) break;
+    sparse.push(one.row);
+    sparseLiveBytes += one.row.size - one.unused;
+    unused -= one.unused;
+    bytes -= one.unused;
+  }
+  return { sparse, sparseLiveBytes };
+}
 
 /** One run. The repository must not be used for anything else meanwhile by this process. */
 export class Collector {
@@ -176,19 +202,17 @@ export class Collector {
     try {
       const { tally, found } = await tallyIndex(index, reachable);
       if (found !== reachable.count) throw this.#missing(reachable.count - found);
-      const sparseBelow = this.#options.sparseBelow ?? SPARSE_BELOW;
-      const plan = { dead: [] as ContainerRow[], sparse: [] as ContainerRow[], sparseLiveBytes: 0 };
       const present = new NumberSet();
+      const dead: ContainerRow[] = [];
+      const partial: Partial[] = [];
       for (const row of rows) {
         present.add(row.number);
         const { live = 0, indexed = 0 } = tally.of(row.number) ?? {};
         // A session under way needs what it has stored: that it would be reprieved is certain, so it is not even listed.
-        if (live === 0 && row.modified < youngest) plan.dead.push(row);
-        else if (live > 0 && live < indexed * sparseBelow) {
-          plan.sparse.push(row);
-          plan.sparseLiveBytes += row.size * live / indexed;
-        }
+        if (live === 0 && row.modified < youngest) dead.push(row);
+        else if (live > 0) partial.push({ row, unused: row.size * (1 - live / indexed) });
       }
+      const plan = { dead, ...chooseSparse(partial, this.#options.maxUnused ?? MAX_UNUSED) };
       for (const { number, live } of tally.all()) if (live > 0 && !present.has(number.high, number.low)) throw this.#missing(live);
       Object.assign(this.#report, {
         containers: rows.length, bytes: rows.reduce((sum, { size }) => sum + size, 0), chunksReachable: reachable.count,
@@ -336,11 +360,15 @@ export class Collector {
     return rows.sort((a, b) => b.modified - a.modified);
   }
 
-  /** A manifest goes before its tombstone: a crash in between must not bring the snapshot back. */
+  /**
+   * A manifest goes before its tombstone: a crash in between must not bring the snapshot back. Its session, where a writer could not remove it, goes before
+   * the manifest that says that it ended.
+   */
   async #removeForgotten(): Promise<void> {
     const { objects } = this.#parts;
     for (const id of await listTombstones(objects)) {
       this.#throwIfAborted();
+      await objects.remove(`sessions/${id}`);
       await objects.remove(`manifests/${id}`);
       await objects.remove(`tombstones/${id}`);
       this.#report.snapshotsRemoved += 1;

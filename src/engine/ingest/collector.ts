@@ -11,7 +11,8 @@ import { RecipeWriter } from '../snapshots/recipe.ts';
 import type { Content } from '../snapshots/refs.ts';
 import type { LocalStore } from '../store/local-store.ts';
 import { pathText } from './path-text.ts';
-import type { EntryFacts, Slab, Step } from './slab.ts';
+import { coverUnits, noCounts, type StreamClass } from '../tuner/index.ts';
+import type { ChunksStep, EntryFacts, Slab, Step } from './slab.ts';
 
 /** Counts while a backup runs; bytes or items. */
 export interface IngestCounts {
@@ -24,11 +25,13 @@ export interface IngestCounts {
   chunksNew: number;
   /** Files whose content was taken over from the parent without reading. */
   unchanged: number;
+  /** Content that was read and cut, by class. */
+  readonly classes: Record<StreamClass, { bytes: number; bytesKnown: number }>;
 }
 
 /** Builds the snapshot's tree. */
 export class Collector {
-  readonly counts: IngestCounts = { files: 0, directories: 0, others: 0, bytes: 0, bytesNew: 0, chunks: 0, chunksNew: 0, unchanged: 0 };
+  readonly counts: IngestCounts = { files: 0, directories: 0, others: 0, bytes: 0, bytesNew: 0, chunks: 0, chunksNew: 0, unchanged: 0, classes: noCounts() };
   readonly #store: LocalStore;
   readonly #metadata: MetadataStore;
   readonly #limits: Limits;
@@ -74,20 +77,36 @@ export class Collector {
     }
   }
 
-  async #chunks(slab: Slab, step: { readonly first: number; readonly count: number }, known: Uint8Array): Promise<void> {
-    for (let i = step.first; i < step.first + step.count; i += 1) {
-      const length = slab.lengthOf(i);
-      if (((known[i >> 3] as number) & (1 << (i & 7))) === 0) {
-        const added = this.#store.add('data', slab.ids, i * ID_BYTES, slab.dataOf(i));
-        if (typeof added === 'boolean' ? added : await added) {
-          this.counts.chunksNew += 1;
-          this.counts.bytesNew += length;
-        }
-      }
-      if (this.#recipe.push(slab.ids, i * ID_BYTES, length)) await this.#recipe.flushPages();
-      this.counts.bytes += length;
+  async #chunks(slab: Slab, step: ChunksStep, known: Uint8Array): Promise<void> {
+    const { bytes, bytesNew } = this.counts;
+    const chosen = step.nested === undefined ? undefined : chosenUnits(step, step.nested, known);
+    for (let at = 0; at < (chosen?.length ?? step.count); at += 1) {
+      const i = chosen?.[at] ?? step.first + at;
+      const later = this.#chunk(slab, i, isKnown(known, i));
+      if (later !== undefined) await later;
     }
-    this.counts.chunks += step.count;
+    if (step.streamClass === undefined) return;
+    const count = this.counts.classes[step.streamClass];
+    count.bytes += this.counts.bytes - bytes;
+    count.bytesKnown += this.counts.bytes - bytes - (this.counts.bytesNew - bytesNew);
+  }
+
+  /** A promise only where something has to be waited for. */
+  #chunk(slab: Slab, i: number, found: boolean): Promise<void> | undefined {
+    const added = found ? false : this.#store.add('data', slab.ids, i * ID_BYTES, slab.dataOf(i));
+    if (typeof added !== 'boolean') return added.then((isNew) => this.#refer(slab, i, isNew));
+    return this.#refer(slab, i, added);
+  }
+
+  #refer(slab: Slab, i: number, isNew: boolean): Promise<void> | undefined {
+    const length = slab.lengthOf(i);
+    this.counts.bytes += length;
+    this.counts.chunks += 1;
+    if (isNew) {
+      this.counts.chunksNew += 1;
+      this.counts.bytesNew += length;
+    }
+    return this.#recipe.push(slab.ids, i * ID_BYTES, length) ? this.#recipe.flushPages() : undefined;
   }
 
   async #step(step: Exclude<Step, { kind: 'chunks' }>): Promise<void> {
@@ -189,3 +208,13 @@ export class Collector {
   }
 }
 
+function isKnown(known: Uint8Array, i: number): boolean {
+  return ((known[i >> 3] as number) & (1 << (i & 7))) !== 0;
+}
+
+/** Which of the nested units stand for the content. */
+function chosenUnits(step: ChunksStep, { grain, spans, grains }: Required<ChunksStep>['nested'], known: Uint8Array): readonly number[] {
+  const chosen: number[] = [];
+  coverUnits({ count: step.count, spans, grains }, grain, (unit) => isKnown(known, step.first + unit), (unit) => { chosen.push(step.first + unit); });
+  return chosen;
+}

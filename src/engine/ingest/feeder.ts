@@ -3,22 +3,14 @@
  * cut where it lies; an unfinished chunk at the end of a slab moves to the start of the next.
  */
 import { IntegrityError, type BlockSource } from '../../core/index.ts';
-import { createChunker, CHUNKER_SCRATCH_BYTES, type Chunker, type FastCdcParameters } from '../chunking/index.ts';
-import { DISK_IMAGE_HEAD_BYTES, isDiskImage } from '../chunking/disk-image.ts';
+import { CHUNKER_SCRATCH_BYTES } from '../chunking/index.ts';
+import { DISK_IMAGE_HEAD_BYTES } from '../chunking/disk-image.ts';
+import { classOf, UnitList } from '../tuner/index.ts';
 import type { Arena, Block, BlockPool } from '../workers/arena.ts';
 import type { WorkerPool } from '../workers/pool.ts';
+import { Lanes, type ChunkingSettings, type Lane } from './lanes.ts';
 import { segmentsOf } from './segments.ts';
-import { CUTS_MAX, SLAB_BYTES, Slab, type Step } from './slab.ts';
-
-/** How content is cut. `auto` cuts disk images in fixed blocks and all else by content. */
-export type ChunkingPolicy = 'auto' | 'fastcdc' | 'fixed';
-
-/** Parameters of a dataset's chunkers. */
-export interface ChunkingSettings {
-  readonly policy: ChunkingPolicy;
-  readonly fastcdc: FastCdcParameters;
-  readonly fixedBlockBytes: number;
-}
+import { SLAB_BYTES, Slab, UNITS_MAX, type Step } from './slab.ts';
 
 /** An error of the thing that is backed up, as opposed to one of the repository: only the file is lost, not the backup. */
 export class SourceFailure extends Error {
@@ -51,9 +43,8 @@ export class Feeder {
   /** Lets timers and signals in between two reads of a large file. @throws {AbortedError} */
   readonly #takeTurn: () => Promise<void>;
   readonly #settings: ChunkingSettings;
-  readonly #contentChunker: Chunker;
-  readonly #fixedChunker: Chunker;
-  readonly #cuts = new Uint32Array(CUTS_MAX);
+  readonly #lanes: Lanes;
+  readonly #units = new UnitList(UNITS_MAX);
   #slab: Slab | undefined;
 
   /** `failed` rejects when the consumer fails, so that nobody waits for a slab that never comes back. */
@@ -64,9 +55,7 @@ export class Feeder {
     this.#failed = parts.failed;
     this.#takeTurn = parts.takeTurn;
     this.#settings = parts.settings;
-    const where = { memory: parts.arena.memory, scratch: parts.scratch };
-    this.#contentChunker = createChunker(parts.settings.fastcdc, where);
-    this.#fixedChunker = createChunker({ algorithm: 'fixed', blockBytes: parts.settings.fixedBlockBytes }, where);
+    this.#lanes = new Lanes(parts.settings, { memory: parts.arena.memory, scratch: parts.scratch });
   }
 
   /** Bytes of arena for the chunker. */
@@ -86,15 +75,15 @@ export class Feeder {
     if (source.size === 0) return;
     if (source.size <= this.#settings.fastcdc.minBytes) return this.#small(source);
     this.#pool.expect(source.size);
-    const chunker = await this.#choose(source);
-    if (source.size <= 65_536) return this.#run(source, 0, source.size, chunker);
+    const lane = await this.#choose(source);
+    if (source.size <= 65_536) return this.#run(source, 0, source.size, lane);
     let at = 0;
-    const segments = segmentsOf(source, chunker === this.#fixedChunker ? chunker.maxBytes : 1)[Symbol.asyncIterator]();
+    const segments = segmentsOf(source, lane.alignBytes)[Symbol.asyncIterator]();
     for (;;) {
       const next = await fromSource(() => segments.next());
       if (next.done === true) break;
       if (next.value.hole) await this.step({ kind: 'hole', length: next.value.length });
-      else await this.#run(source, at, at + next.value.length, chunker);
+      else await this.#run(source, at, at + next.value.length, lane);
       at += next.value.length;
     }
     if (at !== source.size) throw new SourceFailure(new IntegrityError(`Read extents: they cover '${at}' of '${source.size}' bytes`));
@@ -111,14 +100,14 @@ export class Feeder {
     this.#slab = undefined;
   }
 
-  async #choose(source: BlockSource): Promise<Chunker> {
+  async #choose(source: BlockSource): Promise<Lane> {
     const { policy } = this.#settings;
-    if (policy === 'fastcdc') return this.#contentChunker;
-    if (policy === 'fixed') return this.#fixedChunker;
-    if (source.size < DISK_IMAGE_HEAD_BYTES) return this.#contentChunker;
+    if (policy === 'fixed') return this.#lanes.of('image');
+    if (source.size < DISK_IMAGE_HEAD_BYTES) return this.#lanes.small;
+    if (policy === 'fastcdc') return this.#lanes.of('binary');
     const head = new Uint8Array(DISK_IMAGE_HEAD_BYTES);
     await fromSource(() => source.readInto(0, head));
-    return isDiskImage(head) ? this.#fixedChunker : this.#contentChunker;
+    return this.#lanes.of(classOf(head));
   }
 
   /** A file of one chunk needs no chunker. */
@@ -135,7 +124,7 @@ export class Feeder {
   }
 
   /** Reads and cuts `[from, to)`, which starts and ends a chunk. */
-  async #run(source: BlockSource, from: number, to: number, chunker: Chunker): Promise<void> {
+  async #run(source: BlockSource, from: number, to: number, lane: Lane): Promise<void> {
     let slab = this.#slab ?? await this.#next();
     let chunkStart = slab.fill;
     let at = from;
@@ -151,24 +140,23 @@ export class Feeder {
       if (length > 0) await fromSource(() => source.readInto(at, target, { sequential: true }));
       slab.fill += length;
       at += length;
-      const cut = this.#cut(slab, chunkStart, at === to, chunker);
+      const cut = this.#cut(slab, chunkStart, at === to, lane);
       chunkStart += cut;
       uncut = slab.fill - chunkStart;
     }
   }
 
   /** Cuts `[start, fill)` of the slab. @returns bytes that became chunks. */
-  #cut(slab: Slab, start: number, final: boolean, chunker: Chunker): number {
-    const count = chunker.cuts(slab.block.offset + start, slab.fill - start, final, this.#cuts);
-    if (count === 0) return 0;
-    let before = 0;
-    for (let i = 0; i < count; i += 1) {
-      const end = this.#cuts[i] as number;
-      slab.addChunk(start + before, end - before);
-      before = end;
-    }
-    slab.steps.push({ kind: 'chunks', first: slab.count - count, count });
-    return before;
+  #cut(slab: Slab, start: number, final: boolean, lane: Lane): number {
+    const units = this.#units;
+    units.count = 0;
+    const cut = lane.cutter.cut(slab.block.offset + start, slab.fill - start, final, units);
+    if (units.count === 0) return 0;
+    for (let i = 0; i < units.count; i += 1) slab.addChunk(start + (units.starts[i] as number), units.lengths[i] as number);
+    const nested = lane.isNested ? { nested: { grain: lane.grain, spans: units.spans.slice(0, units.count), grains: units.grains.slice(0, units.count) } } : {};
+    const streamClass = lane.streamClass === undefined ? {} : { streamClass: lane.streamClass };
+    slab.steps.push({ kind: 'chunks', first: slab.count - units.count, count: units.count, ...streamClass, ...nested });
+    return cut;
   }
 
   /** Hands the slab over and takes its unfinished chunk along. */

@@ -1,15 +1,18 @@
 /** A slab: a few MiB of shared memory on their way through reading, cutting, hashing and storing, and what is to be done with them. */
 import type { NodeStat } from '../../core/index.ts';
 import type { Entry } from '../snapshots/entry.ts';
+import type { Grain, StreamClass } from '../tuner/index.ts';
 import type { TaskResult } from '../workers/tasks.ts';
 import { BlockPool, type Arena, type Block } from '../workers/arena.ts';
 
 /** Bytes of content of a slab. */
 export const SLAB_BYTES: number = 2 << 20;
-/** Chunks of a slab: cuts are at least 2 KiB apart, small files may be smaller. */
-export const SLAB_CHUNKS = 6144;
+/** Chunks of a slab, or units that overlap: cuts are at least 2 KiB apart, small files may be smaller. */
+export const SLAB_CHUNKS = 10_240;
 /** Chunks that one call of the chunker can find in a slab. */
 export const CUTS_MAX: number = SLAB_BYTES / 2048 + 1;
+/** Units of all grains over so many chunks: at most two parts for each 2 KiB, the chunks, and runs of them twice. */
+export const UNITS_MAX: number = 5 * CUTS_MAX;
 /** Steps of a slab, so that many small or unchanged files do not pile up: an entry with its views is about 1 KiB of heap. */
 const SLAB_STEPS = 256;
 const SLABS = 4;
@@ -23,9 +26,20 @@ export interface EntryFacts {
   readonly attributes: ReadonlyMap<string, Uint8Array>;
 }
 
+/** Chunks of a file. */
+export interface ChunksStep {
+  readonly kind: 'chunks';
+  readonly first: number;
+  readonly count: number;
+  /** Absent for small files. */
+  readonly streamClass?: StreamClass;
+  /** Present when the chunks are units that lie within one another, of which some are to be chosen. */
+  readonly nested?: { readonly grain: Grain; readonly spans: Uint16Array; readonly grains: Int8Array };
+}
+
 /** What the consumer does, in this order; chunks always belong to the file that ends next. */
 export type Step =
-  | { readonly kind: 'chunks'; readonly first: number; readonly count: number }
+  | ChunksStep
   | { readonly kind: 'hole'; readonly length: number }
   | { readonly kind: 'file'; readonly facts: EntryFacts }
   | { readonly kind: 'drop' }
@@ -66,7 +80,7 @@ export class Slab {
   }
 
   get isFull(): boolean {
-    return this.steps.length >= SLAB_STEPS || this.count + CUTS_MAX > SLAB_CHUNKS;
+    return this.steps.length >= SLAB_STEPS || this.count + UNITS_MAX > SLAB_CHUNKS;
   }
 
   /** `start` is relative to the slab. */

@@ -4,10 +4,11 @@
  * Levels: structure and existence always; with `readData` each payload is read, decompressed and each chunk compared with its id.
  */
 import {
-  HoldfastError, ID_BYTES, PLACE_BYTES, checkLimit, decodePlace, idToHex, joinPath, type ChunkIndex, type Limits, type NodeId, type ObjectReader, type ObjectStore,
+  HoldfastError, ID_BYTES, NotFoundError, PLACE_BYTES, checkLimit, decodePlace, idToHex, joinPath, type ChunkIndex, type Limits, type NodeId, type ObjectReader, type ObjectStore,
 } from '../../core/index.ts';
 import { TABLE_ROW_BYTES } from '../containers/container.layout.ts';
 import { containerPath, listContainers, numberOf, readContainerHeader, scanGroups, type ContainerNumber, type ScannedGroup } from '../containers/container.ts';
+import { fetchTables } from '../containers/fetched-reader.ts';
 import { readFooter, type FooterRow } from '../containers/footer.ts';
 import { pathText } from '../ingest/path-text.ts';
 import type { Entry } from '../snapshots/entry.ts';
@@ -16,6 +17,8 @@ import { listManifests, readManifest } from '../snapshots/manifest.ts';
 import type { MetadataStore } from '../snapshots/metadata-store.ts';
 import { isHole, refId } from '../snapshots/refs.ts';
 import { SnapshotTree } from '../snapshots/snapshot-tree.ts';
+import type { CatchUp } from '../store/catch-up.ts';
+import { MissingContainerError } from '../store/group-cache.ts';
 import { IdSet } from '../store/id-table.ts';
 import type { LocalStore } from '../store/local-store.ts';
 
@@ -47,11 +50,15 @@ export interface CheckReport {
   readonly bytesRead: number;
 }
 
+/** Groups asked for ahead. */
+const GROUPS_AHEAD = 4;
+
 /** What a check works with. */
 export interface CheckParts {
   readonly objects: ObjectStore;
   readonly limits: Limits;
   readonly index: ChunkIndex;
+  readonly catchUp: CatchUp;
   readonly store: LocalStore;
   readonly metadata: MetadataStore;
 }
@@ -62,6 +69,8 @@ export class Check {
   readonly #options: CheckOptions;
   readonly #bad = new IdSet();
   readonly #present = new Set<string>();
+  /** Of the snapshot under way: nothing is wrong if it was forgotten meanwhile. */
+  #held: CheckProblem[] | undefined;
   #problems = 0;
   #groups = 0;
   #chunks = 0;
@@ -90,8 +99,24 @@ export class Check {
 
   #report(kind: string, where: string, cause: unknown): void {
     if (cause instanceof Error && !(cause instanceof HoldfastError) && !(cause instanceof RangeError)) throw cause;
+    const problem = { kind, where, message: cause instanceof Error ? cause.message : String(cause) };
+    if (this.#held === undefined) this.#tell(problem);
+    else this.#held.push(problem);
+  }
+
+  #tell(problem: CheckProblem): void {
     this.#problems += 1;
-    this.#options.onProblem({ kind, where, message: cause instanceof Error ? cause.message : String(cause) });
+    this.#options.onProblem(problem);
+  }
+
+  /** Whether a container is missing because a collector removed it since it was listed. */
+  async #isCollected(number: ContainerNumber, error: unknown): Promise<boolean> {
+    if (!(error instanceof NotFoundError || error instanceof MissingContainerError)) return false;
+    const { catchUp } = this.#parts;
+    await catchUp.run().catch(() => undefined); // reads the lists first; what else is wrong is found by this check
+    if (!catchUp.dead.has(number.high, number.low)) return false;
+    this.#present.delete(number.text);
+    return true;
   }
 
   async #container(number: ContainerNumber): Promise<void> {
@@ -99,14 +124,18 @@ export class Check {
     let file: ObjectReader | undefined;
     try {
       file = await this.#parts.objects.open(containerPath(number));
+      if ((await this.#parts.objects.capabilities()).remote) file = await fetchTables(file, this.#parts.limits);
       await readContainerHeader(file, number).catch((error: unknown) => { this.#report('damaged-container', where, error); });
       const rows = await this.#footer(file, where);
       for await (const found of scanGroups(file, number, this.#parts.limits, rows)) {
         if ('fault' in found) this.#report('damaged-group', `${where} at ${found.offset}`, found.fault);
-        else await this.#group(number, found.group);
+        else {
+          this.#readAhead(number, rows, found.group.offset);
+          await this.#group(number, found.group);
+        }
       }
     } catch (error) {
-      this.#report('damaged-container', where, error);
+      if (!(await this.#isCollected(number, error))) this.#report('damaged-container', where, error);
     } finally {
       await file?.close();
     }
@@ -137,6 +166,15 @@ export class Check {
     if (this.#options.readData === true) await this.#read(number, group, ids);
   }
 
+  /** Asks for the groups that follow, where each request costs time. */
+  #readAhead({ high, low }: ContainerNumber, rows: readonly FooterRow[] | undefined, offset: number): void {
+    if (this.#options.readData !== true || rows === undefined) return;
+    const next = rows.findIndex((row) => row.offset === offset) + 1;
+    for (const row of rows.slice(next, next + GROUPS_AHEAD)) {
+      this.#parts.store.groups.prefetch({ containerHigh: high, containerLow: low, offset: row.offset, length: row.length, ordinal: 0 });
+    }
+  }
+
   /** Reads through the store, so that what is checked is what a restore does. */
   async #read(number: ContainerNumber, group: ScannedGroup, ids: Uint8Array): Promise<void> {
     const where = `container ${number.text} at ${group.offset}`;
@@ -149,11 +187,11 @@ export class Check {
         this.#bad.add(ids, ordinal * ID_BYTES);
         this.#report('damaged-chunk', where, `Chunk '${idToHex(ids.subarray(ordinal * ID_BYTES, (ordinal + 1) * ID_BYTES))}' does not match its id`);
       }
+      this.#bytesRead += read.offsets[read.count] as number;
       groups.release(read);
-      this.#bytesRead += group.head.rawLength;
     } catch (error) {
       for (let i = 0; i < group.head.count; i += 1) this.#bad.add(ids, i * ID_BYTES);
-      this.#report('damaged-group', where, error);
+      if (!(await this.#isCollected(number, error))) this.#report('damaged-group', where, error);
     }
   }
 
@@ -170,8 +208,10 @@ export class Check {
           const place = decodePlace(page.places, i);
           const { text } = numberOf(place.containerHigh, place.containerLow);
           if (this.#present.has(text)) continue;
-          dangling.set(text, (dangling.get(text) ?? 0) + 1);
           this.#bad.add(page.ids.bytes, i * ID_BYTES);
+          // Nothing refers to what a collector removed, and indexes of others keep its entries; a snapshot that does has a damaged file.
+          if (this.#parts.catchUp.dead.has(place.containerHigh, place.containerLow)) continue;
+          dangling.set(text, (dangling.get(text) ?? 0) + 1);
         }
       }
     } catch (error) {
@@ -181,18 +221,25 @@ export class Check {
   }
 
   async #snapshots(): Promise<number> {
-    const ids = await listManifests(this.#parts.objects);
+    const { objects } = this.#parts;
+    const ids = await listManifests(objects);
+    let gone = 0;
     for (const [done, id] of ids.entries()) {
       this.#options.onProgress?.({ phase: 'snapshots', done, total: ids.length });
+      this.#held = [];
       try {
-        const manifest = await readManifest(this.#parts.objects, id, this.#parts.limits);
+        const manifest = await readManifest(objects, id, this.#parts.limits);
         const tree = new SnapshotTree(manifest, this.#parts);
         await this.#directory(tree, tree.rootId, { snapshot: id.slice(0, 12), path: new Uint8Array(0), depth: 0 });
       } catch (error) {
-        this.#report('damaged-manifest', `snapshot ${id.slice(0, 12)}`, error);
+        if (error instanceof NotFoundError) gone += 1; // a fence, or forgotten meanwhile
+        else this.#report('damaged-manifest', `snapshot ${id.slice(0, 12)}`, error);
       }
+      const held = this.#held;
+      this.#held = undefined;
+      if (held.length > 0 && (await listManifests(objects)).includes(id)) for (const problem of held) this.#tell(problem);
     }
-    return ids.length;
+    return ids.length - gone;
   }
 
   async #directory(tree: SnapshotTree, directory: NodeId, at: { snapshot: string; path: Uint8Array; depth: number }): Promise<void> {

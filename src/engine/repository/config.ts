@@ -4,7 +4,8 @@ import {
 } from '../../core/index.ts';
 import { checkChunkerParameters, defaultFastCdc, type FastCdcParameters } from '../chunking/index.ts';
 import type { HashName } from '../hashing/hasher.ts';
-import { cacheDirectories, decodeDocument, documentKind, encodeDocument, type DocumentKind } from '../objects/index.ts';
+import { checkCipher, type CipherName, type SlotRequest } from '../crypto/index.ts';
+import { SCRATCH_DIRECTORY, cacheDirectories, decodeDocument, documentKind, encodeDocument, type DocumentKind } from '../objects/index.ts';
 
 /** Version of the repository's layout that this build writes and reads. */
 export const REPOSITORY_VERSION = 1;
@@ -25,6 +26,8 @@ export interface RepositoryConfig {
   readonly level: number;
   readonly fastcdc: FastCdcParameters;
   readonly fixedBlockBytes: number;
+  /** Whether everything is encrypted, and the cipher of the first data key; later ones may have another. */
+  readonly encryption: CipherName | 'none';
 }
 
 /** What a caller may choose. */
@@ -34,7 +37,14 @@ export interface RepositoryChoices {
   readonly level?: number;
   readonly chunker?: { readonly min: number; readonly avg: number; readonly max: number };
   readonly fixedBlockBytes?: number;
+  /** Encrypts the repository; each slot opens it. */
+  readonly encryption?: { readonly cipher?: CipherName; readonly slots: readonly SlotRequest[] };
 }
+
+/** A feature of this layout that older builds would misread. */
+const ENCRYPTION = 'encryption';
+/** AES is in the instructions of nearly all processors. */
+const CIPHER_DEFAULT: CipherName = 'aes-256-gcm';
 
 /** zstd's own default; on groups of 1 MiB it is the best trade between a core's time and the store's size. */
 const LEVEL_DEFAULT = 3;
@@ -50,21 +60,23 @@ export function makeConfig(world: World, choices: RepositoryChoices): Repository
     ? defaultFastCdc
     : { algorithm: 'fastcdc', minBytes: chunker.min, averageBytes: chunker.avg, maxBytes: chunker.max };
   const fixedBlockBytes = choices.fixedBlockBytes ?? FIXED_BLOCK_BYTES_DEFAULT;
-  const { hash = 'blake3', level = LEVEL_DEFAULT } = choices;
+  const { hash = 'blake3', level = LEVEL_DEFAULT, encryption } = choices;
   if (!hashes.includes(hash)) throw new UsageError(`Choose a hash of '${hashes.join("', '")}': found '${hash}'`);
   if (!compressions.includes(compression)) throw new UsageError(`Choose a compression of '${compressions.join("', '")}': found '${compression}'`);
   if (!Number.isInteger(level) || level < 1 || level > LEVEL_MAX) throw new UsageError(`Choose a zstd level of 1…${LEVEL_MAX}: found '${level}'`);
+  if (encryption?.slots.length === 0) throw new UsageError('Give a key or passphrase that opens the encrypted repository');
   checkChunkerParameters(fastcdc);
   checkChunkerParameters({ algorithm: 'fixed', blockBytes: fixedBlockBytes });
   return {
     id: Buffer.from(world.randomBytes(32)).toString('hex'), version: REPOSITORY_VERSION, created: world.now(),
     hash, compression, level: compression === 'none' ? 0 : level, fastcdc, fixedBlockBytes,
+    encryption: encryption === undefined ? 'none' : checkCipher(encryption.cipher ?? CIPHER_DEFAULT),
   };
 }
 
 /** Writes the config: with it the repository exists. @throws {BusyError} when there is one. */
 export async function writeConfig(objects: ObjectStore, config: RepositoryConfig): Promise<void> {
-  await objects.put('config', encodeDocument(REPOSITORY, { ...config, features: [] })).catch((error: unknown) => {
+  await objects.put('config', encodeDocument(REPOSITORY, { ...config, features: config.encryption === 'none' ? [] : [ENCRYPTION] })).catch((error: unknown) => {
     throw error instanceof BusyError ? new BusyError(`Create repository in '${objects.place}': there is one already`) : error;
   });
 }
@@ -94,14 +106,28 @@ export async function readConfig(objects: ObjectStore): Promise<RepositoryConfig
   const bytes = await readBytes(objects).catch((error: unknown) => {
     throw error instanceof NotFoundError ? new NotFoundError(`${what}: there is none (no object 'config')`, {}, error) : error;
   });
-  const { features = [], ...known } = decodeDocument(bytes, REPOSITORY, what) as unknown as RepositoryConfig & { readonly features?: readonly string[] };
+  const { features = [], encryption = 'none', ...known } = decodeDocument(bytes, REPOSITORY, what) as unknown as RepositoryConfig & { readonly features?: readonly string[] };
   if (!hashes.includes(known.hash)) throw new UnsupportedError(`${what}: its chunk ids are '${String(known.hash)}', this build knows '${hashes.join("', '")}'`);
-  if (features.length > 0) throw new UnsupportedError(`${what}: it uses the features '${features.join(', ')}', which this build does not know: use a newer holdfast`);
-  return known;
+  const strange = features.filter((feature) => feature !== ENCRYPTION);
+  if (strange.length > 0) throw new UnsupportedError(`${what}: it uses the features '${strange.join(', ')}', which this build does not know: use a newer holdfast`);
+  if (features.includes(ENCRYPTION) !== (encryption !== 'none')) throw new UnsupportedError(`${what}: its features are '${features.join(', ')}', and its encryption is '${String(encryption)}'`);
+  return { ...known, encryption };
 }
 
 /** Names that a repository has at its top. */
 const topNames: readonly string[] = ['containers', 'manifests', 'sessions', 'tombstones', 'condemned', 'reprieved', 'relocated', 'parity', 'keys', 'quarantine', ...cacheDirectories];
+
+/** What may be in a bucket before there is a repository: what a creation left that was cut off, and scratch objects. */
+const earlyNames: readonly string[] = ['keys', 'parity', SCRATCH_DIRECTORY];
+
+/** Makes sure that a store that is not a directory of this host has nothing that a new repository would mix with. @throws {BusyError} */
+export async function checkEmpty(objects: ObjectStore): Promise<void> {
+  for await (const page of objects.list('')) {
+    const strange = page.find(({ name }) => !earlyNames.includes(name.split('/')[0] ?? ''));
+    if (strange?.name === 'config') throw new BusyError(`Create repository in '${objects.place}': there is one already`);
+    if (strange !== undefined) throw new BusyError(`Create repository in '${objects.place}': the place is not empty, it has '${strange.name}'`);
+  }
+}
 
 /** Makes the directories of a new local repository. @throws {BusyError} when the place is not empty. */
 export async function layOut(world: World, objects: ObjectStore): Promise<void> {

@@ -2,11 +2,11 @@
 import type { ChunkIndex, Limits, ObjectStore, World } from '../../core/index.ts';
 import { listContainers } from '../containers/container.ts';
 import { Replay, type ReplayReport } from '../containers/replay.ts';
+import { ChunkFilter } from '../filter/index.ts';
 import type { HashName } from '../hashing/hasher.ts';
 import { openIndex, removeIndex, type IndexKind, type OpenedIndex } from '../index/index.ts';
 import { STAGING_DIRECTORY } from '../objects/index.ts';
 import { CatchUp, IndexAheadError } from '../store/catch-up.ts';
-import { StoreFilter } from '../store/store-filter.ts';
 
 /** What opening needs. */
 export interface IndexParts {
@@ -22,7 +22,7 @@ export interface IndexParts {
 /** An index that reflects all containers, with what keeps it so. The caller closes index and filter. */
 export interface CurrentIndex {
   readonly index: ChunkIndex;
-  readonly filter: StoreFilter;
+  readonly filter: ChunkFilter;
   readonly catchUp: CatchUp;
   /** Whether this process holds the repository's own index. */
   readonly isHeld: boolean;
@@ -57,7 +57,9 @@ async function open(parts: IndexParts, kind: IndexKind): Promise<OpenedIndex> {
 
 async function follow(parts: IndexParts, { index, isHeld }: OpenedIndex): Promise<CurrentIndex> {
   const { world, writer } = parts;
-  const filter = writer === undefined ? StoreFilter.none(world, index) : await StoreFilter.open(world, index, await index.watermarks(), isHeld ? writer : undefined);
+  const filter = writer === undefined
+    ? ChunkFilter.none(world)
+    : await ChunkFilter.open({ world, index, watermarks: await index.watermarks(), ...(isHeld ? { staging: writer } : {}) });
   const catchUp = new CatchUp({
     ...parts, index, isWriter: writer !== undefined,
     onIndexed: (ids, container) => filter.add(ids, container.number.text, container.size),

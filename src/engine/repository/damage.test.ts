@@ -161,7 +161,7 @@ const harms: Readonly<Record<string, Harm>> = {
 for (const [what, harm] of Object.entries(harms)) {
   test(`index and filter files that are ${what} repair themselves when the repository is opened`, async (t) => {
     const paths = (await make()).disk.files.filter((path) => /^(?:index|cache)\//.test(path));
-    assert.ok(paths.some((path) => path.startsWith('index/')) && paths.includes('cache/filter'), String(paths));
+    assert.ok(paths.some((path) => path.startsWith('index/')) && paths.includes('cache/filter-cold'), String(paths));
     let notes = 0;
     const next = seededRandom(what.length);
     for (const path of paths) {

@@ -1,18 +1,20 @@
 /** A repository: chunks, snapshots and what keeps them consistent, behind one door. */
 import { hostname } from 'node:os';
 import {
-  BusyError, defaultLimits, NotFoundError, readObject, UsageError,
+  BusyError, defaultLimits, NotFoundError, readObject, UnsupportedError, UsageError,
   type ChunkIndex, type FileTree, type Limits, type ObjectStore, type ProbeVerdict, type TreeProblem, type World,
 } from '../../core/index.ts';
 import { listContainers } from '../containers/container.ts';
 import type { ReplayReport } from '../containers/replay.ts';
 import { Collector, type CollectOptions, type CollectReport } from '../gc/collector.ts';
+import { SealedObjects, listSlots, type Credential, type KeyProblem, type SlotRow, type Vault } from '../crypto/index.ts';
 import { createHasher } from '../hashing/hasher.ts';
 import type { IndexKind } from '../index/index.ts';
-import { Feeder, type ChunkingPolicy } from '../ingest/feeder.ts';
+import { Feeder } from '../ingest/feeder.ts';
 import { Ingest } from '../ingest/ingest.ts';
+import type { ChunkingPolicy } from '../ingest/lanes.ts';
 import { Slab } from '../ingest/slab.ts';
-import { DiskObjects, STAGING_DIRECTORY } from '../objects/index.ts';
+import { DiskObjects, STAGING_DIRECTORY, cacheDirectories } from '../objects/index.ts';
 import type { ContentParts } from '../snapshots/content-reader.ts';
 import {
   listManifests, readManifest, readManifests, resolveManifest, writeManifest, writeTombstone, type DamagedManifest, type Manifest, type SnapshotCounts, type SnapshotInfo,
@@ -24,23 +26,29 @@ import { LocalStore } from '../store/local-store.ts';
 import { Arena } from '../workers/arena.ts';
 import { WorkerPool } from '../workers/pool.ts';
 import { Check, type CheckOptions, type CheckReport } from './check.ts';
-import { layOut, makeConfig, probeConfig, readConfig, writeConfig, type RepositoryChoices, type RepositoryConfig } from './config.ts';
+import { checkEmpty, layOut, makeConfig, probeConfig, readConfig, writeConfig, type RepositoryChoices, type RepositoryConfig } from './config.ts';
+import { RepositoryKeys, createVault, openVault } from './encryption.ts';
 import { openCurrentIndex, rebuildIndex, type CurrentIndex } from './current-index.ts';
+import { readHistory } from './history.ts';
 import { Session } from './session.ts';
 import { WriterLock } from './writer.ts';
 
 /** How to open. */
 export interface OpenOptions {
-  /** `read` writes nothing. Any number of processes may write and read at once. */
+  /** `read` writes nothing but caches that are not beside the objects. Any number of processes may write and read at once. */
   readonly mode: 'read' | 'write';
   /** Where the objects are, if not beside the caches of the world's disk. The repository does not close it. */
   readonly objects?: ObjectStore;
+  /** What may open an encrypted repository; not for one that is not. The caller may overwrite the secrets once it is open. */
+  readonly credentials?: readonly Credential[];
   readonly index?: IndexKind;
   /** Worker threads; 0 runs everything on this thread. Default: one per core. */
   readonly workers?: number;
   readonly limits?: Limits;
   /** Sentences for people: index rebuilt, fallback used, damage met while opening. */
   onNote?(text: string): void;
+  /** Called at the end of `close`: whoever opened `objects` for this repository alone closes them here. */
+  onClose?(): Promise<void>;
 }
 
 /** What is stored how. `parent: 'auto'` compares with the latest snapshot of the same host and sources. */
@@ -50,6 +58,8 @@ export interface BackupOptions {
   readonly host?: string;
   readonly parent?: string;
   readonly chunking?: ChunkingPolicy;
+  /** `auto` (default) learns from the last backups how coarsely to store each class of streams; `off` leaves that as it is. */
+  readonly tuning?: 'auto' | 'off';
   readonly signal?: AbortSignal;
   onProgress?(progress: { readonly files: number; readonly bytes: number; readonly bytesNew: number; readonly bytesStored: number; readonly currentPath: Uint8Array }): void;
   onProblem?(problem: TreeProblem): void;
@@ -90,7 +100,12 @@ interface Parts {
   readonly store: LocalStore;
   readonly metadata: MetadataStore;
   note(text: string): void;
+  /** Of whoever writes, be it only caches that are not beside the objects. */
   readonly lock: WriterLock | undefined;
+  readonly isWriter: boolean;
+  onClose(): Promise<void>;
+  /** Of an encrypted repository. */
+  readonly vault: Vault | undefined;
 }
 
 /** Clocks of two machines may differ by this much without a word. */
@@ -111,39 +126,65 @@ export class Repository {
     return probeConfig(objects);
   }
 
+  /** What a repository says about itself; needs no key. @throws {NotFoundError} @throws {UnsupportedError} @throws {IntegrityError} */
+  static parameters(world: World, objects: ObjectStore = localObjects(world)): Promise<RepositoryConfig> {
+    return readConfig(objects);
+  }
+
   /**
    * Makes a repository and opens it for writing. Durable when it resolves.
    * @throws {BusyError} when the place is not empty. @throws {UsageError} on parameters out of range.
    */
-  static async create(world: World, choices: RepositoryChoices = {}, options: Omit<OpenOptions, 'mode'> = {}): Promise<Repository> {
-    const config = makeConfig(world, choices);
-    const objects = options.objects ?? localObjects(world);
-    await layOut(world, objects);
-    await writeConfig(objects, config);
-    return Repository.open(world, { ...options, mode: 'write' });
+  static async create(world: World, choices: RepositoryChoices = {}, options: Omit<OpenOptions, 'mode' | 'credentials'> = {}): Promise<Repository> {
+    await Repository.establish(world, choices, options);
+    const credentials = (choices.encryption?.slots ?? []).map(({ credential }) => credential);
+    return Repository.open(world, { ...options, mode: 'write', credentials });
   }
 
-  /** @throws {NotFoundError} no repository. @throws {UnsupportedError} a newer layout. */
+  /**
+   * Makes a repository and does not open it: with `objects` elsewhere nothing of the world's disk is touched. Durable when it resolves.
+   * @throws as {@link create}.
+   */
+  static async establish(world: World, choices: RepositoryChoices, options: Pick<OpenOptions, 'objects' | 'limits'> = {}): Promise<RepositoryConfig> {
+    const config = makeConfig(world, choices);
+    const objects = options.objects ?? localObjects(world);
+    if (options.objects === undefined) await layOut(world, objects);
+    else await checkEmpty(objects);
+    await createVault({ objects, world, repository: config.id, limits: options.limits ?? defaultLimits }, config, choices);
+    await writeConfig(objects, config);
+    return config;
+  }
+
+  /**
+   * @throws {NotFoundError} no repository. @throws {UnsupportedError} a newer layout. @throws {UsageError} it is encrypted and no credential opens it,
+   * or it is not and one is given.
+   */
   static async open(world: World, options: OpenOptions): Promise<Repository> {
     const config = await readConfig(options.objects ?? localObjects(world));
     const limits = options.limits ?? defaultLimits;
     const note = (text: string): void => { options.onNote?.(text); };
-    const lock = options.mode === 'write' ? await WriterLock.take(world, await cacheIdentity(world, options)) : undefined;
+    const isWriter = options.mode === 'write';
+    const lock = isWriter || options.objects !== undefined ? await WriterLock.take(world, await cacheIdentity(world, options)) : undefined;
     let opened: CurrentIndex | undefined;
+    let vault: Vault | undefined;
     try {
-      const objects = options.objects ?? new DiskObjects(world, lock?.writer.id ?? READER);
+      const stored = options.objects ?? new DiskObjects(world, lock?.writer.id ?? READER);
+      vault = await openVault({ objects: stored, world, repository: config.id, limits }, config, options.credentials ?? []);
+      const objects = vault === undefined ? stored : new SealedObjects(stored, vault, limits);
       const arena = new Arena(LocalStore.arenaBytes(limits) + Slab.arenaBytes() + Feeder.scratchBytes());
       const scratch = arena.reserve(Feeder.scratchBytes());
       opened = await openCurrentIndex({ world, objects, limits, hash: config.hash, note, ...(lock === undefined ? {} : { writer: lock.writer.id }) }, options.index ?? 'auto');
       const { index, filter, catchUp, isHeld } = opened;
-      const pool = await WorkerPool.create({ memory: arena.memory, hash: config.hash }, options.workers);
+      const idKey = vault?.idKey;
+      const pool = await WorkerPool.create({ memory: arena.memory, hash: config.hash, ...(idKey === undefined ? {} : { idKey: idKey.slice() }) }, options.workers);
       const store = new LocalStore({
         world, objects, index, filter, arena, pool, limits, hash: config.hash, level: config.level, catchUp,
-        repository: new Uint8Array(Buffer.from(config.id.slice(0, 16), 'hex')),
+        repository: new Uint8Array(Buffer.from(config.id.slice(0, 16), 'hex')), ...(vault === undefined ? {} : { vault }),
       });
-      const metadata = new MetadataStore(store, await createHasher(config.hash));
-      return new Repository({ world, objects, config, limits, arena, scratch, pool, index, isIndexHeld: isHeld, catchUp, store, metadata, note, lock });
+      const metadata = new MetadataStore(store, await createHasher(config.hash, idKey));
+      return new Repository({ world, objects, config, limits, arena, scratch, pool, index, isIndexHeld: isHeld, catchUp, store, metadata, note, lock, isWriter, vault, onClose: async () => options.onClose?.() });
     } catch (error) {
+      vault?.close();
       await opened?.index.close().catch(() => undefined); // the first error counts
       await lock?.release();
       throw error;
@@ -156,6 +197,11 @@ export class Repository {
 
   get format(): number {
     return this.config.version;
+  }
+
+  /** Directory of this host that holds the repository, or only its caches when its objects are elsewhere. Undefined without one. */
+  get directory(): string | undefined {
+    return this.#parts.world.disk.nativePath('');
   }
 
   /** The chunks themselves, for integrators and daemons. */
@@ -195,8 +241,8 @@ export class Repository {
    * @throws {AbortedError} @throws {ToolError} disk full, …: then there is no snapshot, and the repository is as good as before.
    */
   async backup(tree: FileTree, options: BackupOptions): Promise<BackupResult> {
-    const { world, objects, catchUp, lock } = this.#parts;
-    if (lock === undefined) throw new UsageError('Back up: the repository was opened for reading');
+    const { world, objects, catchUp, lock, isWriter } = this.#parts;
+    if (lock === undefined || !isWriter) throw new UsageError('Back up: the repository was opened for reading');
     const time = world.now();
     const session = await Session.begin(world, objects, catchUp, { writer: lock.writer, purpose: 'backup' });
     try {
@@ -209,12 +255,12 @@ export class Repository {
   async #store(tree: FileTree, options: BackupOptions, snapshot: { readonly id: string; readonly time: number }): Promise<BackupResult> {
     const { objects, store, config } = this.#parts;
     const host = options.host ?? hostname();
-    const parent = await this.#parentOf(options, host);
+    const { parent, chunking, record } = await readHistory(this.#parts, { ...options, host });
     let problems = 0;
     const before = structuredClone(store.totals);
     const ingest = new Ingest({
       ...this.#parts, tree, slabs: this.#slabs(),
-      chunking: { policy: options.chunking ?? 'auto', fastcdc: config.fastcdc, fixedBlockBytes: config.fixedBlockBytes },
+      chunking,
       ...(parent === undefined ? {} : { parent }),
       ...(options.signal === undefined ? {} : { signal: options.signal }),
       onProblem: (problem) => { problems += 1; options.onProblem?.(problem); },
@@ -228,7 +274,7 @@ export class Repository {
     const counts: SnapshotCounts = { files, directories, others, bytes, bytesNew, bytesStored: this.#storedSince(before), chunks, chunksNew, problems };
     await writeManifest(objects, {
       ...snapshot, host, sources: options.sources, tags: options.tags ?? [], counts,
-      parameters: { hash: config.hash, algorithm: config.fastcdc.algorithm, minBytes: config.fastcdc.minBytes, averageBytes: config.fastcdc.averageBytes, maxBytes: config.fastcdc.maxBytes, fixedBlockBytes: config.fixedBlockBytes },
+      parameters: { hash: config.hash, algorithm: config.fastcdc.algorithm, minBytes: config.fastcdc.minBytes, averageBytes: config.fastcdc.averageBytes, maxBytes: config.fastcdc.maxBytes, fixedBlockBytes: config.fixedBlockBytes, ...record(ingest.counts.classes) },
       ...(parent === undefined ? {} : { parent: parent.id }),
     }, root);
     return {
@@ -238,10 +284,11 @@ export class Repository {
 
   /**
    * Takes snapshots out of sight; a collector may then remove what only they need. Durable when it resolves.
-   * @throws {NotFoundError} one of them does not exist; the others before it are forgotten.
+   * @throws {NotFoundError} one of them does not exist; the others before it are forgotten. @throws {UnsupportedError} nothing may be removed from the store.
    */
   async forget(ids: readonly string[]): Promise<void> {
     const { world, objects, limits } = this.#parts;
+    await this.#checkRemoval('Forget snapshots');
     for (const id of ids) {
       await readManifest(objects, id, limits).catch((error: unknown) => {
         if (error instanceof NotFoundError) throw error; // a damaged one may go
@@ -255,8 +302,9 @@ export class Repository {
    * @throws {IntegrityError} snapshots need what is not there: nothing was removed. @throws {UsageError} opened for reading.
    */
   async collect(options: CollectOptions & { readonly fenceAfterMs?: number } = {}): Promise<CollectReport> {
-    const { world, objects, catchUp, lock } = this.#parts;
-    if (lock === undefined) throw new UsageError('Collect garbage: the repository was opened for reading');
+    const { world, objects, catchUp, lock, isWriter } = this.#parts;
+    if (lock === undefined || !isWriter) throw new UsageError('Collect garbage: the repository was opened for reading');
+    if (options.dryRun !== true) await this.#checkRemoval('Collect garbage');
     const prefix = `${STAGING_DIRECTORY}/${lock.writer.id}-gc`;
     const rules = { cache: lock.writer.cache, ...(options.fenceAfterMs === undefined ? {} : { fenceAfterMs: options.fenceAfterMs }) };
     if (options.dryRun === true) return new Collector({ ...this.#parts, ...rules, prefix, isDryRun: true }, options).run();
@@ -269,10 +317,17 @@ export class Repository {
     }
   }
 
+  /** When the store saw each snapshot committed, milliseconds since 1970 by its own clock; by id. */
+  async storedTimes(): Promise<ReadonlyMap<string, number>> {
+    const times = new Map<string, number>();
+    for await (const page of this.#parts.objects.list('manifests')) for (const { name, modified } of page) times.set(name.slice('manifests/'.length), modified);
+    return times;
+  }
+
   /** Examines everything; see {@link CheckOptions}. Never changes anything. */
   check(options: CheckOptions): Promise<CheckReport> {
-    const { objects, limits, index, store, metadata } = this.#parts;
-    return new Check({ objects, limits, index, store, metadata }, options).run();
+    const { objects, limits, index, catchUp, store, metadata } = this.#parts;
+    return new Check({ objects, limits, index, catchUp, store, metadata }, options).run();
   }
 
   async statistics(): Promise<RepositoryStatistics> {
@@ -285,7 +340,7 @@ export class Repository {
   }
 
   /**
-   * Forgets the index and builds it from the containers alone, reading and verifying all of them. Needs no snapshot.
+   * Forgets the index and builds it from the containers alone, reading and verifying all of them. Needs no snapshot, and no key.
    * @throws {BusyError} another process holds the index.
    */
   static async rebuildIndex(world: World, options: Omit<OpenOptions, 'mode'> & { onProgress?(done: number, total: number): void } = {}): Promise<ReplayReport> {
@@ -299,12 +354,45 @@ export class Repository {
     }
   }
 
+  /** Opens the keys of an encrypted repository to change them. @throws as {@link open}; {UsageError} also when it is not encrypted. */
+  static async openKeys(world: World, options: Pick<OpenOptions, 'objects' | 'credentials' | 'limits' | 'onClose'>): Promise<RepositoryKeys> {
+    const config = await readConfig(options.objects ?? localObjects(world));
+    const lock = await WriterLock.take(world, await cacheIdentity(world, options));
+    try {
+      const objects = options.objects ?? new DiskObjects(world, lock.writer.id);
+      const vault = await openVault({ objects, world, repository: config.id, limits: options.limits ?? defaultLimits }, config, options.credentials ?? []);
+      if (vault === undefined) throw new UsageError(`Change keys of the repository in '${objects.place}': it is not encrypted`);
+      return new RepositoryKeys(vault, async () => {
+        await lock.release();
+        await options.onClose?.();
+      });
+    } catch (error) {
+      await lock.release();
+      throw error;
+    }
+  }
+
+  /** The key slots of a repository, and objects that should be some and can't be read; none when it is not encrypted. Needs no key. */
+  static async keySlots(world: World, options: Pick<OpenOptions, 'objects' | 'limits'> = {}): Promise<{ readonly slots: readonly SlotRow[]; readonly problems: readonly KeyProblem[] }> {
+    const objects = options.objects ?? localObjects(world);
+    const config = await readConfig(objects);
+    return listSlots({ objects, world, repository: config.id, limits: options.limits ?? defaultLimits });
+  }
+
   async close(): Promise<void> {
     try {
       await this.#parts.store.close();
     } finally {
+      this.#parts.vault?.close();
       await this.#parts.lock?.release();
+      await this.#parts.onClose();
     }
+  }
+
+  async #checkRemoval(action: string): Promise<void> {
+    const { objects } = this.#parts;
+    if ((await objects.capabilities()).remove) return;
+    throw new UnsupportedError(`${action} in '${objects.place}': from here nothing can be removed, only backups can be stored (append-only)`);
   }
 
   #slabPool: ReturnType<typeof Slab.pool> | undefined;
@@ -324,21 +412,6 @@ export class Repository {
     const parts: ContentParts = { store: this.#parts.store, metadata: this.#parts.metadata, limits: this.#parts.limits };
     return new SnapshotTree(manifest, parts);
   }
-
-  async #parentOf(options: BackupOptions, host: string): Promise<Manifest | undefined> {
-    const { objects, limits } = this.#parts;
-    if (options.parent === undefined) return undefined;
-    if (options.parent !== 'auto') return resolveManifest(objects, options.parent, limits, () => undefined);
-    let best: Manifest | undefined;
-    const onDamaged: DamagedManifest = (id, error) => {
-      options.onProblem?.({ kind: 'damaged-manifest', where: `snapshot ${id.slice(0, 12)}`, message: `Look for a parent: ${error.message}` });
-    };
-    for (const manifest of await readManifests(objects, limits, onDamaged)) {
-      if (manifest.host !== host || manifest.sources.join('\0') !== options.sources.join('\0')) continue;
-      if (best === undefined || manifest.time > best.time) best = manifest;
-    }
-    return best;
-  }
 }
 
 /** Staging prefix of those who stage nothing. */
@@ -349,9 +422,10 @@ function localObjects(world: World): ObjectStore {
   return new DiskObjects(world, READER);
 }
 
-/** Names the place of this process's locks: nothing where they are beside the objects. */
+/** Names the place of this process's locks, which is made if need be: nothing where they are beside the objects. */
 async function cacheIdentity(world: World, options: Pick<OpenOptions, 'objects'>): Promise<string> {
   if (options.objects === undefined) return '';
+  for (const directory of ['', ...cacheDirectories]) await world.disk.makeDirectory(directory);
   const caches = new DiskObjects(world, READER);
   const name = 'cache/identity';
   for (;;) {

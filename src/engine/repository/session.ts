@@ -37,9 +37,11 @@ export interface SessionInfo {
 /** A session of this process. */
 export class Session {
   readonly id: string;
+  readonly #world: World;
   readonly #objects: ObjectStore;
 
-  private constructor(objects: ObjectStore, id: string) {
+  private constructor(world: World, objects: ObjectStore, id: string) {
+    this.#world = world;
     this.#objects = objects;
     this.id = id;
   }
@@ -54,12 +56,17 @@ export class Session {
     const { generation } = catchUp;
     await objects.put(`sessions/${id}`, encodeDocument(SESSION, { id, epoch: generation, started: world.now(), ...as }));
     await catchUp.run();
-    return new Session(objects, id);
+    return new Session(world, objects, id);
   }
 
-  /** Takes the announcement back, after the manifest or without one. What stays is cleared by a collector. */
+  /** Takes the announcement back, after the manifest or without one; where nothing may be removed, a fence says the same. What stays is cleared by a collector. */
   async end(): Promise<void> {
-    await this.#objects.remove(`sessions/${this.id}`).catch(() => undefined); // also where nothing may be removed
+    try {
+      await this.#objects.remove(`sessions/${this.id}`);
+    } catch (error) {
+      // A manifest under that name has said it already; and any other failure leaves it to the collector.
+      if (error instanceof UnsupportedError) await writeFence(this.#world, this.#objects, this.id).catch(() => undefined);
+    }
   }
 }
 

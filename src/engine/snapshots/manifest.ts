@@ -3,7 +3,7 @@
  * fence under the same name ends the session for good. Layout: `docs/formats/manifest.md`.
  */
 import {
-  BusyError, FormatError, HoldfastError, IntegrityError, NotFoundError, UnsupportedError, UsageError, checkLimit, readObject,
+  BusyError, FormatError, HoldfastError, IntegrityError, NotFoundError, UnsupportedError, UsageError, checkLimit, inParallel, readObject,
   type Limits, type ObjectStore, type World,
 } from '../../core/index.ts';
 import { decodeDocument, documentKind, encodeDocument, type DocumentKind } from '../objects/index.ts';
@@ -11,6 +11,8 @@ import { decodeEntries, type Entry } from './entry.ts';
 
 const MANIFEST: DocumentKind = { kind: 'manifest', version: 1 };
 const FENCE: DocumentKind = { kind: 'fence', version: 1 };
+/** Manifests asked for together: in a bucket each costs milliseconds. */
+const READS_AT_ONCE = 8;
 const TOMBSTONE: DocumentKind = { kind: 'tombstone', version: 1 };
 
 /** Counts of a backup, all in bytes or items. */
@@ -171,18 +173,23 @@ export type DamagedManifest = (id: string, error: HoldfastError) => void;
  * @throws what reading one throws, when there is no `onDamaged`.
  */
 export async function readManifests(objects: ObjectStore, limits: Limits, onDamaged?: DamagedManifest): Promise<readonly Manifest[]> {
-  const manifests: Manifest[] = [];
-  for (const id of await listManifests(objects)) {
+  const ids = await listManifests(objects);
+  const manifests: (Manifest | undefined)[] = [];
+  const damaged = new Map<string, HoldfastError>();
+  await inParallel(ids, READS_AT_ONCE, async (id, i) => {
     try {
-      const manifest = await readOrFence(objects, id, limits);
-      if (manifest !== undefined) manifests.push(manifest);
+      manifests[i] = await readOrFence(objects, id, limits);
     } catch (error) {
-      if (error instanceof NotFoundError) continue;
+      if (error instanceof NotFoundError) return;
       if (onDamaged === undefined || !(error instanceof HoldfastError) || error.code === 'TOOL') throw error;
-      onDamaged(id, error);
+      damaged.set(id, error);
     }
+  });
+  for (const id of ids) {
+    const error = damaged.get(id);
+    if (error !== undefined) onDamaged?.(id, error);
   }
-  return manifests;
+  return manifests.filter((manifest) => manifest !== undefined);
 }
 
 /**

@@ -6,7 +6,7 @@ import type { Block } from '../workers/arena.ts';
 /** Raw bytes of a full group: larger gains little compression and makes single reads dearer. */
 export const GROUP_BYTES: number = 2 << 20;
 /** Chunks of a full group; reached only by very small chunks. */
-const GROUP_CHUNKS_MAX = 4_096;
+export const GROUP_CHUNKS_MAX = 4_096;
 
 /** Chunks on their way into one group. The block belongs to the builder until the group is written. */
 export class GroupBuilder {

@@ -7,8 +7,9 @@ import {
   type ChunkPlace, type Limits, type ObjectReader, type ObjectStore,
 } from '../../core/index.ts';
 import { TABLE_ROW_BYTES } from '../containers/container.layout.ts';
-import { containerPath, numberOf, type ContainerNumber } from '../containers/container.ts';
+import { containerPath, numberBytes, numberOf, readSealing, type ContainerNumber } from '../containers/container.ts';
 import { GROUP_HEADER_BYTES, decodeGroup, type GroupHead } from '../containers/group.ts';
+import { sealedGroupBytesMax, type CipherKey, type Vault } from '../crypto/index.ts';
 import { BlockPool, type Arena, type Block } from '../workers/arena.ts';
 import type { WorkerPool } from '../workers/pool.ts';
 import type { PlaceCache } from './id-table.ts';
@@ -40,6 +41,14 @@ export interface GroupCacheParts {
   readonly pool: WorkerPool;
   readonly limits: Limits;
   readonly places: PlaceCache;
+  /** Of an encrypted repository: every group must be sealed then. */
+  readonly vault?: Vault;
+}
+
+/** An open container, and its key when it is sealed. */
+interface OpenContainer {
+  readonly reader: ObjectReader;
+  readonly key: CipherKey | undefined;
 }
 
 /** A container that the index names is not there. */
@@ -47,7 +56,8 @@ export class MissingContainerError extends IntegrityError {}
 
 /** Decoded groups kept; about 2 MiB each. */
 const GROUPS_KEPT = 12;
-const STAGING_BLOCKS = 3;
+/** Groups read or decoded at a time: what a read-ahead may have under way. */
+const STAGING_BLOCKS = 6;
 const FILES_KEPT = 24;
 
 /** A bounded cache of decoded groups. */
@@ -56,7 +66,7 @@ export class GroupCache {
   readonly #blocks: BlockPool;
   readonly #staging: BlockPool;
   readonly #slots = new Map<string, Slot>();
-  readonly #files = new Map<string, Promise<ObjectReader>>();
+  readonly #files = new Map<string, Promise<OpenContainer>>();
   readonly #waiting: (() => void)[] = [];
   #loading = 0;
 
@@ -72,7 +82,7 @@ export class GroupCache {
   }
 
   private static recordBytesMax(limits: Limits): number {
-    return GROUP_HEADER_BYTES + limits.groupChunksMax * TABLE_ROW_BYTES + limits.groupBytesMax;
+    return GROUP_HEADER_BYTES + limits.groupChunksMax * TABLE_ROW_BYTES + sealedGroupBytesMax(limits.groupChunksMax, limits);
   }
 
   /** Pins the group at a place, reading it if need be. @throws {IntegrityError} @throws {NotFoundError} no such container. */
@@ -100,7 +110,7 @@ export class GroupCache {
   async close(): Promise<void> {
     const files = [...this.#files.values()];
     this.#files.clear();
-    for (const file of files) await (await file).close();
+    for (const file of files) await (await file).reader.close();
   }
 
   #slot(place: ChunkPlace): Slot {
@@ -156,9 +166,10 @@ export class GroupCache {
     try {
       if (place.length > staging.bytes.length) throw new LimitError('groupBytesMax', place.length, staging.bytes.length, `container '${number.text}' at ${place.offset}`);
       const bytes = staging.bytes.subarray(0, place.length);
-      await (await this.#file(number)).readInto(place.offset, bytes).catch((error: unknown) => { throw this.#missing(error, number); });
+      const { reader, key } = await this.#file(number);
+      await reader.readInto(place.offset, bytes).catch((error: unknown) => { throw this.#missing(error, number); });
       const record = decodeGroup(bytes, { containerLow: place.containerLow, offset: place.offset }, this.#parts.limits);
-      const bad = await this.#verify(record.head, staging, block, place);
+      const bad = await this.#verify({ head: record.head, key }, staging, block, place);
       return this.#remember(place, block, record.table, new Set(bad));
     } catch (error) {
       if (error instanceof RangeError || error instanceof FormatError) {
@@ -170,11 +181,18 @@ export class GroupCache {
     }
   }
 
-  async #verify(head: GroupHead, staging: Block, block: Block, place: ChunkPlace): Promise<readonly number[]> {
+  /** Also fills in the lengths of a sealed group's table, in the staging block. */
+  async #verify({ head, key }: { readonly head: GroupHead; readonly key: CipherKey | undefined }, staging: Block, block: Block, place: ChunkPlace): Promise<readonly number[]> {
+    const isSealed = head.codec === 'sealed';
+    if (isSealed !== (key !== undefined)) {
+      const where = `Read group of container '${numberOf(place.containerHigh, place.containerLow).text}' at ${place.offset}`;
+      throw new IntegrityError(`${where}: it is ${isSealed ? 'sealed, and the repository is not encrypted' : 'not sealed, and the repository is encrypted'}`);
+    }
     const result = await this.#parts.pool.run({
       kind: 'decode', compressed: head.codec === 'zstd',
       payload: staging.offset + head.recordLength - head.storedLength, payloadLength: head.storedLength,
-      target: block.offset, rawLength: head.rawLength, table: staging.offset + GROUP_HEADER_BYTES, count: head.count,
+      target: block.offset, rawLength: isSealed ? block.bytes.length : head.rawLength, table: staging.offset + GROUP_HEADER_BYTES, count: head.count,
+      ...(key === undefined ? {} : { sealed: { key: { cipher: key.cipher, subkey: key.key, sequence: head.sequence }, limits: this.#parts.limits } }),
     });
     if (result.damage !== undefined) {
       const number = numberOf(place.containerHigh, place.containerLow);
@@ -205,12 +223,23 @@ export class GroupCache {
     return new MissingContainerError(`Read container '${number.text}': the object is missing`, { container: number.text }, error);
   }
 
-  #file(number: ContainerNumber): Promise<ObjectReader> {
+  async #open(number: ContainerNumber): Promise<OpenContainer> {
+    const { objects, vault } = this.#parts;
+    const reader = await objects.open(containerPath(number)).catch((error: unknown) => { throw this.#missing(error, number); });
+    try {
+      return { reader, key: vault === undefined ? undefined : await vault.containerKey(await readSealing(reader), numberBytes(number)) };
+    } catch (error) {
+      await reader.close();
+      throw error;
+    }
+  }
+
+  #file(number: ContainerNumber): Promise<OpenContainer> {
     const known = this.#files.get(number.text);
     if (known !== undefined) return known;
-    const opened = this.#parts.objects.open(containerPath(number)).catch((error: unknown) => {
+    const opened = this.#open(number).catch((error: unknown) => {
       this.#files.delete(number.text);
-      throw this.#missing(error, number);
+      throw error;
     });
     this.#files.set(number.text, opened);
     if (this.#files.size > FILES_KEPT) {
@@ -218,7 +247,7 @@ export class GroupCache {
       if (oldest !== undefined) {
         this.#files.delete(oldest[0]);
         // Reads are one synchronous call in the real World; a simulated one keeps an open file readable.
-        void oldest[1].then((file) => file.close()).catch(() => undefined);
+        void oldest[1].then(({ reader }) => reader.close()).catch(() => undefined);
       }
     }
     return opened;

@@ -10,20 +10,21 @@ import {
   ID_BYTES, IntegrityError, LimitError, NotFoundError, PLACE_BYTES, decodePlace, encodePlace, idAt, idToHex,
   type ChunkIndex, type ChunkStore, type IdBatch, type Limits, type ObjectStore, type PutCounts, type World,
 } from '../../core/index.ts';
-import { containerNumber } from '../containers/container.ts';
-import { ContainerWriter } from '../containers/container-writer.ts';
+import type { ContainerWriter } from '../containers/container-writer.ts';
 import { TABLE_ROW_BYTES, type ContainerKind } from '../containers/container.layout.ts';
+import type { ChunkFilter } from '../filter/index.ts';
 import type { HashName } from '../hashing/hasher.ts';
 import { createHasher } from '../hashing/hasher.ts';
+import { sealedGroupBytes, type Vault } from '../crypto/index.ts';
 import type { FooterRow } from '../containers/footer.ts';
-import { BlockPool, type Arena, type Block } from '../workers/arena.ts';
+import { BlockPool, type Arena } from '../workers/arena.ts';
 import type { WorkerPool } from '../workers/pool.ts';
 import { REF_BYTES } from '../snapshots/refs.ts';
 import type { CatchUp } from './catch-up.ts';
-import { GROUP_BYTES, GroupBuilder } from './group-builder.ts';
+import { createContainer, finishGroup, type Compressed } from './finish-group.ts';
+import { GROUP_BYTES, GROUP_CHUNKS_MAX, GroupBuilder } from './group-builder.ts';
 import { GroupCache, MissingContainerError, type Group } from './group-cache.ts';
 import { IdSet, PlaceCache } from './id-table.ts';
-import type { StoreFilter } from './store-filter.ts';
 
 /** Stored bytes at which a container is sealed. */
 const CONTAINER_BYTES = 32 << 20;
@@ -36,6 +37,8 @@ const ORDINAL_OFFSET = 16;
 /** Ids that enter the index at once. */
 const INDEX_BATCH = 4_096;
 const GROUP_BLOCKS = 3;
+/** Bytes of the largest payload: what does not compress is sealed with its lengths and padding. */
+const STORED_BYTES = sealedGroupBytes(GROUP_CHUNKS_MAX, GROUP_BYTES);
 const PLACES_CACHED = 32_768;
 
 /** What a store works with. The store closes index, pool and filter. */
@@ -43,7 +46,7 @@ export interface LocalStoreParts {
   readonly world: World;
   readonly objects: ObjectStore;
   readonly index: ChunkIndex;
-  readonly filter: StoreFilter;
+  readonly filter: ChunkFilter;
   readonly arena: Arena;
   readonly pool: WorkerPool;
   readonly limits: Limits;
@@ -54,6 +57,8 @@ export interface LocalStoreParts {
   readonly repository: Uint8Array;
   /** Knows what others did to the repository. */
   readonly catchUp: CatchUp;
+  /** Of an encrypted repository. */
+  readonly vault?: Vault;
 }
 
 /** Totals since the store was opened, in bytes and chunks. */
@@ -98,7 +103,7 @@ export class LocalStore implements ChunkStore {
     this.#parts = parts;
     this.#chunkBytesMax = Math.min(parts.limits.chunkBytesMax, GROUP_BYTES);
     this.#rawBlocks = new BlockPool(parts.arena, GROUP_BYTES, GROUP_BLOCKS);
-    this.#storedBlocks = new BlockPool(parts.arena, GROUP_BYTES, GROUP_BLOCKS);
+    this.#storedBlocks = new BlockPool(parts.arena, STORED_BYTES, GROUP_BLOCKS);
     this.groups = new GroupCache({ ...parts, places: this.#places });
     const output = (): Output => ({ builder: undefined, writer: undefined, ids: [], places: [], tail: Promise.resolve() });
     this.#outputs = { data: output(), metadata: output() };
@@ -106,7 +111,7 @@ export class LocalStore implements ChunkStore {
 
   /** Bytes of arena that a store reserves. */
   static arenaBytes(limits: Limits): number {
-    return GROUP_BYTES * GROUP_BLOCKS * 2 + GroupCache.arenaBytes(limits) + 65_536;
+    return (GROUP_BYTES + STORED_BYTES + 64) * GROUP_BLOCKS + GroupCache.arenaBytes(limits) + 65_536;
   }
 
   /** Tells of `bytes` that will be read or written, so that threads are there in time. */
@@ -151,7 +156,7 @@ export class LocalStore implements ChunkStore {
       // What a collector is about to remove is stored again.
       if (isFound && !dead.has(view.getUint32(i * PLACE_BYTES), view.getUint32(i * PLACE_BYTES + 4))) return;
       bitmap[position >> 3] = (bitmap[position >> 3] as number) & ~(1 << (position & 7));
-      if (!isFound) this.#parts.filter.noteFalsePositive();
+      if (!isFound) this.#parts.filter.noteFalsePositive(asked.bytes, i * ID_BYTES);
     });
   }
 
@@ -203,7 +208,7 @@ export class LocalStore implements ChunkStore {
     for (const payload of payloads) {
       if (payload.length > this.#chunkBytesMax) throw new LimitError('chunkBytesMax', payload.length, this.#chunkBytesMax, 'chunk to be put');
     }
-    const hasher = await createHasher(this.#parts.hash);
+    const hasher = await createHasher(this.#parts.hash, this.#parts.vault?.idKey);
     const id = new Uint8Array(ID_BYTES);
     for (let i = 0; i < ids.count; i += 1) {
       hasher.digestInto(payloads[i] as Uint8Array, id, 0);
@@ -358,8 +363,7 @@ export class LocalStore implements ChunkStore {
         const { target, storedLength } = await compressed;
         try {
           this.#assertAlive();
-          const payload = storedLength > 0 ? target.bytes.subarray(0, storedLength) : builder.block.bytes.subarray(0, builder.length);
-          await this.#append(kind, builder, payload, storedLength > 0);
+          await this.#append(kind, builder, { target, storedLength });
         } finally {
           this.#storedBlocks.release(target);
         }
@@ -371,7 +375,7 @@ export class LocalStore implements ChunkStore {
     });
   }
 
-  async #compress(builder: GroupBuilder): Promise<{ target: Block; storedLength: number }> {
+  async #compress(builder: GroupBuilder): Promise<Compressed> {
     const target = await this.#storedBlocks.acquire();
     const result = await this.#parts.pool.run({
       kind: 'compress', source: builder.block.offset, length: builder.length, target: target.offset, level: this.#parts.level,
@@ -379,14 +383,10 @@ export class LocalStore implements ChunkStore {
     return { target, storedLength: result.storedLength ?? 0 };
   }
 
-  async #append(kind: ContainerKind, builder: GroupBuilder, payload: Uint8Array, compressed: boolean): Promise<void> {
+  async #append(kind: ContainerKind, builder: GroupBuilder, compressed: Compressed): Promise<void> {
     const output = this.#outputs[kind];
-    output.writer ??= await ContainerWriter.create(
-      this.#parts.objects, containerNumber(this.#parts.world.randomBytes(8)), kind, this.#parts.repository,
-    );
-    const row = await output.writer.append({
-      codec: compressed ? 'zstd' : 'none', table: builder.table, count: builder.count, rawLength: builder.length, payload,
-    });
+    output.writer ??= await createContainer(this.#parts, kind);
+    const row = await output.writer.append(await finishGroup(this.#parts.pool, output.writer, builder, compressed));
     this.totals.storedBytes[kind] += row.length;
     this.#noteIndexed(output, output.writer, row, builder.table);
     if (output.writer.size >= CONTAINER_BYTES || output.writer.chunks >= UNDER_WAY_MAX) {

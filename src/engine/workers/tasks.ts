@@ -1,10 +1,12 @@
 /**
  * What worker threads do: pure functions over the arena. The same code runs inline where there are no workers, which makes simulation deterministic.
  */
-import { IntegrityError } from '../../core/errors.ts'; // not the whole of core: each thread loads what this file names
+import { HoldfastError, IntegrityError } from '../../core/errors.ts'; // not the whole of core: each thread loads what this file names
+import type { Limits } from '../../core/limits.ts';
 import { createZstd, type Zstd } from '../compression/zstd.ts';
 import { crc32 } from '../containers/checksums.ts';
-import { TABLE_ROW_BYTES } from '../containers/container.layout.ts';
+import { TABLE_ROW_BYTES, groupCodecs, type GroupCodec } from '../containers/container.layout.ts';
+import { openGroup, sealGroup, type GroupContent, type GroupKey } from '../crypto/group-seal.ts';
 import { createHasher, type HashName, type Hasher } from '../hashing/hasher.ts';
 import type { WasmMemory } from './wasm.ts';
 
@@ -27,7 +29,27 @@ export interface CompressTask {
   readonly level: number;
 }
 
-/** Decodes a payload into `target` and checks each chunk of the table (an arena offset) against its id. */
+/**
+ * Seals the payload `[source, source + length)` with the chunk lengths of `table` into `target`, which takes `sealedGroupBytes` and may begin where the source does.
+ * The table's lengths are left out of what is authenticated: they are inside.
+ */
+export interface SealTask {
+  readonly kind: 'seal';
+  readonly source: number;
+  readonly length: number;
+  readonly target: number;
+  readonly targetLength: number;
+  readonly codec: GroupCodec;
+  readonly rawLength: number;
+  /** A copy of its own. */
+  readonly table: Uint8Array;
+  readonly key: Omit<GroupKey, 'aad'>;
+}
+
+/**
+ * Decodes a payload into `target` and checks each chunk of the table (an arena offset) against its id. With `sealed` the payload is opened first,
+ * `rawLength` is what the target takes, and the lengths that were inside are written into the table's rows.
+ */
 export interface DecodeTask {
   readonly kind: 'decode';
   readonly compressed: boolean;
@@ -37,10 +59,11 @@ export interface DecodeTask {
   readonly rawLength: number;
   readonly table: number;
   readonly count: number;
+  readonly sealed?: { readonly key: Omit<GroupKey, 'aad'>; readonly limits: Limits };
 }
 
 /** What a worker can be asked. */
-export type Task = HashTask | CompressTask | DecodeTask;
+export type Task = HashTask | CompressTask | SealTask | DecodeTask;
 
 /** `storedLength` 0: compression does not pay, store the source. `damage`: why a group cannot be used; `bad`: ordinals of wrong chunks. */
 export interface TaskResult {
@@ -54,8 +77,8 @@ export interface TaskResult {
 export function taskBytes(task: Task): number {
   switch (task.kind) {
     case 'hash': return task.bytes;
-    case 'compress': return task.length;
-    case 'decode': return task.rawLength;
+    case 'compress': case 'seal': return task.length;
+    case 'decode': return task.sealed === undefined ? task.rawLength : task.payloadLength;
   }
 }
 
@@ -63,6 +86,8 @@ export function taskBytes(task: Task): number {
 export interface TaskSettings {
   readonly memory: WasmMemory;
   readonly hash: HashName;
+  /** Makes ids keyed. */
+  readonly idKey?: Uint8Array;
 }
 
 /** Bytes tried first: where two samples do not shrink, the rest is not tried (0.97 keeps group overhead out of the decision). */
@@ -83,13 +108,14 @@ export class TaskRunner {
   }
 
   static async create(settings: TaskSettings): Promise<TaskRunner> {
-    return new TaskRunner(settings, await createHasher(settings.hash), await createZstd());
+    return new TaskRunner(settings, await createHasher(settings.hash, settings.idKey), await createZstd());
   }
 
   run(task: Task): TaskResult {
     switch (task.kind) {
       case 'hash': return this.#hash(task);
       case 'compress': return this.#compress(task);
+      case 'seal': return this.#seal(task);
       case 'decode': return this.#decode(task);
     }
   }
@@ -121,8 +147,38 @@ export class TaskRunner {
     return false;
   }
 
+  #seal({ source, length, target, targetLength, codec, rawLength, table, key }: SealTask): TaskResult {
+    const content = { codec: groupCodecs.indexOf(codec), rawLength, lengths: takeLengths(table), payload: this.#bytes.subarray(source, source + length) };
+    const sealed = sealGroup({ ...key, aad: table }, content, this.#bytes.subarray(target, target + targetLength));
+    return { storedLength: sealed.length };
+  }
+
+  /** The content of a sealed group; its lengths go into the table's rows. */
+  #open(task: DecodeTask, { key, limits }: NonNullable<DecodeTask['sealed']>): GroupContent {
+    const table = this.#bytes.subarray(task.table, task.table + task.count * TABLE_ROW_BYTES);
+    const sealed = this.#bytes.subarray(task.payload, task.payload + task.payloadLength);
+    const content = openGroup({ ...key, aad: table }, sealed, { count: task.count, limits, where: 'a sealed group' });
+    if (content.rawLength > task.rawLength) throw new IntegrityError(`a sealed group has '${content.rawLength}' bytes, '${task.rawLength}' are expected at most`);
+    const view = new DataView(table.buffer, table.byteOffset, table.byteLength);
+    content.lengths.forEach((length, i) => { view.setUint32(i * TABLE_ROW_BYTES + 32, length); });
+    return content;
+  }
+
   #decode(task: DecodeTask): TaskResult {
-    const payload = this.#bytes.subarray(task.payload, task.payload + task.payloadLength);
+    if (task.sealed === undefined) return this.#unpack(task, this.#bytes.subarray(task.payload, task.payload + task.payloadLength));
+    let content: GroupContent;
+    try {
+      content = this.#open(task, task.sealed);
+    } catch (error) {
+      if (error instanceof HoldfastError) return { damage: error.message };
+      throw error;
+    }
+    const codec = groupCodecs[content.codec];
+    if (codec === undefined || codec === 'sealed' || (codec === 'none' && content.payload.length !== content.rawLength)) return { damage: `a sealed group holds codec '${content.codec}' with '${content.payload.length}' bytes` };
+    return this.#unpack({ ...task, rawLength: content.rawLength, compressed: codec === 'zstd' }, content.payload);
+  }
+
+  #unpack(task: DecodeTask, payload: Uint8Array): TaskResult {
     const raw = this.#bytes.subarray(task.target, task.target + task.rawLength);
     if (task.compressed) {
       try {
@@ -146,4 +202,14 @@ export class TaskRunner {
     }
     return bad.length === 0 ? {} : { bad };
   }
+}
+
+/** The lengths of a table, which are 0 in it afterwards. */
+function takeLengths(table: Uint8Array): Uint32Array {
+  const view = new DataView(table.buffer, table.byteOffset, table.byteLength);
+  return Uint32Array.from({ length: table.length / TABLE_ROW_BYTES }, (_, i) => {
+    const length = view.getUint32(i * TABLE_ROW_BYTES + 32);
+    view.setUint32(i * TABLE_ROW_BYTES + 32, 0);
+    return length;
+  });
 }

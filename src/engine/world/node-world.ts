@@ -14,6 +14,9 @@ interface SystemError extends Error {
   readonly code?: string;
 }
 
+/** What opening a name says when there is no file: nothing at all, a file among its directories, a directory. */
+const notAFile = new Set(['ENOENT', 'ENOTDIR', 'EISDIR']);
+
 function systemCode(error: unknown): string {
   return (error as SystemError).code ?? 'UNKNOWN';
 }
@@ -117,11 +120,13 @@ class NodeDisk implements Disk {
     try {
       fd = fs.openSync(this.#at(name), mode === 'read' ? 'r' : 'r+');
     } catch (error) {
-      if (systemCode(error) === 'ENOENT') throw new NotFoundError(`Open '${this.#at(name)}': no such file`, { path: name }, error);
+      if (notAFile.has(systemCode(error))) throw this.#absent(name, error);
       throw wrap(`Open '${this.#at(name)}'`, error);
     }
     const stat = fs.fstatSync(fd);
-    return new NodeFile(fd, this.#at(name), stat.size);
+    if (!stat.isDirectory()) return new NodeFile(fd, this.#at(name), stat.size);
+    fs.closeSync(fd);
+    throw this.#absent(name);
   }
 
   async create(name: string): Promise<DiskFile> {
@@ -163,7 +168,7 @@ class NodeDisk implements Disk {
     try {
       entries = fs.readdirSync(this.#at(name), { withFileTypes: true });
     } catch (error) {
-      if (systemCode(error) === 'ENOENT') return [];
+      if (systemCode(error) === 'ENOENT' || systemCode(error) === 'ENOTDIR') return [];
       throw wrap(`List '${this.#at(name)}'`, error);
     }
     const rows = [];
@@ -200,6 +205,10 @@ class NodeDisk implements Disk {
 
   lock(name: string, description: string): Promise<DiskLock> {
     return takeLock(this.#at(name), description);
+  }
+
+  #absent(name: string, cause?: unknown): NotFoundError {
+    return new NotFoundError(`Open '${this.#at(name)}': no such file`, { path: name }, cause);
   }
 
   #call(action: string, run: () => void): void {

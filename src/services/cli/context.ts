@@ -1,5 +1,7 @@
 /** What each verb gets besides its own arguments, and what it hands back. */
 import type { OpenOptions } from '../locations/index.ts';
+import type { NamedKey } from '../locations/key-remarks.ts';
+import type { Failures } from './failures.ts';
 import type { Progress } from './progress.ts';
 
 /** Exit codes of the contract: done and verified, failed, finished with some entries failed. Usage errors (2) are thrown. */
@@ -11,6 +13,7 @@ export interface CommonOptions {
   readonly quiet?: boolean;
   readonly key?: readonly string[];
   readonly keyCmd?: string;
+  readonly cacheDir?: string;
   readonly mapUser?: readonly string[];
   readonly mapGroup?: readonly string[];
 }
@@ -21,7 +24,11 @@ export interface Context {
   /** Fires on SIGINT and SIGTERM. */
   readonly signal: AbortSignal;
   readonly progress: Progress;
-  /** Keys, signal and notes for opening locations. */
+  /** What `--key` and `--key-cmd` gave. */
+  readonly keys: readonly NamedKey[];
+  /** What `--cache-dir` gave: where caches of buckets are. */
+  readonly cacheDirectory: string | undefined;
+  /** Keys, signal, notes and caches for opening locations. */
   readonly opening: OpenOptions;
   /** A line for people on stdout; nothing with `--json`. */
   print(line: string): void;
@@ -29,6 +36,8 @@ export interface Context {
   note(line: string): void;
   /** A line on stderr, always. */
   warn(line: string): void;
+  /** Where failed entries go; the verb calls its `finish`. */
+  readonly failures: Failures;
 }
 
 /** What a verb did. `result` is the JSON object; undefined when the verb has written its own output. */

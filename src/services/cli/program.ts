@@ -6,7 +6,7 @@ import { endQuietlyWithoutReader, failUsage, runVerb } from './run.ts';
 
 const locationHelp = `
 A location is ROOT[::STEP]…, each step one layer deeper:
-  ROOT      a host path; a repository; a Bacula volume, several joined with ',', or a directory of volumes
+  ROOT      a host path; a repository (a directory, or s3://BUCKET/PREFIX); a Bacula volume, several joined with ',', or a directory of volumes
   latest    a repository's newest snapshot; also a snapshot id or a unique beginning of one
   job=12    a job of the volumes; also session=ID/TIME, or a chain jobs=1+4+9 (Full, Differential, Incremental)
   /path     inside a snapshot or job; '\\xHH' is a byte, '\\\\' a backslash
@@ -31,6 +31,7 @@ function verb<Options extends CommonOptions>(program: Command, syntax: string, d
   command.option('-q, --quiet', 'no progress and no notes on stderr');
   command.option('--key <file>', 'key of an encrypted layer (may be repeated)', collect);
   command.option('--key-cmd <command>', 'command that prints a key');
+  command.option('--cache-dir <directory>', 'where caches of repositories in buckets are; default HOLDFAST_CACHE_DIR, else ~/.cache/holdfast');
   command.option('--map-user <name=id>', 'id of a user name in ACLs of a volume, where this host has another or none (may be repeated)', collect);
   command.option('--map-group <name=id>', 'the same for a group', collect);
   command.action(async () => {
@@ -45,7 +46,9 @@ function addRepositoryVerbs(program: Command): void {
   verb(program, 'init <repository>', 'make a new repository', () => import('./verbs/init.ts'))
     .addOption(new Option('--hash <name>', 'chunk ids').choices(['blake3', 'sha256']).default('blake3'))
     .addOption(new Option('--compression <name>', 'compression of chunks').choices(['zstd', 'none']).default('zstd'))
-    .option('--encrypt', 'encrypt the repository');
+    .option('--encrypt', 'encrypt it; --key and --key-cmd give what opens it')
+    .addOption(new Option('--cipher <name>', 'of an encrypted one').choices(['aes-256-gcm', 'chacha20-poly1305']))
+    .option('--label <text>', 'whose the keys are');
   verb(program, 'backup <source...>', "store sources as one snapshot; '-' reads stdin", () => import('./verbs/backup.ts'))
     .requiredOption('--repo <repository>', 'where to store')
     .option('--tag <tag>', 'mark the snapshot (may be repeated)', collect)
@@ -57,6 +60,49 @@ function addRepositoryVerbs(program: Command): void {
     .addOption(new Option('--chunking <kind>', 'how content is cut').choices(['auto', 'fastcdc', 'fixed']).default('auto'));
   verb(program, 'snapshots <repository>', 'list snapshots', () => import('./verbs/snapshots.ts'))
     .option('--tag <tag>', 'only those with the tag (may be repeated)', collect);
+  addForget(program);
+  gcOptions(verb(program, 'gc <repository>', 'remove what no snapshot needs; beside running backups', () => import('./verbs/gc.ts')))
+    .option('--dry-run', 'say what would be reclaimed');
+}
+
+function gcOptions(command: Command): Command {
+  return command
+    .option('--wait <time>', 'wait so long for backups of others to end, such as 10m; what is left is done by the next gc')
+    .option('--fence-after <time>', 'end backups of others that began so long ago by the clock of the store, such as 3d')
+    .option('--max-unused <share>', 'unused share of stored bytes that may stay beside needed chunks, 0 to 1; default 0.05');
+}
+
+function addForget(program: Command): void {
+  const command = verb(program, 'forget <repository> [snapshot...]', 'drop snapshots by id or by a policy; gc then removes what only they needed', () => import('./verbs/forget.ts'))
+    .option('--dry-run', 'show what would be kept and dropped, and why')
+    .option('--keep-last <n>', "keep the newest N of each group, or 'unlimited'");
+  for (const [period, unit] of [['hourly', 'hours'], ['daily', 'days'], ['weekly', 'weeks'], ['monthly', 'months'], ['yearly', 'years']] as const) {
+    command.option(`--keep-${period} <n>`, `keep the newest of each of the last N ${unit} that have one`);
+    command.option(`--keep-within-${period} <time>`, `the same for all ${unit} of that time, such as 1y6m`);
+  }
+  command
+    .option('--keep-within <time>', 'keep all of that time before the newest, such as 2y5m7d3h')
+    .option('--keep-tag <tags>', 'keep those with all of these tags (may be repeated)', collect)
+    .option('--keep-nothing', 'allow a policy that keeps nothing of a group')
+    .option('--group-by <keys>', "what belongs together: host,sources,tags; '' for all; default host,sources")
+    .option('--host <name>', 'apply the policy only to snapshots of the host (may be repeated)', collect)
+    .option('--tag <tag>', 'only to those with the tag (may be repeated)', collect)
+    .option('--time-zone <zone>', 'where days begin; default UTC')
+    .option('--clock-tolerance <time>', "how far a snapshot's own time may be from the store's; default 1d")
+    .option('--trust-stored-before <date>', 'believe snapshots that the store dates before: after the repository was copied')
+    .option('--trust <id>', 'believe the time of this snapshot (may be repeated)', collect)
+    .option('--gc', 'then remove what is not needed');
+  gcOptions(command);
+}
+
+function addKeyVerb(program: Command): void {
+  verb(program, 'key <action> <repository> [slot]', 'list, add or remove what opens an encrypted repository, or rotate its keys', () => import('./verbs/key.ts'))
+    .option('--new-key <file>', 'key file or passphrase for a new slot (may be repeated)', collect)
+    .option('--new-key-cmd <command>', 'command that prints one')
+    .option('--label <text>', 'whose the new slot is')
+    .addOption(new Option('--cipher <name>', 'rotate: of what is written from now on').choices(['aes-256-gcm', 'chacha20-poly1305']))
+    .option('--new-root', 'rotate: only the new keys open it afterwards')
+    .addHelpText('after', '\nActions: list REPO, add REPO --new-key FILE, remove REPO SLOT, rotate REPO [--new-root --new-key FILE]; all but list need --key.');
 }
 
 function addTreeVerbs(program: Command): void {
@@ -96,10 +142,29 @@ export function buildProgram(version: string): Command {
     .exitOverride()
     .configureOutput({ outputError: () => undefined });
   addRepositoryVerbs(program);
+  addKeyVerb(program);
   addTreeVerbs(program);
+  addHelpVerb(program);
+  program.allowExcessArguments().action(() => {
+    const [name] = program.args;
+    throw new UsageError(`Read the command line: ${name === undefined ? 'a verb is missing' : `there is no verb '${name}'`}, ${verbsOf(program)}`);
+  });
   program.addHelpText('after', locationHelp);
   for (const command of program.commands) command.exitOverride().configureOutput({ outputError: () => undefined });
   return program;
+}
+
+/** `help` and `help VERB`; commander's own shows everything for a verb that does not exist. */
+function addHelpVerb(program: Command): void {
+  program.helpCommand(false).command('help [verb]').description('show all verbs, or the options of one').action((name: string | undefined) => {
+    const command = name === undefined ? program : program.commands.find((one) => one.name() === name);
+    if (command === undefined) throw new UsageError(`Show help: there is no verb '${name ?? ''}', ${verbsOf(program)}`);
+    command.outputHelp();
+  });
+}
+
+function verbsOf(program: Command): string {
+  return `the verbs are ${program.commands.map((command) => command.name()).join(', ')}`;
 }
 
 /** Runs the command line; sets the exit code. */
@@ -111,8 +176,7 @@ export async function runProgram(argv: readonly string[], version: string): Prom
     if (error instanceof CommanderError) {
       // Help and version that were asked for are no errors; commander has printed them.
       if (error.exitCode === 0) return;
-      const message = error.code === 'commander.help' ? 'Read the command line: a verb is missing' : error.message.replace(/^error: /, '').replace(/\n/g, ' ');
-      process.exitCode = failUsage(new UsageError(message), argv.includes('--json'));
+      process.exitCode = failUsage(new UsageError(`Read the command line: ${error.message.replace(/^error: /, '').replace(/\n/g, ' ')}`), argv.includes('--json'));
     } else if (error instanceof UsageError) process.exitCode = failUsage(error, argv.includes('--json'));
     else throw error;
   }

@@ -2,8 +2,10 @@
 import { HoldfastError, UsageError, type ErrorData } from '../../core/index.ts';
 import { errorCode, errorMessage } from '../entry-error.ts';
 import { hostAccounts, mappedAccounts } from '../locations/accounts.ts';
+import { triedKeys } from '../locations/key-remarks.ts';
 import { keyFromCommand, readKeys } from '../locations/keys.ts';
 import type { CommonOptions, Context, Outcome } from './context.ts';
+import { Failures } from './failures.ts';
 import { Progress } from './progress.ts';
 
 /** Exit codes of a process that a signal ended, as shells have them. */
@@ -55,15 +57,20 @@ function makeContext(verb: string, options: CommonOptions, signal: AbortSignal):
     process.stderr.write(`holdfast: ${line}\n`);
   };
   const note = (line: string): void => { if (!quiet) warn(line); };
-  const keys = [...readKeys(options.key ?? []), ...(options.keyCmd === undefined ? [] : [keyFromCommand(options.keyCmd)])];
+  const files = options.key ?? [];
+  const keys = [...readKeys(files), ...(options.keyCmd === undefined ? [] : [keyFromCommand(options.keyCmd)])];
+  const keyNames = [...files, 'of --key-cmd'];
   return {
     json: options.json === true,
     signal,
     progress,
-    opening: { keys, signal, onNote: note, accounts: mappedAccounts(options.mapUser ?? [], options.mapGroup ?? [], hostAccounts()) },
+    keys: keys.map((bytes, i) => ({ bytes, name: keyNames[i] ?? '' })),
+    cacheDirectory: options.cacheDir,
+    opening: { keys, keyNames, cacheDirectory: options.cacheDir, signal, onNote: note, accounts: mappedAccounts(options.mapUser ?? [], options.mapGroup ?? [], hostAccounts()) },
     print: (line) => { if (options.json !== true) process.stdout.write(`${line}\n`); },
     note,
     warn,
+    failures: new Failures(warn, (message) => (message.includes('private keys given fits') ? `keys that do not fit: ${triedKeys(keys.map((bytes, i) => ({ bytes, name: keyNames[i] ?? '' })))}` : undefined)),
   };
 }
 

@@ -1,7 +1,8 @@
 /** Bacula volumes as a layer: probing, opening a set, and the steps `job=`, `session=` and `jobs=`. */
-import { FormatError, UsageError, defaultLimits, type BlockSource, type FileTree, type ProbeVerdict, type TreeProblem } from '../../core/index.ts';
+import { FormatError, NotFoundError, UsageError, defaultLimits, type BlockSource, type FileTree, type ProbeVerdict, type TreeProblem } from '../../core/index.ts';
 import { baculaFormat, openVolumeSet, type BaculaJob, type BaculaTree, type BaculaVolumeSet, type VolumeProblem } from '../../formats/bacula/index.ts';
 import { hostAccounts } from './accounts.ts';
+import { keyRemarks, usableKeys } from './key-remarks.ts';
 import type { Arrival, LayerInfo, OpenOptions } from './place.ts';
 
 /** A volume under the name that messages use. */
@@ -139,18 +140,21 @@ function touches({ session }: PlacedProblem, job: BaculaJob): boolean {
  * @throws {FormatError} @throws {UnsupportedError} @throws {NotFoundError} a key is missing.
  */
 export async function openVolumes(members: readonly NamedSource[], options: OpenOptions, order: 'given' | 'any'): Promise<Arrival> {
-  const { accounts = hostAccounts() } = options;
+  const { accounts = hostAccounts(), keyNames = [] } = options;
+  const keys = (options.keys ?? []).map((bytes, i) => ({ bytes, name: keyNames[i] ?? `number ${i + 1}` }));
   try {
     const set = await openVolumeSet(members, {
       limits: defaultLimits,
-      ...(options.keys === undefined ? {} : { keys: options.keys }),
+      keys: usableKeys(keys),
       ...(options.signal === undefined ? {} : { signal: options.signal }),
     }, { order, resolveName: (kind, name) => (kind === 'user' ? accounts.user(name) : accounts.group(name)) });
     const name = members.map((member) => member.name).join(',');
     const volumes = new BaculaLayer(set, name);
+    for (const remark of keyRemarks(keys, set.labels.flatMap(({ label }) => label?.volumeName ?? []))) options.onNote?.(remark);
     return { place: { kind: 'volumes', volumes, name }, layer: volumes.describe(), owned: volumes };
   } catch (error) {
     for (const member of members) await member.source.close();
-    throw error;
+    const remarks = error instanceof NotFoundError ? keyRemarks(keys, members.map((member) => member.name), true) : [];
+    throw remarks.length === 0 ? error : new NotFoundError(`${(error as Error).message}; ${remarks.join('; ')}`, (error as NotFoundError).data, error);
   }
 }

@@ -1,8 +1,10 @@
 /** Going into a file or directory that is itself a layer: a Bacula volume, a directory of volumes, a repository. */
 import * as path from 'node:path';
 import { LimitError, defaultLimits, textOf, type BlockSource } from '../../core/index.ts';
+import type { Repository } from '../../engine/index.ts';
 import { fileSource } from '../../fs-adapters/posix/index.ts';
 import { childPath, type TreeView } from '../trees/walk.ts';
+import type { NamedKey } from './key-remarks.ts';
 import type { NamedSource } from './bacula-layer.ts';
 import type { Arrival, NodePlace, OpenOptions } from './place.ts';
 import { treeWorld } from './tree-world.ts';
@@ -58,16 +60,32 @@ async function enterFile(place: NodePlace, options: OpenOptions): Promise<Arriva
   return openVolumes([{ name, source }], options, 'given');
 }
 
+function arriveAtRepository(repository: Repository, name: string): Arrival {
+  return {
+    place: { kind: 'repository', repository, name },
+    layer: { layer: 'repository', id: repository.id, format: repository.format, parameters: repository.config },
+    owned: repository,
+  };
+}
+
+function namedKeys({ keys = [], keyNames = [] }: OpenOptions): readonly NamedKey[] {
+  return keys.map((bytes, i) => ({ bytes, name: keyNames[i] ?? `${i + 1}` }));
+}
+
+/** Opens the repository at `s3://BUCKET/PREFIX`. @throws as `openRepository`. */
+export async function enterBucket(url: string, options: OpenOptions): Promise<Arrival> {
+  const { openRepository } = await import('../repositories.ts');
+  const { cacheDirectory, onNote } = options;
+  return arriveAtRepository(await openRepository(url, { keys: namedKeys(options), keysMayBeForOthers: true, cacheDirectory, ...(onNote === undefined ? {} : { onNote }) }), url);
+}
+
 async function enterDirectory(place: NodePlace, strict: boolean, options: OpenOptions): Promise<Arrival | undefined> {
   const { Repository, nodeWorld } = await import('../../engine/index.ts');
   const world = place.hostPath === undefined ? treeWorld(place.view) : nodeWorld(place.hostPath);
   if ((await Repository.probe(world)).match !== 'no') {
-    const repository = await Repository.open(world, { mode: 'read', ...(options.onNote === undefined ? {} : { onNote: options.onNote }) });
-    return {
-      place: { kind: 'repository', repository, name: place.hostPath ?? textOf(place.view.path) },
-      layer: { layer: 'repository', id: repository.id, format: repository.format, parameters: repository.config },
-      owned: repository,
-    };
+    const { withCredentials } = await import('../credentials.ts');
+    const opening = await withCredentials(world, { keys: namedKeys(options), keysMayBeForOthers: true, ...(options.onNote === undefined ? {} : { onNote: options.onNote }) });
+    return arriveAtRepository(await Repository.open(world, { mode: 'read', ...opening }), place.hostPath ?? textOf(place.view.path));
   }
   const volumes = await volumesIn(place, strict);
   if (volumes.length === 0) return undefined;

@@ -1,9 +1,9 @@
-/** The ROOT of a location: something on this host. */
+/** The ROOT of a location: something on this host, or a repository in a bucket. */
 import { realpathSync, statSync, type Stats } from 'node:fs';
 import * as path from 'node:path';
 import { NotFoundError, UnsupportedError, formatSourcePath, utf8, type FileTree, type NodeId, type SourcePath } from '../../core/index.ts';
 import { PosixTree } from '../../fs-adapters/posix/index.ts';
-import { enterVolumes } from './enter.ts';
+import { enterBucket, enterVolumes } from './enter.ts';
 import type { Arrival, LayerInfo, NodePlace, OpenOptions } from './place.ts';
 
 function hostStat(file: string): Stats | undefined {
@@ -35,11 +35,12 @@ async function arriveAt(root: string, stat: Stats, options: OpenOptions): Promis
 
 /**
  * Opens the ROOT. A text with commas that is no path itself names the volumes of one set.
- * @throws {NotFoundError} when it is not there. @throws {UnsupportedError} for a remote repository.
+ * @throws {NotFoundError} when it is not there. @throws {UnsupportedError} for a remote place of a kind that this version does not know.
  */
 export async function openRoot(source: SourcePath, options: OpenOptions): Promise<Arrival> {
   const { root } = source;
-  if (/^(s3|holdfast):\/\//.test(root)) throw new UnsupportedError(`Open '${root}': this version has no remote repositories; give a directory`, { root });
+  if (root.startsWith('holdfast://')) throw new UnsupportedError(`Open '${root}': this version knows directories and 's3://BUCKET/PREFIX'`, { root });
+  if (root.startsWith('s3://')) return enterBucket(root, options);
   const stat = hostStat(root);
   if (stat !== undefined) return arriveAt(root, stat, options);
   const names = root.split(',');

@@ -9,7 +9,11 @@ import type { TreeView } from '../trees/walk.ts';
 export interface OpenOptions {
   /** Keys for encrypted layers; each layer takes what fits. */
   readonly keys?: readonly Uint8Array[];
+  /** Names of the keys in remarks on those that fit nothing, in the same order. */
+  readonly keyNames?: readonly string[];
   readonly signal?: AbortSignal;
+  /** Where caches of repositories in buckets are; a default of this user's when absent. */
+  readonly cacheDirectory?: string | undefined;
   /** Ids of the names in ACLs; by default those of this host. */
   readonly accounts?: Accounts;
   /** Remarks for people: an index that is rebuilt, a file that was skipped. */

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { UsageError, utf8 } from '../../core/index.ts';
-import { matchAny } from './glob.ts';
+import { Patterns } from './glob.ts';
 
 const cases: readonly (readonly [pattern: string, matches: readonly string[], others: readonly string[]])[] = [
   ['*.log', ['/a.log', '/x/y/b.log', '/.log'], ['/a.log.gz', '/log']],
@@ -22,19 +22,25 @@ const cases: readonly (readonly [pattern: string, matches: readonly string[], ot
 describe('patterns', () => {
   for (const [pattern, matches, others] of cases) {
     test(pattern, () => {
-      const matcher = matchAny([pattern]);
-      for (const path of matches) assert.ok(matcher(utf8(path)), `${path} matches`);
-      for (const path of others) assert.ok(!matcher(utf8(path)), `${path} does not match`);
+      const patterns = new Patterns([pattern]);
+      for (const path of matches) assert.ok(patterns.matches(utf8(path)), `${path} matches`);
+      for (const path of others) assert.ok(!patterns.matches(utf8(path)), `${path} does not match`);
     });
   }
 
   test('bytes that are not UTF-8 are one character each', () => {
-    assert.ok(matchAny(['a?c'])(Uint8Array.of(0x2f, 0x61, 0xff, 0x63)));
-    assert.ok(matchAny(['a*'])(Uint8Array.of(0x2f, 0x61, 0xff, 0x0a)));
+    assert.ok(new Patterns(['a?c']).matches(Uint8Array.of(0x2f, 0x61, 0xff, 0x63)));
+    assert.ok(new Patterns(['a*']).matches(Uint8Array.of(0x2f, 0x61, 0xff, 0x0a)));
   });
 
   test('nothing matches without patterns, and a bad class is a usage error', () => {
-    assert.ok(!matchAny([])(utf8('/a')));
-    assert.throws(() => matchAny(['[z-a]']), UsageError);
+    assert.ok(!new Patterns([]).matches(utf8('/a')));
+    assert.throws(() => new Patterns(['[z-a]']), UsageError);
+  });
+
+  test('those that matched nothing are known, also behind others that did', () => {
+    const patterns = new Patterns(['*.log', 'a*', 'b']);
+    for (const path of ['/a.log', '/c.log', '/d']) patterns.matches(utf8(path));
+    assert.deepEqual(patterns.unmatched(), ['b']);
   });
 });

@@ -60,15 +60,34 @@ function compile(pattern: string): RegExp {
 }
 
 /**
- * Compiles patterns; without patterns nothing matches. Callers that walk top-down need to test each path once: a
- * match of an ancestor is theirs to remember.
- * @throws {UsageError} for a pattern that cannot be read.
+ * Patterns that remember which of them matched something, so that a mistyped one can be told. Without patterns nothing matches.
+ * Callers that walk top-down need to test each path once: a match of an ancestor is theirs to remember.
  */
-export function matchAny(patterns: readonly string[]): PathMatcher {
-  const expressions = patterns.map(compile);
-  return (path) => {
-    if (expressions.length === 0) return false;
+export class Patterns {
+  readonly count: number;
+  readonly #patterns: readonly { readonly text: string; readonly expression: RegExp; matched: boolean }[];
+
+  /** @throws {UsageError} for a pattern that cannot be read. */
+  constructor(patterns: readonly string[]) {
+    this.count = patterns.length;
+    this.#patterns = patterns.map((text) => ({ text, expression: compile(text), matched: false }));
+  }
+
+  /** Whether one of them matches. One that has not matched yet is tried even when another one did. */
+  matches(path: Uint8Array): boolean {
+    if (this.count === 0) return false;
     const image = latin1(path);
-    return expressions.some((expression) => expression.test(image));
-  };
+    let found = false;
+    for (const pattern of this.#patterns) {
+      if ((found && pattern.matched) || !pattern.expression.test(image)) continue;
+      pattern.matched = true;
+      found = true;
+    }
+    return found;
+  }
+
+  /** Those that have matched nothing so far. Below a directory that is left out nothing is looked at. */
+  unmatched(): readonly string[] {
+    return this.#patterns.filter((pattern) => !pattern.matched).map((pattern) => pattern.text);
+  }
 }

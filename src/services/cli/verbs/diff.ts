@@ -1,6 +1,5 @@
 /** `diff`: what two locations differ in. Differences are a result, not a failure. */
 import { utf8, type TreeProblem } from '../../../core/index.ts';
-import { problemLine } from '../../check.ts';
 import { diffTrees, type DiffEntry } from '../../diff.ts';
 import { openLocation } from '../../locations/index.ts';
 import { formatPathText } from '../../locations/path-text.ts';
@@ -33,10 +32,11 @@ export async function run(context: Context, operands: readonly string[], options
         onChanged: keep(changed, '~'),
         onProblem: (problem) => {
           errors.push(problem);
-          context.warn(problemLine(problem));
+          context.failures.add({ path: `${problem.kind} at ${problem.where}`, message: problem.message });
         },
         onProgress: (progress) => context.progress.update(progress),
       });
+      context.failures.finish();
       return { exitCode: errors.length > 0 ? 3 : 0, result: { added, removed, changed, errors } };
     } finally {
       await b.close();

@@ -2,10 +2,7 @@
 import type { TreeProblem } from '../../../core/index.ts';
 import { openLocation } from '../../locations/index.ts';
 import type { CommonOptions, Context, Outcome } from '../context.ts';
-
-function line(value: unknown): string {
-  return typeof value === 'object' && value !== null ? JSON.stringify(value) : String(value);
-}
+import { layerLines } from '../layer-text.ts';
 
 /** Runs the verb. Damage makes exit code 1, as `check` does. */
 export async function run(context: Context, operands: readonly string[], _options: CommonOptions): Promise<Outcome> {
@@ -21,13 +18,7 @@ export async function run(context: Context, operands: readonly string[], _option
       const [snapshots, statistics] = [await place.repository.snapshots(), await place.repository.statistics()];
       layers[layers.length - 1] = { ...last, snapshots: snapshots.length, ...statistics };
     }
-    for (const { layer, ...fields } of layers) {
-      context.print(layer);
-      for (const [name, value] of Object.entries(fields)) {
-        if (Array.isArray(value) && value.length > 1) for (const one of value) context.print(`  ${name}: ${line(one)}`);
-        else if (value !== undefined) context.print(`  ${name}: ${line(value)}`);
-      }
-    }
+    for (const layer of layers) for (const line of layerLines(layer)) context.print(line);
     for (const problem of damage) context.print(`damage ${problem.kind} at ${problem.where}: ${problem.message}`);
     return { exitCode: damage.length > 0 ? 1 : 0, result: { location: text, layers, problems: damage } };
   } finally {

@@ -1,12 +1,13 @@
 /** `ls`: entries of a directory, or of all below it. Output is written as it comes: a million entries need no memory. */
 import type { TreeProblem } from '../../../core/index.ts';
 import { formatPathText } from '../../locations/path-text.ts';
-import { openLocation } from '../../locations/index.ts';
+import { openLocation, type Location } from '../../locations/index.ts';
 import { entryError, isFatal, problemError, type EntryError } from '../../entry-error.ts';
 import { entryRecord, longLine, type RecordOptions } from '../../entry-record.ts';
 import { walk, type TreeView, type WalkEntry } from '../../trees/walk.ts';
 import type { DigestName } from '../../trees/content.ts';
 import type { CommonOptions, Context, Outcome } from '../context.ts';
+import { jobLines, snapshotLines } from '../listings.ts';
 import { TextWriter } from '../text-writer.ts';
 
 interface Options extends CommonOptions {
@@ -54,6 +55,7 @@ class Lister {
       await this.#out.write(`],"errors":${JSON.stringify(this.errors)}${tail}}\n`);
     }
     await this.#out.flush();
+    this.#context.failures.finish();
   }
 
   async #entry(entry: WalkEntry): Promise<void> {
@@ -87,8 +89,14 @@ class Lister {
 
   #note(row: EntryError): void {
     this.errors.push(row);
-    this.#context.warn(`${row.path}: ${row.message}`);
+    this.#context.failures.add(row);
   }
+}
+
+/** Volumes and repositories, one line for each job or snapshot with what is known of it; undefined for anything else. */
+async function overview({ place }: Location): Promise<readonly string[] | undefined> {
+  if (place.kind === 'volumes') return jobLines(place.volumes.jobs.map(({ job }) => job), place.volumes.jobs.map(({ step }) => step));
+  return place.kind === 'repository' ? snapshotLines(await place.repository.snapshots(), true) : undefined;
 }
 
 /** Runs the verb. */
@@ -96,9 +104,12 @@ export async function run(context: Context, operands: readonly string[], options
   const [text = ''] = operands;
   const location = await openLocation(text, context.opening, 'inside');
   try {
+    const isOverview = !context.json && options.recursive !== true && options.long !== true && options.digest === undefined;
+    const lines = isOverview ? await overview(location) : undefined;
     const lister = new Lister(context, await location.browse(), options);
     try {
-      await lister.run(text);
+      if (lines === undefined) await lister.run(text);
+      else for (const line of lines) context.print(line);
       lister.damaged(location.damage());
     } catch (error) {
       const { errorObject } = await import('../run.ts');

@@ -37,7 +37,9 @@ export async function run(context: Context, operands: readonly string[], options
     const seconds = context.progress.seconds();
     // Files that damage took away are not in the tree: nothing but the layer itself can tell.
     const errors = [...result.errors, ...location.problems().map(problemError)];
-    for (const error of errors) context.warn(`${error.path}: ${error.message}`);
+    for (const error of errors) context.failures.add(error);
+    context.failures.finish();
+    for (const pattern of result.unmatched) context.warn(`pattern '${pattern}' matches nothing in '${text}'`);
     const done = options.dryRun === true ? 'would restore' : 'restored';
     context.print(`${done} ${result.files} files, ${result.directories} directories, ${formatBytes(result.bytes)} in ${seconds.toFixed(1)} s; ${result.verified} verified, ${result.skipped} left alone, ${errors.length} failed`);
     const nothing = errors.length > 0 && result.bytes === 0;

@@ -2,7 +2,7 @@
 import type { SnapshotInfo } from '../../../engine/index.ts';
 import { openRepository } from '../../repositories.ts';
 import type { CommonOptions, Context, Outcome } from '../context.ts';
-import { formatBytes } from '../progress.ts';
+import { snapshotLines } from '../listings.ts';
 
 interface Options extends CommonOptions {
   readonly tag?: readonly string[];
@@ -15,7 +15,7 @@ function snapshotObject({ counts, ...info }: SnapshotInfo): object {
 
 /** Runs the verb. */
 export async function run(context: Context, operands: readonly string[], options: Options): Promise<Outcome> {
-  const repository = await openRepository(operands[0] ?? '', { onNote: context.note });
+  const repository = await openRepository(operands[0] ?? '', { keys: context.keys, onNote: context.note, cacheDirectory: context.cacheDirectory });
   try {
     const errors: { readonly snapshot: string; readonly code: string; readonly message: string }[] = [];
     const all = await repository.snapshots((snapshot, { code, message }) => {
@@ -23,10 +23,7 @@ export async function run(context: Context, operands: readonly string[], options
       context.warn(message);
     });
     const chosen = all.filter((one) => options.tag === undefined || options.tag.some((tag) => one.tags.includes(tag)));
-    for (const one of chosen) {
-      const tags = one.tags.length === 0 ? '' : ` [${one.tags.join(', ')}]`;
-      context.print(`${one.id.slice(0, 12)}  ${new Date(one.time).toISOString().slice(0, 19)}Z  ${one.host}  ${one.counts.files} files  ${formatBytes(one.counts.bytes)}  ${one.sources.join(' ')}${tags}`);
-    }
+    for (const line of snapshotLines(chosen)) context.print(line);
     return { exitCode: errors.length > 0 ? 3 : 0, result: { snapshots: chosen.map(snapshotObject), errors } };
   } finally {
     await repository.close();

@@ -1,0 +1,71 @@
+/**
+ * Where a repository is: a directory of this host, or a bucket with a cache in a directory of this host. The cache holds the chunk index, the filter
+ * and locks; it may be lost at any time, and is built again from the bucket. It is named by the repository's id, so that one directory serves many.
+ */
+import { existsSync, mkdirSync } from 'node:fs';
+import { homedir } from 'node:os';
+import * as path from 'node:path';
+import { NotFoundError, ToolError, UnsupportedError, type ObjectStore } from '../core/index.ts';
+import { Repository, nodeWorld, openS3Objects, s3Location } from '../engine/index.ts';
+
+/** An open place of a repository. Close it, or hand `closing` to what is opened there. */
+export interface RepositoryPlace {
+  readonly world: ReturnType<typeof nodeWorld>;
+  /** In a bucket: the objects, and who closes them; in a directory nothing. To be handed to the engine as it is. */
+  readonly options: { readonly objects?: ObjectStore; onClose?(): Promise<void> };
+  close(): Promise<void>;
+}
+
+/** Where caches of buckets are. */
+export interface CacheChoice {
+  /** Directory for caches of all buckets. Default: HOLDFAST_CACHE_DIR, else `holdfast` in XDG_CACHE_HOME or in `~/.cache`. */
+  readonly cacheDirectory?: string | undefined;
+}
+
+/** Whether a text names a place that is not on this host. @throws {UnsupportedError} one of a kind that this version does not know. */
+export function isRemotePlace(text: string): boolean {
+  if (text.startsWith('holdfast://')) throw new UnsupportedError(`Open '${text}': this version knows directories and 's3://BUCKET/PREFIX'`, { root: text });
+  return text.startsWith('s3://');
+}
+
+function cacheRoot({ cacheDirectory }: CacheChoice): string {
+  const { HOLDFAST_CACHE_DIR: own = '', XDG_CACHE_HOME: caches = '' } = process.env;
+  if (cacheDirectory !== undefined) return cacheDirectory;
+  if (own !== '') return own;
+  // A relative path there is invalid and to be ignored. Source: XDG Base Directory Specification 0.8.
+  return path.join(path.isAbsolute(caches) ? caches : path.join(homedir(), '.cache'), 'holdfast');
+}
+
+function makeCache(root: string, id: string): string {
+  const directory = path.join(path.resolve(root), id);
+  try {
+    mkdirSync(directory, { recursive: true, mode: 0o700 });
+  } catch (error) {
+    throw new ToolError(`Make cache directory '${directory}': ${(error as NodeJS.ErrnoException).code ?? String(error)}; choose another with --cache-dir`, { path: directory }, error);
+  }
+  return directory;
+}
+
+/**
+ * Opens the objects of a bucket without a cache, with the credentials of the usual variables of AWS.
+ * @throws {UsageError} no credentials, no location. @throws {ToolError} it can't be reached. @throws {UnsupportedError} it can't hold a repository.
+ */
+export function openBucket(url: string, mode: 'read' | 'write'): Promise<ObjectStore> {
+  return openS3Objects(nodeWorld('.'), s3Location(url, process.env), mode);
+}
+
+/** Opens the place of a repository that exists. @throws {NotFoundError} there is none. @throws as {@link openBucket}. */
+export async function openPlace(text: string, mode: 'read' | 'write', choice: CacheChoice = {}): Promise<RepositoryPlace> {
+  if (!isRemotePlace(text)) {
+    if (!existsSync(text)) throw new NotFoundError(`Open repository '${text}': no such directory`, { path: text });
+    return { world: nodeWorld(text), options: {}, close: async () => undefined };
+  }
+  const objects = await openBucket(text, mode);
+  try {
+    const { id } = await Repository.parameters(nodeWorld('.'), objects);
+    return { world: nodeWorld(makeCache(cacheRoot(choice), id)), options: { objects, onClose: () => objects.close() }, close: () => objects.close() };
+  } catch (error) {
+    await objects.close();
+    throw error;
+  }
+}
