@@ -10,6 +10,7 @@ import { scenario as baculaLive15 } from './bacula-live-15.ts';
 import { scenario as baculaLive } from './bacula-live.ts';
 import { scenario as cephObjects } from './ceph-objects.ts';
 import { scenario as cephRepository } from './ceph-repository.ts';
+import { scenario as cephSpeed } from './ceph-speed.ts';
 import { findCorpus } from './corpus.ts';
 import type { CorpusLookup } from './corpus.ts';
 import { findProgram, isRoot } from './environment.ts';
@@ -34,7 +35,7 @@ const baculaCorpus: Scenario = {
 };
 
 /** Every scenario of the lab, cheapest first. */
-const scenarios: readonly Scenario[] = [baculaCorpus, storeRoundtrip, faults, runbook, baculaLive, retentionRestic, cephObjects, cephRepository, memoryQuick, scaleQuick, baculaLive15, memoryBacula, memoryFull, scale];
+const scenarios: readonly Scenario[] = [baculaCorpus, storeRoundtrip, faults, runbook, baculaLive, retentionRestic, cephObjects, cephRepository, memoryQuick, scaleQuick, baculaLive15, cephSpeed, memoryBacula, memoryFull, scale];
 
 function optionsFromEnvironment(): RunOptions {
   let corpus: CorpusLookup | undefined;

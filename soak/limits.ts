@@ -15,7 +15,7 @@ type Judge = (cycles: readonly CycleRecord[], settings: Settings) => Omit<Verdic
 const MB = 1e6;
 /** The promise for every command; the simulated mode has corpus, comparison and store in one process and only tests for growth. */
 const RSS_BYTES_MAX = 200 * MB;
-const RSS_RISE_BYTES_MAX = 20 * MB;
+const RSS_RISE_BYTES_MAX = 10 * MB;
 const DEDUP_RATIO_MIN = 0.9999;
 /** New bytes per changed byte: chunks reach beyond what was written. */
 const NEW_PER_CHANGED_MAX = 1.6;
@@ -26,7 +26,7 @@ const STORE_RATIO_RISE_MAX = 0.1;
 const OPEN_FILES_RISE_MAX = 4;
 const CYCLES_MIN = 4;
 /** Fewer points say nothing about a rise. */
-const RISE_POINTS_MIN = 8;
+const RISE_POINTS_MIN = 20;
 
 function sum(values: readonly number[]): number {
   return values.reduce((total, value) => total + value, 0);
@@ -86,8 +86,8 @@ const limits: Readonly<Record<string, Judge>> = {
     const largest = Math.max(...cycles.flatMap((one) => one.costs.map((cost) => cost.rssBytes)));
     return mode === 'simulated' ? notJudged(`${megabytes(largest)}, corpus and comparison included`, `≤ ${megabytes(RSS_BYTES_MAX)} a process`) : atMost(largest, RSS_BYTES_MAX, megabytes);
   },
-  'rise of memory over the run, steepest step': (cycles) => {
-    const series = verbsOf(cycles).map((verb) => settled(costsOf(cycles, verb), 0.2)).filter((one) => one.length >= RISE_POINTS_MIN);
+  'rise of memory, second half, steepest step': (cycles) => {
+    const series = verbsOf(cycles).map((verb) => settled(costsOf(cycles, verb), 0.5)).filter((one) => one.length >= RISE_POINTS_MIN);
     return series.length === 0 ? notJudged('too few cycles', `≤ ${megabytes(RSS_RISE_BYTES_MAX)}`) : atMost(Math.max(...series.map(riseOf)), RSS_RISE_BYTES_MAX, megabytes);
   },
   'store beyond what snapshots need, largest': (cycles) => (

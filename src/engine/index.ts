@@ -11,6 +11,7 @@ export type { ChunkingPolicy } from './ingest/lanes.ts';
 export { pathText } from './ingest/path-text.ts';
 export { appendOnly, openS3Objects, s3Location, type S3Credentials, type S3Location, type S3Tuning } from './objects/index.ts';
 export type { CheckOptions, CheckProblem, CheckReport } from './repository/check.ts';
+export { cloneRepository, type CloneOptions, type CloneReport, type CloneSide } from './repository/clone.ts';
 export { REPOSITORY_VERSION, type RepositoryChoices, type RepositoryConfig } from './repository/config.ts';
 export type { RepositoryKeys } from './repository/encryption.ts';
 export { Repository, type BackupOptions, type BackupResult, type OpenOptions, type RepositoryStatistics } from './repository/repository.ts';

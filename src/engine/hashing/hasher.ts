@@ -75,8 +75,9 @@ export async function createHasher(name: HashName, key?: Uint8Array): Promise<Ha
   if (name === 'sha256') return sha256(key);
   const native = loadNative();
   if (native !== undefined) return nativeBlake3(native, key);
+  const copy = key?.slice(); // now: its owner may overwrite it while we wait
   const { createBLAKE3 } = await import('hash-wasm'); // only here: it is large, and each thread would load it
-  const wasm = await createBLAKE3(256, key?.slice());
+  const wasm = await createBLAKE3(256, copy);
   return {
     name,
     implementation: 'wasm',

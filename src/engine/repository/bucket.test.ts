@@ -13,6 +13,7 @@ import { seededBytes } from '../../core/testing/random.ts';
 import { assertSameTree } from '../../core/testing/same-tree.ts';
 import { DiskObjects, appendOnly, openS3Objects, s3Location } from '../objects/index.ts';
 import { LoopbackS3 } from '../objects/s3/testing/loopback-s3.ts';
+import { writeFence } from '../snapshots/manifest.ts';
 import { memoryWorld, nodeWorld } from '../world/index.ts';
 import { Repository } from './repository.ts';
 import { listSessions } from './session.ts';
@@ -114,4 +115,43 @@ test('over an append-only store backups work, nothing is forgotten or removed, a
   assert.deepEqual(await listSessions(all), []);
   await assertSameTree(await owner.openSnapshot(kept.snapshot), new MemoryTree(tree));
   await owner.close();
+});
+
+test('check beside a collector of another machine: what it removed is no damage, nor is a fence', async () => {
+  const all = new DiskObjects(memoryWorld(), 'a');
+  const open = (seed: number, objects: ObjectStore): Promise<Repository> => Repository.open(memoryWorld(seed), { ...options, index: 'log', mode: 'write', objects });
+  await Repository.establish(memoryWorld(3), {}, { objects: all });
+  const collector = await open(4, all);
+  const kept = await collector.backup(new MemoryTree(files(3, 100_000)), from);
+  const dropped = await collector.backup(new MemoryTree(files(9, 100_000)), from);
+  await writeFence(memoryWorld(), all, 'f'.repeat(64));
+  let collected = false;
+  const view: ObjectStore = {
+    ...appendOnly(all),
+    put: (name, ...parts) => all.put(name, ...parts),
+    open: async (name) => {
+      if (checking && !collected && name.startsWith('containers/')) {
+        collected = true;
+        await collector.forget([dropped.snapshot]);
+        assert.ok((await collector.collect({ maxUnused: 0 })).containersRemoved > 0);
+      }
+      return all.open(name);
+    },
+  };
+  let checking = false;
+  const other = await open(5, view);
+  checking = true;
+  const problems: string[] = [];
+  const onProblem = ({ kind, where, message }: { kind: string; where: string; message: string }): void => { problems.push(`${kind} ${where}: ${message}`); };
+  const report = await other.check({ readData: true, onProblem });
+  assert.deepEqual([problems, report.snapshots, collected], [[], 1, true]);
+  await other.check({ readData: true, onProblem });
+  assert.deepEqual(problems, [], 'its index still names what is gone');
+  await assertSameTree(await other.openSnapshot(kept.snapshot), new MemoryTree(files(3, 100_000)));
+  let container = '';
+  for await (const page of all.list('containers')) container = page.at(-1)?.name ?? '';
+  await all.remove(container);
+  await other.check({ onProblem });
+  assert.match(problems.join(), /missing-container/, 'what went without a list is damage');
+  for (const one of [other, collector]) await one.close();
 });

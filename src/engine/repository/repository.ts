@@ -1,7 +1,7 @@
 /** A repository: chunks, snapshots and what keeps them consistent, behind one door. */
 import { hostname } from 'node:os';
 import {
-  BusyError, defaultLimits, NotFoundError, readObject, UnsupportedError, UsageError,
+  defaultLimits, NotFoundError, UnsupportedError, UsageError,
   type ChunkIndex, type FileTree, type Limits, type ObjectStore, type ProbeVerdict, type TreeProblem, type World,
 } from '../../core/index.ts';
 import { listContainers } from '../containers/container.ts';
@@ -14,7 +14,7 @@ import { Feeder } from '../ingest/feeder.ts';
 import { Ingest } from '../ingest/ingest.ts';
 import type { ChunkingPolicy } from '../ingest/lanes.ts';
 import { Slab } from '../ingest/slab.ts';
-import { DiskObjects, STAGING_DIRECTORY, cacheDirectories } from '../objects/index.ts';
+import { DiskObjects, STAGING_DIRECTORY } from '../objects/index.ts';
 import type { ContentParts } from '../snapshots/content-reader.ts';
 import {
   listManifests, readManifest, readManifests, resolveManifest, writeManifest, writeTombstone, type DamagedManifest, type Manifest, type SnapshotCounts, type SnapshotInfo,
@@ -31,7 +31,7 @@ import { RepositoryKeys, createVault, openVault } from './encryption.ts';
 import { openCurrentIndex, rebuildIndex, type CurrentIndex } from './current-index.ts';
 import { readHistory } from './history.ts';
 import { Session } from './session.ts';
-import { WriterLock } from './writer.ts';
+import { WriterLock, cacheIdentity } from './writer.ts';
 
 /** How to open. */
 export interface OpenOptions {
@@ -164,7 +164,7 @@ export class Repository {
     const limits = options.limits ?? defaultLimits;
     const note = (text: string): void => { options.onNote?.(text); };
     const isWriter = options.mode === 'write';
-    const lock = isWriter || options.objects !== undefined ? await WriterLock.take(world, await cacheIdentity(world, options)) : undefined;
+    const lock = isWriter || options.objects !== undefined ? await WriterLock.take(world, await cacheIdentity({ world, ...(options.objects === undefined ? {} : { objects: options.objects }) })) : undefined;
     let opened: CurrentIndex | undefined;
     let vault: Vault | undefined;
     try {
@@ -346,7 +346,7 @@ export class Repository {
   static async rebuildIndex(world: World, options: Omit<OpenOptions, 'mode'> & { onProgress?(done: number, total: number): void } = {}): Promise<ReplayReport> {
     const objects = options.objects ?? localObjects(world);
     const config = await readConfig(objects);
-    const lock = await WriterLock.take(world, await cacheIdentity(world, options));
+    const lock = await WriterLock.take(world, await cacheIdentity({ world, ...(options.objects === undefined ? {} : { objects: options.objects }) }));
     try {
       return await rebuildIndex({ world, objects, limits: options.limits ?? defaultLimits, hash: config.hash, note: (text) => { options.onNote?.(text); } }, options.index ?? 'auto', options.onProgress);
     } finally {
@@ -357,7 +357,7 @@ export class Repository {
   /** Opens the keys of an encrypted repository to change them. @throws as {@link open}; {UsageError} also when it is not encrypted. */
   static async openKeys(world: World, options: Pick<OpenOptions, 'objects' | 'credentials' | 'limits' | 'onClose'>): Promise<RepositoryKeys> {
     const config = await readConfig(options.objects ?? localObjects(world));
-    const lock = await WriterLock.take(world, await cacheIdentity(world, options));
+    const lock = await WriterLock.take(world, await cacheIdentity({ world, ...(options.objects === undefined ? {} : { objects: options.objects }) }));
     try {
       const objects = options.objects ?? new DiskObjects(world, lock.writer.id);
       const vault = await openVault({ objects, world, repository: config.id, limits: options.limits ?? defaultLimits }, config, options.credentials ?? []);
@@ -420,24 +420,6 @@ const READER = '0'.repeat(16);
 /** The objects of a repository that is one directory, for reading. */
 function localObjects(world: World): ObjectStore {
   return new DiskObjects(world, READER);
-}
-
-/** Names the place of this process's locks, which is made if need be: nothing where they are beside the objects. */
-async function cacheIdentity(world: World, options: Pick<OpenOptions, 'objects'>): Promise<string> {
-  if (options.objects === undefined) return '';
-  for (const directory of ['', ...cacheDirectories]) await world.disk.makeDirectory(directory);
-  const caches = new DiskObjects(world, READER);
-  const name = 'cache/identity';
-  for (;;) {
-    try {
-      return Buffer.from(await readObject(caches, name, () => undefined)).toString('latin1');
-    } catch (error) {
-      if (!(error instanceof NotFoundError)) throw error;
-    }
-    await caches.put(name, Buffer.from(Buffer.from(world.randomBytes(16)).toString('hex'))).catch((error: unknown) => {
-      if (!(error instanceof BusyError)) throw error;
-    });
-  }
 }
 
 function withoutRoot(manifest: Manifest): SnapshotInfo {

@@ -52,10 +52,15 @@ export class Session {
    */
   static async begin(world: World, objects: ObjectStore, catchUp: CatchUp, as: { readonly writer: Writer; readonly purpose: SessionPurpose }): Promise<Session> {
     await catchUp.run();
-    const id = Buffer.from(world.randomBytes(32)).toString('hex');
-    const { generation } = catchUp;
-    await objects.put(`sessions/${id}`, encodeDocument(SESSION, { id, epoch: generation, started: world.now(), ...as }));
+    const session = await Session.announce(world, objects, catchUp.generation, as);
     await catchUp.run();
+    return session;
+  }
+
+  /** Announces someone who honours the lists up to `epoch`, and does nothing else. Durable when it resolves. */
+  static async announce(world: World, objects: ObjectStore, epoch: number, as: { readonly writer: Writer; readonly purpose: SessionPurpose }): Promise<Session> {
+    const id = Buffer.from(world.randomBytes(32)).toString('hex');
+    await objects.put(`sessions/${id}`, encodeDocument(SESSION, { id, epoch, started: world.now(), ...as }));
     return new Session(world, objects, id);
   }
 

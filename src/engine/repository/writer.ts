@@ -3,12 +3,14 @@
  * anybody; the lock only says whose left-overs may be removed and whose sessions are surely over.
  */
 import { hostname } from 'node:os';
-import { BusyError, type DiskLock, type World } from '../../core/index.ts';
-import { STAGING_DIRECTORY } from '../objects/index.ts';
+import { BusyError, NotFoundError, readObject, type DiskLock, type ObjectStore, type World } from '../../core/index.ts';
+import { DiskObjects, STAGING_DIRECTORY, cacheDirectories } from '../objects/index.ts';
 import type { Writer } from './session.ts';
 
 const ID = /^[0-9a-f]{16}$/;
 const ATTEMPTS = 5;
+/** Staging prefix of one who stages a file of a few bytes at once. */
+const NOBODY = '0'.repeat(16);
 
 function lockPath(id: string): string {
   return `locks/writer-${id}`;
@@ -79,4 +81,22 @@ export async function isGone(world: World, id: string): Promise<boolean> {
   await lock.release();
   await world.disk.removeTree(lockPath(id));
   return true;
+}
+
+/** Names the place of this process's locks, which is made if need be: nothing where they are beside the objects. */
+export async function cacheIdentity({ world, objects }: { readonly world: World; readonly objects?: ObjectStore }): Promise<string> {
+  if (objects === undefined) return '';
+  for (const directory of ['', ...cacheDirectories]) await world.disk.makeDirectory(directory);
+  const caches = new DiskObjects(world, NOBODY);
+  const name = 'cache/identity';
+  for (;;) {
+    try {
+      return Buffer.from(await readObject(caches, name, () => undefined)).toString('latin1');
+    } catch (error) {
+      if (!(error instanceof NotFoundError)) throw error;
+    }
+    await caches.put(name, Buffer.from(Buffer.from(world.randomBytes(16)).toString('hex'))).catch((error: unknown) => {
+      if (!(error instanceof BusyError)) throw error;
+    });
+  }
 }

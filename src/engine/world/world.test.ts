@@ -109,6 +109,14 @@ for (const [name, make] of makers) {
       await checkNames(world);
     });
 
+    it('takes a directory for no file, and a file for no directory', async () => {
+      const { disk } = make();
+      await disk.makeDirectory('d');
+      await (await disk.create('d/a')).close();
+      for (const mode of ['read', 'write'] as const) for (const path of ['d', 'd/a/b']) await assert.rejects(disk.open(path, mode), NotFoundError);
+      assert.deepEqual(await disk.list('d/a'), []);
+    });
+
     it('refuses to read past the end', async () => {
       const world = make();
       await write(world, 'short', 'abc');

@@ -60,6 +60,7 @@ function addRepositoryVerbs(program: Command): void {
     .addOption(new Option('--chunking <kind>', 'how content is cut').choices(['auto', 'fastcdc', 'fixed']).default('auto'));
   verb(program, 'snapshots <repository>', 'list snapshots', () => import('./verbs/snapshots.ts'))
     .option('--tag <tag>', 'only those with the tag (may be repeated)', collect);
+  verb(program, 'clone <repository> <target>', 'copy a repository, or bring a copy up to date, while backups go on', () => import('./verbs/clone.ts'));
   addForget(program);
   gcOptions(verb(program, 'gc <repository>', 'remove what no snapshot needs; beside running backups', () => import('./verbs/gc.ts')))
     .option('--dry-run', 'say what would be reclaimed');
