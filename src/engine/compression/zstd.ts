@@ -7,6 +7,7 @@
  */
 import assert from 'node:assert';
 import { createRequire } from 'node:module';
+import { isMainThread } from 'node:worker_threads';
 import * as zlib from 'node:zlib';
 import { IntegrityError } from '../../core/errors.ts';
 
@@ -98,9 +99,18 @@ function systemZstd(): Zstd | undefined {
   const decompressFrame = library.func('size_t ZSTD_decompressDCtx(void *context, void *target, size_t capacity, const void *source, size_t length)');
   const isError = library.func('unsigned int ZSTD_isError(size_t code)');
   const errorName = library.func('const char *ZSTD_getErrorName(size_t code)');
+  const free = library.func('size_t ZSTD_freeCCtx(void *context)');
+  const freeReader = library.func('size_t ZSTD_freeDCtx(void *context)');
   const context = create();
   const readContext = createReader();
   assert(context !== null && readContext !== null, 'libzstd gives contexts');
+  // A thread's end frees what JavaScript knows of, and no more.
+  if (!isMainThread) {
+    process.once('exit', () => {
+      free(context);
+      freeReader(readContext);
+    });
+  }
   let current = 0;
   const useLevel = (level: number): void => {
     if (level === current) return;
@@ -176,8 +186,13 @@ async function wasmZstd(): Promise<Zstd> {
   };
 }
 
-/** Makes a codec for this thread. `HOLDFAST_NO_NATIVE=1` forces WebAssembly (tests, odd platforms). */
-export async function createZstd(): Promise<Zstd> {
-  const native = process.env['HOLDFAST_NO_NATIVE'] === '1' ? undefined : nodeZstd() ?? systemZstd();
-  return native ?? wasmZstd();
+let own: Promise<Zstd> | undefined;
+
+/**
+ * The codec of this thread: one for all, because its native contexts take megabytes. `HOLDFAST_NO_NATIVE=1` forces WebAssembly (tests, odd platforms).
+ */
+export function createZstd(): Promise<Zstd> {
+  if (process.env['HOLDFAST_NO_NATIVE'] === '1') return wasmZstd();
+  own ??= Promise.resolve(nodeZstd() ?? systemZstd() ?? wasmZstd());
+  return own;
 }

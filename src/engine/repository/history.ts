@@ -1,5 +1,5 @@
 /** What earlier snapshots say to the next backup: its parent, and how coarsely to store what. */
-import type { Limits, ObjectStore, TreeProblem } from '../../core/index.ts';
+import type { Limits, ObjectStore } from '../../core/index.ts';
 import { parametersOf, type ChunkingPolicy, type ChunkingSettings } from '../ingest/lanes.ts';
 import { readManifests, resolveManifest, type DamagedManifest, type Manifest } from '../snapshots/manifest.ts';
 import { nextTuner, storedGrains, tunerParameters, type ClassCounts, type StreamClass } from '../tuner/index.ts';
@@ -20,7 +20,6 @@ export interface HistoryRequest {
   readonly parent?: string;
   readonly chunking?: ChunkingPolicy;
   readonly tuning?: 'auto' | 'off';
-  onProblem?(problem: TreeProblem): void;
 }
 
 /** What a backup starts from. */
@@ -34,9 +33,7 @@ export interface History {
 /** Reads all manifests: the newest of the same host and sources is the dataset's, and any may have data in other grains. @throws {NotFoundError} no such parent. */
 export async function readHistory({ objects, limits, config, note }: HistoryParts, request: HistoryRequest): Promise<History> {
   const onDamaged: DamagedManifest = (id, error) => {
-    const message = `Look for a parent: ${error.message}`;
-    if (request.parent === 'auto') request.onProblem?.({ kind: 'damaged-manifest', where: `snapshot ${id.slice(0, 12)}`, message });
-    else note(`Snapshot ${id.slice(0, 12)} can't be used: ${error.message}`);
+    note(`Snapshot ${id.slice(0, 12)} can't be compared with: ${error.message}`); // what is stored now is whole all the same
   };
   const all = await readManifests(objects, limits, onDamaged);
   const latest = latestOf(all.filter(({ host, sources }) => host === request.host && sources.join('\0') === request.sources.join('\0')));

@@ -17,7 +17,7 @@ import { Slab } from '../ingest/slab.ts';
 import { DiskObjects, STAGING_DIRECTORY } from '../objects/index.ts';
 import type { ContentParts } from '../snapshots/content-reader.ts';
 import {
-  listManifests, readManifest, readManifests, resolveManifest, writeManifest, writeTombstone, type DamagedManifest, type Manifest, type SnapshotCounts, type SnapshotInfo,
+  readManifest, readManifests, resolveManifest, writeManifest, writeTombstone, type DamagedManifest, type Manifest, type SnapshotCounts, type SnapshotInfo,
 } from '../snapshots/manifest.ts';
 import { MetadataStore } from '../snapshots/metadata-store.ts';
 import { SnapshotTree } from '../snapshots/snapshot-tree.ts';
@@ -333,9 +333,11 @@ export class Repository {
   async statistics(): Promise<RepositoryStatistics> {
     const { objects, index } = this.#parts;
     const containers = await listContainers(objects);
+    let damaged = 0;
+    const manifests = await readManifests(objects, this.#parts.limits, () => { damaged += 1; });
     return {
       containers: containers.length, bytesStored: containers.reduce((sum, container) => sum + container.size, 0),
-      chunks: await index.count(), manifests: (await listManifests(objects)).length,
+      chunks: await index.count(), manifests: manifests.length + damaged,
     };
   }
 
