@@ -2,9 +2,9 @@
  * `npm run soak -- --days 7` (real time, resumable) and `npm run soak -- --simulated-days 30` (minutes): see README.md.
  * Exit code 0 when all limits hold, 1 when one fails or a step failed, 2 when called wrongly, 130 when stopped.
  */
-import { setFlagsFromString } from 'node:v8';
 import { UsageError } from '../src/core/index.ts';
 import { endProcess } from '../src/services/cli/end-process.ts';
+import { keepProcessSmall, returnFreedMemory } from '../src/services/process-memory.ts';
 import type { Verdict } from './limits.ts';
 import { parseOptions, replayLine, type Options } from './options.ts';
 import { writeReport } from './report.ts';
@@ -42,7 +42,7 @@ async function main(words: readonly string[]): Promise<number> {
 }
 
 // As the command line does: a simulated run has the store in this process.
-setFlagsFromString('--semi-space-growth-factor=1');
-setFlagsFromString('--heap-growing-percent=50');
+keepProcessSmall();
+returnFreedMemory();
 process.exitCode = await main(process.argv.slice(2));
 await endProcess();

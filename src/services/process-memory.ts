@@ -31,8 +31,11 @@ export function keepProcessSmall(): void {
   });
 }
 
-/** Once set, the threshold stays: else each large piece that is freed raises it, up to 64 MB. Without koffi or glibc nothing changes. */
-function returnFreedMemory(): void {
+/**
+ * Makes glibc return what is freed. Once set, the threshold stays: else each large piece that is freed raises it, up to 64 MB. Without koffi or glibc
+ * nothing changes. For processes that live long; {@link keepProcessSmall} calls it when threads are used.
+ */
+export function returnFreedMemory(): void {
   if (process.platform !== 'linux') return;
   try {
     const koffi = createRequire(import.meta.url)('koffi') as Koffi;

@@ -1,7 +1,7 @@
 /** Opening and making repositories: in a directory of this host, or in a bucket. */
 import { Repository, nodeWorld, type RepositoryChoices, type RepositoryKeys } from '../engine/index.ts';
 import { withCredentials, type KeyedOptions } from './credentials.ts';
-import { isRemotePlace, openBucket, openPlace, type CacheChoice, type RepositoryPlace } from './repository-place.ts';
+import { bucketPlace, isRemotePlace, openBucket, openPlace, type CacheChoice, type RepositoryPlace } from './repository-place.ts';
 
 /** Runs `use` with a place, and closes it at the end, or only after a failure when what was opened there goes on. */
 async function withPlace<T>(opening: Promise<RepositoryPlace>, goesOn: boolean, use: (place: RepositoryPlace) => Promise<T>): Promise<T> {
@@ -47,9 +47,9 @@ export function repositoryKeySlots(location: string, choice: CacheChoice = {}): 
 export async function createRepository(location: string, choices: RepositoryChoices = {}, choice: CacheChoice = {}): Promise<Repository> {
   if (!isRemotePlace(location)) return Repository.create(nodeWorld(location), choices);
   const objects = await openBucket(location, 'write');
-  await Repository.establish(nodeWorld('.'), choices, { objects }).finally(() => objects.close());
+  const place = bucketPlace(objects, async () => (await Repository.establish(nodeWorld('.'), choices, { objects })).id, choice);
   const credentials = (choices.encryption?.slots ?? []).map(({ credential }) => credential);
-  return openRepository(location, { ...choice, mode: 'write', credentials });
+  return withPlace(place, true, ({ world, options }) => Repository.open(world, { mode: 'write', credentials, ...options }));
 }
 
 /** Whether a repository is encrypted; needs no key. @throws {NotFoundError} */

@@ -61,9 +61,14 @@ export async function openPlace(text: string, mode: 'read' | 'write', choice: Ca
     return { world: nodeWorld(text), options: {}, close: async () => undefined };
   }
   const objects = await openBucket(text, mode);
+  return bucketPlace(objects, async () => (await Repository.parameters(nodeWorld('.'), objects)).id, choice);
+}
+
+/** The place of the repository whose id `find` gives, with its cache. Takes the objects over, also when it fails. */
+export async function bucketPlace(objects: ObjectStore, find: () => Promise<string>, choice: CacheChoice): Promise<RepositoryPlace> {
   try {
-    const { id } = await Repository.parameters(nodeWorld('.'), objects);
-    return { world: nodeWorld(makeCache(cacheRoot(choice), id)), options: { objects, onClose: () => objects.close() }, close: () => objects.close() };
+    const world = nodeWorld(makeCache(cacheRoot(choice), await find()));
+    return { world, options: { objects, onClose: () => objects.close() }, close: () => objects.close() };
   } catch (error) {
     await objects.close();
     throw error;

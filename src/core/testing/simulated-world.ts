@@ -2,10 +2,12 @@
  * A World whose disk remembers what was synced. After a power cut each unsynced write is lost, kept or torn at 512 bytes, and each
  * unsynced change of a name is lost or kept, as a seed says; after a kill the page cache is still there. Any operation can fail or lie.
  *
- * Directories always exist. A name's change is durable after `syncDirectory` of the directory it is in.
+ * A name's change is durable after `syncDirectory` of the directory it is in; a directory is such a name too once someone made it, and what is
+ * below one that was lost is lost. Directories that nobody made exist. What a failed sync did not write is not written by a later one either:
+ * the kernel has marked those pages clean.
  */
 import { createHash } from 'node:crypto';
-import { BusyError, NotFoundError } from '../errors.ts';
+import { BusyError, NotFoundError, ToolError } from '../errors.ts';
 import type { Disk, DiskEntry, DiskFile, DiskLock, World } from '../world.ts';
 import { seededRandom } from './random.ts';
 
@@ -50,9 +52,16 @@ function torn(before: Uint8Array, change: Change, next: () => number): Uint8Arra
 
 class Inode {
   modified = 0;
+  readonly isDirectory: boolean;
   durable: Uint8Array = new Uint8Array(0);
   now: Uint8Array = new Uint8Array(0);
   pending: Change[] = [];
+  /** Changes that a failed sync gave up. */
+  #given: Change[] = [];
+
+  constructor(isDirectory = false) {
+    this.isDirectory = isDirectory;
+  }
 
   apply(change: Change): void {
     this.now = change(this.now);
@@ -60,15 +69,28 @@ class Inode {
   }
 
   sync(): void {
-    this.durable = this.now;
+    if (this.#given.length === 0) this.durable = this.now;
+    else for (const change of this.pending) this.durable = change(this.durable);
     this.pending = [];
   }
 
+  failSync(): void {
+    this.#given.push(...this.pending);
+    this.pending = [];
+  }
+
+  clone(): Inode {
+    const copy = new Inode(this.isDirectory);
+    Object.assign(copy, { modified: this.modified, durable: this.durable, now: this.now, pending: [...this.pending] });
+    copy.#given = [...this.#given];
+    return copy;
+  }
+
   afterPowerCut(next: () => number): Inode {
-    const copy = new Inode();
+    const copy = new Inode(this.isDirectory);
     copy.modified = this.modified;
     copy.durable = this.durable;
-    for (const change of this.pending) {
+    for (const change of [...this.#given, ...this.pending]) {
       const chance = next();
       if (chance < 0.4) copy.durable = change(copy.durable);
       else if (chance < 0.7) copy.durable = torn(copy.durable, change, next);
@@ -103,6 +125,7 @@ export class SimulatedDisk implements Disk {
       if (inode === undefined) names.delete(name);
       else names.set(name, inode);
     }
+    this.#dropOrphans(names);
     const copies = new Map<Inode, Inode>();
     for (const inode of names.values()) if (!copies.has(inode)) copies.set(inode, inode.afterPowerCut(next));
     const disk = new SimulatedDisk();
@@ -120,9 +143,24 @@ export class SimulatedDisk implements Disk {
     return disk;
   }
 
-  /** All files with their bytes as a reader sees them. */
+  /** A copy on its own, unsynced bytes and all. */
+  clone(): SimulatedDisk {
+    const copies = new Map<Inode, Inode>();
+    const copyOf = (inode: Inode): Inode => {
+      const copy = copies.get(inode) ?? inode.clone();
+      copies.set(inode, copy);
+      return copy;
+    };
+    const disk = new SimulatedDisk();
+    for (const [name, inode] of this.#names) disk.#names.set(name, copyOf(inode));
+    for (const [name, inode] of this.#durable) disk.#durable.set(name, copyOf(inode));
+    disk.#pending = this.#pending.map(({ name, inode }) => ({ name, inode: inode === undefined ? undefined : copyOf(inode) }));
+    return disk;
+  }
+
+  /** All files. */
   get files(): readonly string[] {
-    return [...this.#names.keys()].sort();
+    return [...this.#names].flatMap(([name, inode]) => (inode.isDirectory ? [] : [name])).sort();
   }
 
   /** Changes a byte behind everyone's back, durably. */
@@ -194,10 +232,15 @@ export class SimulatedDisk implements Disk {
   }
 
   async removeTree(name: string): Promise<void> {
-    for (const key of this.files) if (key === name || key.startsWith(`${name}/`)) await this.remove(key);
+    // Children first.
+    for (const key of [...this.#names.keys()].sort().reverse()) if (key === name || key.startsWith(`${name}/`)) await this.remove(key);
   }
 
-  async makeDirectory(): Promise<void> {}
+  async makeDirectory(name: string): Promise<void> {
+    const parent = directoryOf(name);
+    if (parent !== '') await this.makeDirectory(parent);
+    if (name !== '' && !this.#names.has(name)) this.#change(name, new Inode(true));
+  }
 
   async list(name: string): Promise<readonly DiskEntry[]> {
     const prefix = name === '' ? '' : `${name}/`;
@@ -205,7 +248,8 @@ export class SimulatedDisk implements Disk {
     for (const [key, inode] of this.#names) {
       if (!key.startsWith(prefix)) continue;
       const [first = '', ...rest] = key.slice(prefix.length).split('/');
-      rows.set(first, { name: first, directory: rest.length > 0, size: rest.length > 0 ? 0 : inode.now.length, modified: rest.length > 0 ? 0 : inode.modified });
+      const directory = rest.length > 0 || inode.isDirectory;
+      rows.set(first, { name: first, directory, size: directory ? 0 : inode.now.length, modified: directory ? 0 : inode.modified });
     }
     return [...rows.values()].sort((a, b) => (a.name < b.name ? -1 : 1));
   }
@@ -234,6 +278,15 @@ export class SimulatedDisk implements Disk {
     if (holder !== undefined) throw new BusyError(`Take lock '${name}': held by ${holder}`);
     this.#locks.set(name, description);
     return { isHeld: async () => this.#locks.has(name), release: async () => { this.#locks.delete(name); } };
+  }
+
+  /** What is below a directory that somebody made and that is not there. */
+  #dropOrphans(names: Map<string, Inode>): void {
+    const made = new Set<string>();
+    for (const [name, inode] of [...this.#names, ...this.#durable]) if (inode.isDirectory) made.add(name);
+    for (const { name, inode } of this.#pending) if (inode?.isDirectory === true) made.add(name);
+    const isLost = (name: string): boolean => name !== '' && ((made.has(name) && !names.has(name)) || isLost(directoryOf(name)));
+    for (const name of names.keys()) if (isLost(directoryOf(name))) names.delete(name);
   }
 
   #find(name: string): Inode {
@@ -280,7 +333,14 @@ class SimulatedFile implements DiskFile {
   }
 
   async sync(): Promise<void> {
-    if (this.#disk.step('sync', this.#name)) this.#inode.sync();
+    let isDone: boolean;
+    try {
+      isDone = this.#disk.step('sync', this.#name);
+    } catch (error) {
+      if (error instanceof ToolError) this.#inode.failSync();
+      throw error;
+    }
+    if (isDone) this.#inode.sync();
   }
 
   async close(): Promise<void> {}

@@ -86,6 +86,8 @@ export interface CollectReport {
 }
 
 interface Plan {
+  /** The newest list that it knows: it may become the next one, or none. */
+  readonly generation: number;
   readonly dead: readonly ContainerRow[];
   readonly sparse: readonly ContainerRow[];
   /** All containers when the plan was made. */
@@ -195,24 +197,26 @@ export class Collector {
 
   async #plan(): Promise<Plan> {
     const { objects, index, catchUp } = this.#parts;
+    const { generation } = catchUp;
     const open = await openSessions(this.#parts);
     const youngest = Math.min(...open.map(({ modified }) => modified));
     const rows = (await listContainers(objects)).filter(({ number }) => !catchUp.dead.has(number.high, number.low));
     const { reachable, manifests } = await this.#mark();
     try {
+      await catchUp.run(); // manifests may have come since the last time, and what they need was stored before them
+      const present = new NumberSet();
+      for (const { number } of await listContainers(objects)) present.add(number);
       const { tally, found } = await tallyIndex(index, reachable);
       if (found !== reachable.count) throw this.#missing(reachable.count - found);
-      const present = new NumberSet();
       const dead: ContainerRow[] = [];
       const partial: Partial[] = [];
       for (const row of rows) {
-        present.add(row.number);
         const { live = 0, indexed = 0 } = tally.of(row.number) ?? {};
         // A session under way needs what it has stored: that it would be reprieved is certain, so it is not even listed.
         if (live === 0 && row.modified < youngest) dead.push(row);
         else if (live > 0) partial.push({ row, unused: row.size * (1 - live / indexed) });
       }
-      const plan = { dead, ...chooseSparse(partial, this.#options.maxUnused ?? MAX_UNUSED) };
+      const plan = { generation, dead, ...chooseSparse(partial, this.#options.maxUnused ?? MAX_UNUSED) };
       for (const { number, live } of tally.all()) if (live > 0 && !present.has(number.high, number.low)) throw this.#missing(live);
       Object.assign(this.#report, {
         containers: rows.length, bytes: rows.reduce((sum, { size }) => sum + size, 0), chunksReachable: reachable.count,
@@ -240,7 +244,7 @@ export class Collector {
         const copied = await this.#evacuate(plan);
         this.#report.chunksCopied += copied.chunks;
         this.#report.bytesReclaimed -= store.totals.storedBytes.data + store.totals.storedBytes.metadata - before;
-        const generation = catchUp.generation + 1;
+        const generation = plan.generation + 1; // taken, if this process has learned of another list meanwhile
         const containers = [...plan.dead, ...plan.sparse].map(({ number }) => number);
         const staying = new NumberSet();
         for (const { number } of plan.rows) staying.add(number);
@@ -296,8 +300,8 @@ export class Collector {
   /** Looks what manifests need that came since the mark; `known` were in it. */
   async #decide(generation: number, known: ReadonlySet<string> | undefined): Promise<void> {
     const { objects, index, catchUp } = this.#parts;
-    await catchUp.run(); // containers of the sessions that ended
     const { reachable } = await this.#mark(known);
+    await catchUp.run(); // containers of those manifests, which may have come a moment ago
     const list = catchUp.undecided.find((one) => one.generation === generation);
     const reprieved = new Map<string, ContainerNumber>();
     try {
@@ -341,6 +345,8 @@ export class Collector {
     const { objects, catchUp } = this.#parts;
     await this.#removeForgotten();
     const doomed = await this.#doomed();
+    // Another collector may have been killed between writing a list and making it durable: what goes because of it must not outlive it.
+    if (doomed.length > 0) await objects.settle(['condemned', 'reprieved'].map((directory) => `${directory}/${String(catchUp.generation).padStart(8, '0')}`));
     for (const [done, { number, size }] of doomed.entries()) {
       this.#throwIfAborted();
       this.#options.onProgress?.({ phase: 'remove', done, total: doomed.length });

@@ -155,3 +155,40 @@ test('check beside a collector of another machine: what it removed is no damage,
   assert.match(problems.join(), /missing-container/, 'what went without a list is damage');
   for (const one of [other, collector]) await one.close();
 });
+
+test('a collector takes a backup that another machine commits while it looks for manifests as it is', async () => {
+  const all = new DiskObjects(memoryWorld(), 'a');
+  await Repository.establish(memoryWorld(3), {}, { objects: all });
+  const open = (seed: number, objects: ObjectStore): Promise<Repository> => Repository.open(memoryWorld(seed), { ...options, index: 'log', mode: 'write', objects });
+  const other = await open(4, all);
+  const snapshots: string[] = [];
+  let armed = false;
+  const backup = async (): Promise<void> => {
+    armed = false;
+    const count = 3 + snapshots.length;
+    snapshots.push((await other.backup(new MemoryTree(files(count, 50_000 + count)), { ...from, sources: [`/${count}`] })).snapshot);
+  };
+  const view: ObjectStore = {
+    ...appendOnly(all),
+    capabilities: () => all.capabilities(),
+    put: (name, ...parts) => all.put(name, ...parts),
+    create: (name) => all.create(name),
+    remove: (name) => all.remove(name),
+    list: async function* list(directory) {
+      if (armed && directory === 'manifests') await backup();
+      yield* all.list(directory);
+    },
+  };
+  const collector = await open(5, view);
+  await backup();
+  for (let round = 0; round < 3; round += 1) {
+    await collector.forget([snapshots[0] as string]);
+    armed = true;
+    const report = await collector.collect({ maxUnused: 0 });
+    assert.equal(armed, false);
+    assert.equal(report.waitingFor.length, 0);
+    snapshots.shift();
+    for (const id of snapshots) await assertSameTree(await collector.openSnapshot(id), await other.openSnapshot(id));
+  }
+  for (const one of [collector, other]) await one.close();
+});

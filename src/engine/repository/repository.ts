@@ -108,6 +108,9 @@ interface Parts {
   readonly vault: Vault | undefined;
 }
 
+/** Of containers that are kept in memory until they were sent: three of data and one of metadata may be under way. */
+const SENT_CONTAINER_BYTES = 16 << 20;
+
 /** Clocks of two machines may differ by this much without a word. */
 const CLOCK_SKEW_MS = 300_000;
 
@@ -178,7 +181,7 @@ export class Repository {
       const idKey = vault?.idKey;
       const pool = await WorkerPool.create({ memory: arena.memory, hash: config.hash, ...(idKey === undefined ? {} : { idKey: idKey.slice() }) }, options.workers);
       const store = new LocalStore({
-        world, objects, index, filter, arena, pool, limits, hash: config.hash, level: config.level, catchUp,
+        world, objects, ...((await objects.capabilities()).remote ? { containerBytes: SENT_CONTAINER_BYTES } : {}), index, filter, arena, pool, limits, hash: config.hash, level: config.level, catchUp,
         repository: new Uint8Array(Buffer.from(config.id.slice(0, 16), 'hex')), ...(vault === undefined ? {} : { vault }),
       });
       const metadata = new MetadataStore(store, await createHasher(config.hash, idKey));

@@ -53,7 +53,7 @@ export class Session {
   static async begin(world: World, objects: ObjectStore, catchUp: CatchUp, as: { readonly writer: Writer; readonly purpose: SessionPurpose }): Promise<Session> {
     await catchUp.run();
     const session = await Session.announce(world, objects, catchUp.generation, as);
-    await catchUp.run();
+    await catchUp.honour();
     return session;
   }
 

@@ -57,7 +57,7 @@ export class MissingContainerError extends IntegrityError {}
 /** Decoded groups kept; about 2 MiB each. */
 const GROUPS_KEPT = 12;
 /** Groups read or decoded at a time: what a read-ahead may have under way. */
-const STAGING_BLOCKS = 6;
+const STAGING_BLOCKS = 4;
 const FILES_KEPT = 24;
 
 /** A bounded cache of decoded groups. */

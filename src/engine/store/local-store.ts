@@ -45,6 +45,8 @@ const PLACES_CACHED = 32_768;
 export interface LocalStoreParts {
   readonly world: World;
   readonly objects: ObjectStore;
+  /** Stored bytes at which a container is sealed. */
+  readonly containerBytes?: number;
   readonly index: ChunkIndex;
   readonly filter: ChunkFilter;
   readonly arena: Arena;
@@ -389,7 +391,7 @@ export class LocalStore implements ChunkStore {
     const row = await output.writer.append(await finishGroup(this.#parts.pool, output.writer, builder, compressed));
     this.totals.storedBytes[kind] += row.length;
     this.#noteIndexed(output, output.writer, row, builder.table);
-    if (output.writer.size >= CONTAINER_BYTES || output.writer.chunks >= UNDER_WAY_MAX) {
+    if (output.writer.size >= (this.#parts.containerBytes ?? CONTAINER_BYTES) || output.writer.chunks >= UNDER_WAY_MAX) {
       if (this.#sealing.size >= SEALING_MAX) await Promise.race(this.#sealing);
       this.#startSeal(output);
     }
