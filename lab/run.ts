@@ -16,6 +16,8 @@ import type { CorpusLookup } from './corpus.ts';
 import { findProgram, isRoot } from './environment.ts';
 import { formatTally, runScenarios } from './runner.ts';
 import type { RunOptions } from './runner.ts';
+import { crashSimulated } from './crash/crash-simulated.ts';
+import { crashSensitivity } from './crash/sensitivity.ts';
 import { faults } from './faults.ts';
 import { memoryBacula, memoryFull, memoryQuick } from './memory.ts';
 import { retentionRestic } from './retention-restic.ts';
@@ -23,6 +25,7 @@ import { runbook } from './runbook.ts';
 import { storeRoundtrip } from './store-roundtrip.ts';
 import { scale, scaleQuick } from './scale.ts';
 import type { Scenario } from './scenario.ts';
+import { crashReal, thrashLong, thrashQuick } from './thrash/thrash.ts';
 
 const baculaCorpus: Scenario = {
   name: 'bacula-corpus',
@@ -35,7 +38,7 @@ const baculaCorpus: Scenario = {
 };
 
 /** Every scenario of the lab, cheapest first. */
-const scenarios: readonly Scenario[] = [baculaCorpus, storeRoundtrip, faults, runbook, baculaLive, retentionRestic, cephObjects, cephRepository, memoryQuick, scaleQuick, baculaLive15, cephSpeed, memoryBacula, memoryFull, scale];
+const scenarios: readonly Scenario[] = [baculaCorpus, storeRoundtrip, faults, crashSimulated, crashSensitivity, crashReal, thrashQuick, runbook, baculaLive, retentionRestic, cephObjects, cephRepository, memoryQuick, scaleQuick, baculaLive15, cephSpeed, memoryBacula, memoryFull, scale, thrashLong];
 
 function optionsFromEnvironment(): RunOptions {
   let corpus: CorpusLookup | undefined;

@@ -1,15 +1,16 @@
 /** One phase of the scale scenario in a process of its own: `node phase.js PHASE REPOSITORY FIRST END`; prints one JSON object. */
-import { Repository, nodeWorld } from '../../src/engine/index.ts';
+import type { Repository as OpenRepository } from '../../src/engine/index.ts';
 import { keepProcessSmall } from '../../src/services/process-memory.ts';
-import { BLOCK_BYTES, BlockTree } from './blocks.ts';
 
-// As the command line does: the promise of bounded memory is made for it.
+// As the command line does, before anything else is loaded: the promise of bounded memory is made for it.
 keepProcessSmall();
+const { Repository, nodeWorld } = await import('../../src/engine/index.ts');
+const { BLOCK_BYTES, BlockTree } = await import('./blocks.ts');
 
 const [phase = '', directory = '', first = '0', end = '0'] = process.argv.slice(2);
 const world = nodeWorld(directory);
 
-async function withRepository<T>(use: (repository: Repository) => Promise<T>): Promise<T> {
+async function withRepository<T>(use: (repository: OpenRepository) => Promise<T>): Promise<T> {
   const repository = await Repository.open(world, { mode: 'write' });
   try {
     return await use(repository);

@@ -45,7 +45,7 @@ export interface ChunkIndex {
   putMany(ids: IdBatch, places: Uint8Array, watermarks: readonly Watermark[]): Promise<void>;
   deleteMany(ids: IdBatch): Promise<void>;
   watermarks(): Promise<readonly Watermark[]>;
-  /** Pages in ascending id order; memory stays bounded. */
+  /** Pages in ascending id order, each valid until the next is asked for; memory stays bounded. */
   scan(): AsyncIterable<{ readonly ids: IdBatch; readonly places: Uint8Array }>;
   /** An estimate is allowed; 0 only when empty. */
   count(): Promise<number>;

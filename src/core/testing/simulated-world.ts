@@ -200,7 +200,9 @@ export class SimulatedDisk implements Disk {
   }
 
   async open(name: string): Promise<DiskFile> {
-    return new SimulatedFile(this, this.#find(name), name);
+    const inode = this.#find(name);
+    if (inode.isDirectory) throw new NotFoundError(`Open '${name}': it is a directory`, { path: name });
+    return new SimulatedFile(this, inode, name);
   }
 
   async create(name: string): Promise<DiskFile> {

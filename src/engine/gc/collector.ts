@@ -20,7 +20,7 @@ import type { RunFile } from '../sort/index.ts';
 import type { CatchUp } from '../store/catch-up.ts';
 import { MissingContainerError } from '../store/group-cache.ts';
 import type { LocalStore } from '../store/local-store.ts';
-import { readReprieved, writeCondemned, writeReprieved } from './condemned.ts';
+import { listGenerations, readReprieved, writeCondemned, writeReprieved } from './condemned.ts';
 import { evacuate, type Evacuation } from './evacuate.ts';
 import { mark } from './mark.ts';
 import { purgeIndex } from './purge.ts';
@@ -197,7 +197,8 @@ export class Collector {
 
   async #plan(): Promise<Plan> {
     const { objects, index, catchUp } = this.#parts;
-    const { generation } = catchUp;
+    // A number that was decided is never used again, even if its list was lost.
+    const generation = Math.max(catchUp.generation, ...await listGenerations(objects, 'reprieved'));
     const open = await openSessions(this.#parts);
     const youngest = Math.min(...open.map(({ modified }) => modified));
     const rows = (await listContainers(objects)).filter(({ number }) => !catchUp.dead.has(number.high, number.low));

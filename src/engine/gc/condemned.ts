@@ -123,7 +123,11 @@ export async function writeCondemned(
   await objects.put(nameOf('condemned', list.generation), encodeDocument(CONDEMNED, body));
 }
 
-/** Says that list `generation` is decided. @throws {BusyError} another collector decided it. */
+/**
+ * Says that list `generation` is decided. The list is made durable first, for its writer may have been killed before it was: without it the decision would stand
+ * for the next list of that number. @throws {BusyError} another collector decided it.
+ */
 export async function writeReprieved(objects: ObjectStore, generation: number, containers: readonly ContainerNumber[]): Promise<void> {
+  await objects.settle([nameOf('condemned', generation)]);
   await objects.put(nameOf('reprieved', generation), encodeDocument(REPRIEVED, { generation, containers: containers.map(({ text }) => text) }));
 }

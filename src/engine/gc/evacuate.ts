@@ -5,7 +5,7 @@
 import { AbortedError, ID_BYTES, PLACE_BYTES, decodePlace } from '../../core/index.ts';
 import { containerPath, numberOf, readContainerHeader } from '../containers/container.ts';
 import type { ContainerKind } from '../containers/container.layout.ts';
-import { NumberSet } from '../containers/number-set.ts';
+import type { NumberSet } from '../containers/number-set.ts';
 import { ExternalSorter, type RunFile } from '../sort/index.ts';
 import { chunkOf } from '../store/local-store.ts';
 import type { CollectorParts } from './collector.ts';

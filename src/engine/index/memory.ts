@@ -6,7 +6,7 @@ import { pagesOf } from './entry-page.ts';
 import { IdTable, idWords } from './id-table.ts';
 import { WatermarkMap } from './watermark-map.ts';
 
-/** About 110 bytes an id. `flush` has nothing to do: nothing here survives the process. Conformance: `chunkIndexSuite`. */
+/** 61 to 122 bytes an id. `flush` has nothing to do: nothing here survives the process. Conformance: `chunkIndexSuite`. */
 export class MemoryIndex implements ChunkIndex {
   readonly kind: string = 'memory';
   readonly #table: IdTable = new IdTable();

@@ -1,6 +1,6 @@
 /** Merges sorted runs of entries into one; where several runs hold an id, the newest run wins. */
 import { ID_BYTES, PLACE_BYTES } from '../../core/index.ts';
-import { PAGE_ENTRIES } from './entry-page.ts';
+import { PAGE_ENTRIES, copyId, copyPlaceBytes } from './entry-page.ts';
 import type { EntryPage } from './entry-page.ts';
 
 class Head {
@@ -48,8 +48,8 @@ class Head {
 
   copyTo(target: EntryPage, index: number): void {
     const page = this.#page as EntryPage;
-    target.ids.set(this.id, index * ID_BYTES);
-    target.places.set(page.places.subarray(this.#at * PLACE_BYTES, (this.#at + 1) * PLACE_BYTES), index * PLACE_BYTES);
+    copyId(page.ids, this.#at * ID_BYTES, target.ids, index * ID_BYTES);
+    copyPlaceBytes(page.places, this.#at * PLACE_BYTES, target.places, index * PLACE_BYTES);
     target.tombstones[index] = page.tombstones[this.#at] as number;
   }
 
@@ -72,22 +72,21 @@ function emptyPage(): EntryPage & { count: number } {
   return { count: 0, ids: new Uint8Array(PAGE_ENTRIES * ID_BYTES), places: new Uint8Array(PAGE_ENTRIES * PLACE_BYTES), tombstones: new Uint8Array(PAGE_ENTRIES) };
 }
 
-/** What to do with tombstones and pages. */
+/** What to do with tombstones. */
 export interface MergeOptions {
   /** False when no older run lies below the given ones. */
   readonly keepTombstones: boolean;
-  /** All pages are the same buffers, valid until the next one is asked for. Otherwise each belongs to the receiver. */
-  readonly reusePage: boolean;
 }
 
-/** Yields the union in ascending id order. Memory is one page for each run. @param runs newest first. */
-export async function* mergeRuns(
-  runs: readonly (AsyncIterable<EntryPage> | Iterable<EntryPage>)[], { keepTombstones, reusePage }: MergeOptions,
-): AsyncIterable<EntryPage> {
+/**
+ * Yields the union in ascending id order. All pages are the same buffers, valid until the next one is asked for: with new ones, millions of entries
+ * would be tens of megabytes of garbage. Memory is one page for each run. @param runs newest first.
+ */
+export async function* mergeRuns(runs: readonly (AsyncIterable<EntryPage> | Iterable<EntryPage>)[], { keepTombstones }: MergeOptions): AsyncIterable<EntryPage> {
   const heads = runs.map((run) => new Head(run));
   try {
     for (const head of heads) await head.nextPage();
-    let page = emptyPage();
+    const page = emptyPage();
     for (let best = smallest(heads); best !== undefined; best = smallest(heads)) {
       if (keepTombstones || !best.removed) {
         best.copyTo(page, page.count);
@@ -95,16 +94,14 @@ export async function* mergeRuns(
       }
       // `smallest` prefers the first of equals, which is the newest; the older ones are passed over.
       const { prefix } = best;
-      const id = best.id;
       for (const head of heads) {
-        if (head === best || head.prefix !== prefix || Buffer.compare(head.id, id) !== 0) continue;
+        if (head === best || head.prefix !== prefix || Buffer.compare(head.id, best.id) !== 0) continue;
         if (!head.step()) await head.nextPage();
       }
       if (!best.step()) await best.nextPage();
       if (page.count === PAGE_ENTRIES) {
         yield page;
-        if (reusePage) page.count = 0;
-        else page = emptyPage();
+        page.count = 0;
       }
     }
     if (page.count > 0) yield page;

@@ -51,7 +51,7 @@ export class OverlayIndex implements ChunkIndex {
   }
 
   async *scan(): AsyncIterable<{ readonly ids: IdBatch; readonly places: Uint8Array }> {
-    for await (const page of mergeRuns([entriesOf(this.#top), entriesOf(this.#base)], { keepTombstones: false, reusePage: false })) {
+    for await (const page of mergeRuns([entriesOf(this.#top), entriesOf(this.#base)], { keepTombstones: false })) {
       yield { ids: { bytes: page.ids, count: page.count }, places: page.places };
     }
   }

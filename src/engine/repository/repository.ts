@@ -172,6 +172,8 @@ export class Repository {
     let vault: Vault | undefined;
     try {
       const stored = options.objects ?? new DiskObjects(world, lock?.writer.id ?? READER);
+      // Who created them may have been killed before they were durable; a key that is lost takes with it what is sealed from now on.
+      if (isWriter) await stored.settle(config.encryption === 'none' ? ['config'] : ['config', 'keys/ring']);
       vault = await openVault({ objects: stored, world, repository: config.id, limits }, config, options.credentials ?? []);
       const objects = vault === undefined ? stored : new SealedObjects(stored, vault, limits);
       const arena = new Arena(LocalStore.arenaBytes(limits) + Slab.arenaBytes() + Feeder.scratchBytes());

@@ -3,7 +3,7 @@
  * anybody; the lock only says whose left-overs may be removed and whose sessions are surely over.
  */
 import { hostname } from 'node:os';
-import { BusyError, NotFoundError, readObject, type DiskLock, type ObjectStore, type World } from '../../core/index.ts';
+import { BusyError, NotFoundError, ToolError, readObject, type DiskLock, type ObjectStore, type World } from '../../core/index.ts';
 import { DiskObjects, STAGING_DIRECTORY, cacheDirectories } from '../objects/index.ts';
 import type { Writer } from './session.ts';
 
@@ -38,15 +38,16 @@ export class WriterLock {
         await taken.#removeLeftovers();
         return taken;
       } catch (error) {
-        // Someone who clears up may have looked at our lock before we had it.
-        if (!(error instanceof BusyError) || attempt === ATTEMPTS) throw error;
+        // Someone who clears up may have looked at our lock, or removed its directory, before we had it.
+        const isDisturbed = error instanceof BusyError || (error instanceof ToolError && error.data['errno'] === 'ENOENT');
+        if (!isDisturbed || attempt === ATTEMPTS) throw error;
       }
     }
   }
 
   async release(): Promise<void> {
+    await this.#world.disk.removeTree(lockPath(this.writer.id)).catch(() => undefined); // what stays is cleared by others
     await this.#lock.release();
-    await this.#world.disk.removeTree(lockPath(this.writer.id));
   }
 
   async #removeLeftovers(): Promise<void> {
@@ -78,8 +79,9 @@ export async function isGone(world: World, id: string): Promise<boolean> {
     if (error instanceof BusyError) return false;
     throw error;
   }
+  // While it is held: nobody else may take it in between.
+  await world.disk.removeTree(lockPath(id)).catch(() => undefined); // someone may be trying to take it: then it is cleared another time
   await lock.release();
-  await world.disk.removeTree(lockPath(id));
   return true;
 }
 

@@ -145,10 +145,12 @@ async function namesBelow(objects: ObjectStore, directory: string): Promise<read
 
 /** Takes a snapshot out of sight: a collector may remove it. Durable when it resolves; resolves too when that was said before. */
 export async function writeTombstone(world: World, objects: ObjectStore, id: string): Promise<void> {
+  const name = `tombstones/${id}`;
   try {
-    await objects.put(`tombstones/${id}`, encodeDocument(TOMBSTONE, { id, time: world.now() }));
+    await objects.put(name, encodeDocument(TOMBSTONE, { id, time: world.now() }));
   } catch (error) {
     if (!(error instanceof BusyError)) throw error;
+    await objects.settle([name]); // who said it may have been killed before it was durable
   }
 }
 

@@ -8,7 +8,7 @@ export const GROUP_BYTES: number = 2 << 20;
 /** Chunks of a full group; reached only by very small chunks. */
 export const GROUP_CHUNKS_MAX = 4_096;
 
-/** Chunks on their way into one group. The block belongs to the builder until the group is written. */
+/** Chunks on their way into one group, one group after another in the same block. */
 export class GroupBuilder {
   readonly block: Block;
   #table = new Uint8Array(TABLE_ROW_BYTES * 128);
@@ -21,6 +21,12 @@ export class GroupBuilder {
 
   get table(): Uint8Array {
     return this.#table.subarray(0, this.count * TABLE_ROW_BYTES);
+  }
+
+  /** Begins a new group; what the last one's table showed is overwritten. */
+  clear(): void {
+    this.length = 0;
+    this.count = 0;
   }
 
   hasRoom(length: number): boolean {

@@ -28,13 +28,22 @@ export class IdSet {
   /** Adds it. @returns false when it was there. */
   add(bytes: Uint8Array, offset: number): boolean {
     this.#load(bytes, offset);
-    const found = this.#find();
+    let found = this.#find();
     if (found >= 0) return false;
+    if ((this.count + 1) * 2 > this.#slots.length) {
+      this.#grow();
+      found = this.#find();
+    }
     this.#slots[~found] = this.count + 1;
     this.#words.set(this.#probe, this.count * WORDS);
     this.count += 1;
-    if (this.count * 2 >= this.#slots.length) this.#grow();
     return true;
+  }
+
+  /** Forgets all ids and keeps the memory. */
+  clear(): void {
+    this.#slots.fill(0);
+    this.count = 0;
   }
 
   /** Position of entry or, when absent, the complement of the free slot. */

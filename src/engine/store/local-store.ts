@@ -7,20 +7,20 @@
  */
 import assert from 'node:assert';
 import {
-  ID_BYTES, IntegrityError, LimitError, NotFoundError, PLACE_BYTES, decodePlace, encodePlace, idAt, idToHex,
+  ID_BYTES, IntegrityError, LimitError, NotFoundError, PLACE_BYTES, decodePlace, idAt, idToHex,
   type ChunkIndex, type ChunkStore, type IdBatch, type Limits, type ObjectStore, type PutCounts, type World,
 } from '../../core/index.ts';
 import type { ContainerWriter } from '../containers/container-writer.ts';
-import { TABLE_ROW_BYTES, type ContainerKind } from '../containers/container.layout.ts';
+import type { ContainerKind } from '../containers/container.layout.ts';
 import type { ChunkFilter } from '../filter/index.ts';
 import type { HashName } from '../hashing/hasher.ts';
 import { createHasher } from '../hashing/hasher.ts';
 import { sealedGroupBytes, type Vault } from '../crypto/index.ts';
-import type { FooterRow } from '../containers/footer.ts';
-import { BlockPool, type Arena } from '../workers/arena.ts';
+import { BlockPool, type Arena, type Block } from '../workers/arena.ts';
 import type { WorkerPool } from '../workers/pool.ts';
 import { REF_BYTES } from '../snapshots/refs.ts';
 import type { CatchUp } from './catch-up.ts';
+import { ContainerEntries } from './container-entries.ts';
 import { createContainer, finishGroup, type Compressed } from './finish-group.ts';
 import { GROUP_BYTES, GROUP_CHUNKS_MAX, GroupBuilder } from './group-builder.ts';
 import { GroupCache, MissingContainerError, type Group } from './group-cache.ts';
@@ -28,12 +28,10 @@ import { IdSet, PlaceCache } from './id-table.ts';
 
 /** Stored bytes at which a container is sealed. */
 const CONTAINER_BYTES = 32 << 20;
-/** New chunks after which the set of chunks under way is renewed; 72 bytes each. */
-const UNDER_WAY_MAX = 65_536;
+/** New chunks after which the set of chunks under way is renewed, 72 bytes each; chunks of a container, 52 bytes each until it is indexed. */
+const UNDER_WAY_MAX = 32_768;
 /** Containers being synced at once. */
 const SEALING_MAX = 2;
-/** Where the ordinal stands in an encoded place. */
-const ORDINAL_OFFSET = 16;
 /** Ids that enter the index at once. */
 const INDEX_BATCH = 4_096;
 const GROUP_BLOCKS = 3;
@@ -75,8 +73,7 @@ export interface StoreTotals {
 interface Output {
   builder: GroupBuilder | undefined;
   writer: ContainerWriter | undefined;
-  ids: Uint8Array[];
-  places: Uint8Array[];
+  entries: ContainerEntries;
   /** Resolves when all groups submitted so far are in a container. */
   tail: Promise<void>;
 }
@@ -95,6 +92,8 @@ export class LocalStore implements ChunkStore {
   readonly #sealing = new Set<Promise<void>>();
   readonly #chunkBytesMax: number;
   readonly #maybe = new Uint8Array(1);
+  readonly #builders: (GroupBuilder | undefined)[] = [];
+  readonly #spareEntries: ContainerEntries[] = [];
   #underWay = new IdSet(4096);
   #underWayBefore = new IdSet(16);
   #barrier: Promise<void> = Promise.resolve();
@@ -107,7 +106,7 @@ export class LocalStore implements ChunkStore {
     this.#rawBlocks = new BlockPool(parts.arena, GROUP_BYTES, GROUP_BLOCKS);
     this.#storedBlocks = new BlockPool(parts.arena, STORED_BYTES, GROUP_BLOCKS);
     this.groups = new GroupCache({ ...parts, places: this.#places });
-    const output = (): Output => ({ builder: undefined, writer: undefined, ids: [], places: [], tail: Promise.resolve() });
+    const output = (): Output => ({ builder: undefined, writer: undefined, entries: new ContainerEntries(), tail: Promise.resolve() });
     this.#outputs = { data: output(), metadata: output() };
   }
 
@@ -190,10 +189,18 @@ export class LocalStore implements ChunkStore {
     const output = this.#outputs[kind];
     if (this.#underWay.count >= UNDER_WAY_MAX) await this.#renewUnderWay();
     if (output.builder?.hasRoom(data.length) === false) this.#submit(kind);
-    output.builder ??= new GroupBuilder(await this.#rawBlocks.acquire());
+    output.builder ??= this.#builderOf(await this.#rawBlocks.acquire());
     this.#assertAlive();
     this.#push(kind, id, 0, data);
     return true;
+  }
+
+  /** A block has one builder, so that tables are not thrown away with each group. */
+  #builderOf(block: Block): GroupBuilder {
+    const builder = this.#builders[block.index] ?? new GroupBuilder(block);
+    this.#builders[block.index] = builder;
+    builder.clear();
+    return builder;
   }
 
   #push(kind: ContainerKind, ids: Uint8Array, offset: number, data: Uint8Array): void {
@@ -297,8 +304,8 @@ export class LocalStore implements ChunkStore {
   async flush(): Promise<void> {
     this.#assertAlive();
     await this.#settle();
-    this.#underWay = new IdSet(4096);
-    this.#underWayBefore = new IdSet(16);
+    this.#underWay.clear();
+    this.#underWayBefore.clear();
   }
 
   /** Ends the store. Chunks that were not flushed are lost, as after a crash. */
@@ -334,8 +341,8 @@ export class LocalStore implements ChunkStore {
     this.#assertAlive();
     this.#barrier = this.#settle();
     this.#barrier.catch(() => undefined);
-    this.#underWayBefore = this.#underWay;
-    this.#underWay = new IdSet(4096);
+    [this.#underWay, this.#underWayBefore] = [this.#underWayBefore, this.#underWay];
+    this.#underWay.clear();
   }
 
   /** Brings everything added so far into sealed, indexed containers. */
@@ -390,36 +397,21 @@ export class LocalStore implements ChunkStore {
     output.writer ??= await createContainer(this.#parts, kind);
     const row = await output.writer.append(await finishGroup(this.#parts.pool, output.writer, builder, compressed));
     this.totals.storedBytes[kind] += row.length;
-    this.#noteIndexed(output, output.writer, row, builder.table);
+    const { high, low } = output.writer.number;
+    output.entries.add(builder.table, { containerHigh: high, containerLow: low, offset: row.offset, length: row.length, ordinal: 0 });
     if (output.writer.size >= (this.#parts.containerBytes ?? CONTAINER_BYTES) || output.writer.chunks >= UNDER_WAY_MAX) {
       if (this.#sealing.size >= SEALING_MAX) await Promise.race(this.#sealing);
       this.#startSeal(output);
     }
   }
 
-  #noteIndexed(output: Output, writer: ContainerWriter, row: FooterRow, table: Uint8Array): void {
-    const count = table.length / TABLE_ROW_BYTES;
-    const ids = new Uint8Array(count * ID_BYTES);
-    const places = new Uint8Array(count * PLACE_BYTES);
-    const view = new DataView(places.buffer);
-    encodePlace(places, 0, { containerHigh: writer.number.high, containerLow: writer.number.low, offset: row.offset, length: row.length, ordinal: 0 });
-    for (let i = 0; i < count; i += 1) {
-      ids.set(table.subarray(i * TABLE_ROW_BYTES, i * TABLE_ROW_BYTES + ID_BYTES), i * ID_BYTES);
-      if (i > 0) places.copyWithin(i * PLACE_BYTES, 0, PLACE_BYTES); // alike but for the ordinal
-      view.setUint16(i * PLACE_BYTES + ORDINAL_OFFSET, i);
-    }
-    output.ids.push(ids);
-    output.places.push(places);
-  }
-
   /** Seals the open container in the background, then indexes it. */
   #startSeal(output: Output): void {
-    const { writer, ids, places } = output;
+    const { writer, entries } = output;
     if (writer === undefined) return;
     output.writer = undefined;
-    output.ids = [];
-    output.places = [];
-    const task = this.#seal(writer, ids, places).catch((error: unknown) => {
+    output.entries = this.#spareEntries.pop() ?? new ContainerEntries();
+    const task = this.#seal(writer, entries).catch((error: unknown) => {
       this.#fail(error);
       throw error;
     });
@@ -428,21 +420,22 @@ export class LocalStore implements ChunkStore {
     this.#sealing.add(tracked);
   }
 
-  async #seal(writer: ContainerWriter, ids: readonly Uint8Array[], places: readonly Uint8Array[]): Promise<void> {
+  async #seal(writer: ContainerWriter, entries: ContainerEntries): Promise<void> {
     await writer.seal();
     this.totals.containers += 1;
-    const batch = { bytes: joined(ids), count: ids.reduce((sum, part) => sum + part.length, 0) / ID_BYTES };
-    const allPlaces = joined(places);
+    const { ids, places } = entries;
     // In parts, because a batch costs the native index an object per id; the watermark comes with the last.
-    for (let start = 0; start < batch.count || start === 0; start += INDEX_BATCH) {
-      const count = Math.min(INDEX_BATCH, batch.count - start);
-      const last = start + count === batch.count;
+    for (let start = 0; start < ids.count || start === 0; start += INDEX_BATCH) {
+      const count = Math.min(INDEX_BATCH, ids.count - start);
+      const last = start + count === ids.count;
       await this.#parts.index.putMany(
-        { bytes: batch.bytes.subarray(start * ID_BYTES), count }, allPlaces.subarray(start * PLACE_BYTES),
+        { bytes: ids.bytes.subarray(start * ID_BYTES), count }, places.subarray(start * PLACE_BYTES),
         last ? [{ container: writer.number.text, offset: writer.size, sealed: true }] : [],
       );
     }
-    await this.#parts.filter.add(batch, writer.number.text, writer.size);
+    await this.#parts.filter.add(ids, writer.number.text, writer.size);
+    entries.clear();
+    this.#spareEntries.push(entries);
   }
 }
 
@@ -450,16 +443,6 @@ export class LocalStore implements ChunkStore {
 function fullByte(count: number, index: number): number {
   const bits = Math.min(8, count - index * 8);
   return (1 << bits) - 1;
-}
-
-function joined(parts: readonly Uint8Array[]): Uint8Array {
-  const bytes = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0));
-  let at = 0;
-  for (const part of parts) {
-    bytes.set(part, at);
-    at += part.length;
-  }
-  return bytes;
 }
 
 /** A chunk as a page of references names it, and the length that the page says. */

@@ -88,14 +88,22 @@ interface Koffi {
   load(name: string): { func(prototype: string): (...values: unknown[]) => unknown };
 }
 
-/** The C library's `flock`; undefined where koffi or the library is missing. */
-function loadFlock(): ((fd: number, operation: number) => number) | undefined {
+type Flock = (fd: number, operation: number) => number;
+let loaded: { readonly flock: Flock | undefined } | undefined;
+
+/** The C library's `flock`, declared once: koffi keeps each declaration for good. Undefined where koffi or the library is missing. */
+function theFlock(): Flock | undefined {
+  loaded ??= { flock: loadFlock() };
+  return loaded.flock;
+}
+
+function loadFlock(): Flock | undefined {
   if (process.env['HOLDFAST_NO_NATIVE'] === '1') return undefined;
   try {
     const koffi = createRequire(import.meta.url)('koffi') as Koffi;
     for (const name of ['libc.so.6', 'libc.musl-x86_64.so.1', 'libc.musl-aarch64.so.1']) {
       try {
-        return koffi.load(name).func('int flock(int fd, int operation)') as (fd: number, operation: number) => number;
+        return koffi.load(name).func('int flock(int fd, int operation)') as Flock;
       } catch {
         // another C library
       }
@@ -108,7 +116,7 @@ function loadFlock(): ((fd: number, operation: number) => number) | undefined {
 
 /** Holds the kernel's lock on a file of the directory. @throws {BusyError} when another process has it. */
 function takeFlock(directory: string): number | undefined {
-  const flock = loadFlock();
+  const flock = theFlock();
   if (flock === undefined) return undefined;
   const fd = fs.openSync(path.join(directory, FLOCK_FILE), 'a', 0o600);
   if (flock(fd, LOCK_EXCLUSIVE_NOW) === 0) return fd;

@@ -105,7 +105,7 @@ export class LogIndex implements ChunkIndex {
     const runs = [pagesOf(table.sorted(false)), ...segments.map((segment) => segment.entries())];
     this.#readers += 1;
     try {
-      for await (const page of mergeRuns(runs, { keepTombstones: false, reusePage: false })) yield { ids: { bytes: page.ids, count: page.count }, places: page.places };
+      for await (const page of mergeRuns(runs, { keepTombstones: false })) yield { ids: { bytes: page.ids, count: page.count }, places: page.places };
     } finally {
       await this.#doneReading();
     }
@@ -168,10 +168,10 @@ export class LogIndex implements ChunkIndex {
     const merged = Math.max(0, mergeExtent(counts, this.#options.tableEntries) - 1);
     const gone = older.slice(0, merged);
     const kept = older.slice(merged);
-    const runs = [pagesOf(state.table.sorted(false)), ...gone.map((segment) => segment.entries())];
+    const runs = [state.table.pages(), ...gone.map((segment) => segment.entries())];
     const number = this.#nextNumber();
     const countMax = counts.slice(0, merged + 1).reduce((sum, count) => sum + count, 0);
-    await writeSegment(this.#disk, number, { countMax, pages: mergeRuns(runs, { keepTombstones: kept.length > 0, reusePage: true }) });
+    await writeSegment(this.#disk, number, { countMax, pages: mergeRuns(runs, { keepTombstones: kept.length > 0 }) });
     const segment = await Segment.open(this.#disk, number);
     const segments = [segment, ...kept];
     const log = await WriteAheadLog.create(this.#disk, this.#nextNumber());

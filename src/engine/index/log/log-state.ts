@@ -18,8 +18,11 @@ export interface LogIndexOptions {
   readonly filterBytesMax: number;
 }
 
-/** 64 Ki entries are 7 MB of table; 16 MiB of filters serve 13 million ids. */
-export const defaultLogOptions: LogIndexOptions = { tableEntries: 1 << 16, filterBytesMax: 16 << 20 };
+/**
+ * 60 Ki entries and a batch of 4 Ki on top fill a table of 4 MB; 6 MiB of filters serve 5 million ids. More would not pay: the chunk filter has denied what is new before a
+ * writer asks here, and the oldest segments, which are the ones beyond, are asked last.
+ */
+export const defaultLogOptions: LogIndexOptions = { tableEntries: 60 << 10, filterBytesMax: 6 << 20 };
 const OPEN_ATTEMPTS = 5;
 
 /** Everything of an open index that changes. */

@@ -1,6 +1,7 @@
 /** One data page of a segment: up to 78 sorted entries with their tombstones, its own address and a checksum. */
 import { crc32c } from '../../../core/crc32c.ts';
 import { equalBytes, ID_BYTES, IntegrityError, PLACE_BYTES } from '../../../core/index.ts';
+import { copyId, copyPlaceBytes, type EntryPage } from '../entry-page.ts';
 import { ENTRIES_PER_PAGE, ENTRY_BYTES, PAGE_BYTES, PAGE_CRC_OFFSET, pageTail, TOMBSTONES_BYTES, TOMBSTONES_OFFSET } from './log.layout.ts';
 
 const TAIL_OFFSET = TOMBSTONES_OFFSET + TOMBSTONES_BYTES;
@@ -21,10 +22,10 @@ export function isSealed(page: Uint8Array): boolean {
   return new DataView(page.buffer, page.byteOffset).getUint32(PAGE_CRC_OFFSET) === crc32c(page.subarray(0, PAGE_CRC_OFFSET));
 }
 
-/** Puts one entry into a page under construction, which is all zeroes at first. */
-export function setEntry(page: Uint8Array, index: number, id: Uint8Array, place: Uint8Array | undefined): void {
-  page.set(id, index * ENTRY_BYTES);
-  if (place !== undefined) page.set(place, index * ENTRY_BYTES + ID_BYTES);
+/** Puts entry `i` of `run` into a page under construction, which is all zeroes at first. */
+export function setEntry(page: Uint8Array, index: number, run: EntryPage, i: number): void {
+  copyId(run.ids, i * ID_BYTES, page, index * ENTRY_BYTES);
+  if (run.tombstones[i] !== 1) copyPlaceBytes(run.places, i * PLACE_BYTES, page, index * ENTRY_BYTES + ID_BYTES);
   else page[TOMBSTONES_OFFSET + (index >> 3)] = (page[TOMBSTONES_OFFSET + (index >> 3)] as number) | 1 << (index & 7);
 }
 
@@ -85,8 +86,7 @@ export function searchPage(page: Uint8Array, count: number, id: Uint8Array): Pag
 
 /** Copies the place of entry `index` to position `to` of a buffer of places. */
 export function copyPlace(page: Uint8Array, index: number, places: Uint8Array, to: number): void {
-  const from = index * ENTRY_BYTES + ID_BYTES;
-  for (let i = 0; i < PLACE_BYTES; i += 1) places[to * PLACE_BYTES + i] = page[from + i] as number;
+  copyPlaceBytes(page, index * ENTRY_BYTES + ID_BYTES, places, to * PLACE_BYTES);
 }
 
 /** Whether a file begins with the magic bytes. */

@@ -7,9 +7,9 @@ import assert from 'node:assert';
 /** Bytes of a block. */
 export const BLOCK_BYTES = 64;
 const IDS_PER_BLOCK = 51;
-const BLOCKS_MAX = 1 << 17;
+const BLOCKS_MAX = 1 << 16;
 
-/** Blocks for a number of ids: 10 bits an id up to 8 MiB; beyond, the filter grows no more and says "maybe" more often. */
+/** Blocks for a number of ids: 10 bits an id up to 4 MiB; beyond, the filter grows no more and says "maybe" more often. */
 export function filterBlocks(ids: number): number {
   return Math.min(BLOCKS_MAX, Math.max(1, Math.ceil(ids / IDS_PER_BLOCK)));
 }

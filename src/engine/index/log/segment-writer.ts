@@ -3,7 +3,7 @@ import { createHash } from 'node:crypto';
 import type { Hash } from 'node:crypto';
 import { setImmediate } from 'node:timers/promises';
 import { crc32c } from '../../../core/crc32c.ts';
-import { ID_BYTES, PLACE_BYTES } from '../../../core/index.ts';
+import { ID_BYTES } from '../../../core/index.ts';
 import type { Disk, DiskFile } from '../../../core/index.ts';
 import type { EntryPage } from '../entry-page.ts';
 import {
@@ -21,6 +21,8 @@ class SegmentWriter {
   readonly #buffer: Uint8Array = new Uint8Array(BUFFER_PAGES * PAGE_BYTES);
   readonly #fences: Uint32Array = new Uint32Array(FENCES);
   readonly #filter: SegmentFilter;
+  /** Under construction. */
+  #page: Uint8Array = this.#buffer.subarray(0, PAGE_BYTES);
   #offset = 0;
   #buffered = 0; // whole pages
   #inPage = 0; // entries of the page under construction
@@ -49,37 +51,39 @@ class SegmentWriter {
 
   async add(run: EntryPage): Promise<void> {
     for (let i = 0; i < run.count; i += 1) {
-      const id = run.ids.subarray(i * ID_BYTES, (i + 1) * ID_BYTES);
-      const removed = run.tombstones[i] === 1;
-      const page = this.#buffer.subarray(this.#buffered * PAGE_BYTES, (this.#buffered + 1) * PAGE_BYTES);
-      setEntry(page, this.#inPage, id, removed ? undefined : run.places.subarray(i * PLACE_BYTES, (i + 1) * PLACE_BYTES));
-      this.#note(id, removed);
+      setEntry(this.#page, this.#inPage, run, i);
+      this.#note(run, i);
       this.#inPage += 1;
       if (this.#inPage === ENTRIES_PER_PAGE) this.#endPage();
       if (this.#buffered === BUFFER_PAGES) await this.#drain();
     }
   }
 
-  #note(id: Uint8Array, removed: boolean): void {
-    this.#filter.add(id, 0);
-    const top = (id[0] as number) << 2 | (id[1] as number) >> 6;
+  #note({ ids, tombstones }: EntryPage, i: number): void {
+    const at = i * ID_BYTES;
+    this.#filter.add(ids, at);
+    const top = (ids[at] as number) << 2 | (ids[at + 1] as number) >> 6;
     for (; this.#fence <= top; this.#fence += 1) this.#fences[this.#fence] = this.#count;
     this.#count += 1;
-    if (removed) this.#tombstones += 1;
+    if (tombstones[i] === 1) this.#tombstones += 1;
   }
 
   #endPage(): void {
-    const page = this.#buffer.subarray(this.#buffered * PAGE_BYTES, (this.#buffered + 1) * PAGE_BYTES);
-    finishPage(page, this.#inPage, { segment: this.#segment, page: this.#pages });
+    finishPage(this.#page, this.#inPage, { segment: this.#segment, page: this.#pages });
     this.#pages += 1;
-    this.#buffered += 1;
+    this.#moveTo(this.#buffered + 1);
     this.#inPage = 0;
+  }
+
+  #moveTo(page: number): void {
+    this.#buffered = page;
+    this.#page = this.#buffer.subarray(page * PAGE_BYTES, (page + 1) * PAGE_BYTES);
   }
 
   async #drain(): Promise<void> {
     await this.#append(this.#buffer.subarray(0, this.#buffered * PAGE_BYTES));
     this.#buffer.fill(0);
-    this.#buffered = 0;
+    this.#moveTo(0);
     // A large merge takes seconds: everyone else in the process gets a turn.
     await setImmediate();
   }
@@ -110,7 +114,7 @@ export interface SegmentContent {
 
 /**
  * Creates the segment file. On resolve its bytes are durable, its name is not (sync the directory). Memory: a buffer of
- * 256 KiB and the filter, at most 8 MiB.
+ * 256 KiB and the filter, at most 4 MiB.
  */
 export async function writeSegment(disk: Disk, segment: number, content: SegmentContent): Promise<void> {
   const file = await disk.create(logFileName('seg', segment));

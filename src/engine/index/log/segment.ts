@@ -6,7 +6,7 @@
 import { crc32c } from '../../../core/crc32c.ts';
 import { equalBytes, ID_BYTES, IntegrityError, NotFoundError, PLACE_BYTES } from '../../../core/index.ts';
 import type { Disk, DiskFile } from '../../../core/index.ts';
-import type { EntryPage } from '../entry-page.ts';
+import { copyId, type EntryPage } from '../entry-page.ts';
 import {
   ENTRIES_PER_PAGE, ENTRY_BYTES, FENCES, LOG_VERSION, logFileName, MAGIC, PAGE_BYTES, segmentFooter, segmentHeader,
 } from './log.layout.ts';
@@ -70,7 +70,7 @@ async function readFacts(file: DiskFile, segment: number): Promise<Facts> {
 function unpackPage(page: Uint8Array, entries: number, target: EntryPage): number {
   for (let i = 0; i < entries; i += 1) {
     const to = target.count + i;
-    target.ids.set(page.subarray(i * ENTRY_BYTES, i * ENTRY_BYTES + ID_BYTES), to * ID_BYTES);
+    copyId(page, i * ENTRY_BYTES, target.ids, to * ID_BYTES);
     copyPlace(page, i, target.places, to);
     target.tombstones[to] = isRemoved(page, i) ? 1 : 0;
   }

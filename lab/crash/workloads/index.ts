@@ -1,0 +1,14 @@
+/** All workloads. To add one: a file here that exports it, and a row below. */
+import type { Workload } from '../workload.ts';
+import { backup } from './backup.ts';
+import { check } from './check.ts';
+import { collectWaiting } from './collect-waiting.ts';
+import { collect } from './collect.ts';
+import { create } from './create.ts';
+import { forget } from './forget.ts';
+import { rebuild } from './rebuild.ts';
+import { restore } from './restore.ts';
+import { writers } from './writers.ts';
+
+/** In the order in which a campaign runs them. */
+export const workloads: readonly Workload[] = [create, backup, forget, collect, collectWaiting, rebuild, restore, check, writers];
