@@ -20,6 +20,7 @@ import { crashSimulated } from './crash/crash-simulated.ts';
 import { crashSensitivity } from './crash/sensitivity.ts';
 import { faults } from './faults.ts';
 import { memoryBacula, memoryFull, memoryQuick } from './memory.ts';
+import { peerFailures } from './peer-failures.ts';
 import { retentionRestic } from './retention-restic.ts';
 import { runbook } from './runbook.ts';
 import { storeRoundtrip } from './store-roundtrip.ts';
@@ -38,7 +39,7 @@ const baculaCorpus: Scenario = {
 };
 
 /** Every scenario of the lab, cheapest first. */
-const scenarios: readonly Scenario[] = [baculaCorpus, storeRoundtrip, faults, crashSimulated, crashSensitivity, crashReal, thrashQuick, runbook, baculaLive, retentionRestic, cephObjects, cephRepository, memoryQuick, scaleQuick, baculaLive15, cephSpeed, memoryBacula, memoryFull, scale, thrashLong];
+const scenarios: readonly Scenario[] = [baculaCorpus, storeRoundtrip, faults, crashSimulated, crashSensitivity, crashReal, thrashQuick, peerFailures, runbook, baculaLive, retentionRestic, cephObjects, cephRepository, memoryQuick, scaleQuick, baculaLive15, cephSpeed, memoryBacula, memoryFull, scale, thrashLong];
 
 function optionsFromEnvironment(): RunOptions {
   let corpus: CorpusLookup | undefined;

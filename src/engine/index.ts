@@ -10,8 +10,12 @@ export { LogIndex, MemoryIndex, openIndex, type IndexKind } from './index/index.
 export type { ChunkingPolicy } from './ingest/lanes.ts';
 export { pathText } from './ingest/path-text.ts';
 export { appendOnly, openS3Objects, s3Location, type S3Credentials, type S3Location, type S3Tuning } from './objects/index.ts';
-export type { CheckOptions, CheckProblem, CheckReport } from './repository/check.ts';
 export { cloneRepository, type CloneOptions, type CloneReport, type CloneSide } from './repository/clone.ts';
+export type { CheckOptions, CheckProgress, CheckReport } from './check/check.ts';
+export type { CheckProblem } from './check/problem.ts';
+export type { ReadSelection } from './check/selection.ts';
+export type { RepairAction } from './repair/heal-objects.ts';
+export type { RepairOptions, RepairReport } from './repair/repair.ts';
 export { REPOSITORY_VERSION, type RepositoryChoices, type RepositoryConfig } from './repository/config.ts';
 export type { RepositoryKeys } from './repository/encryption.ts';
 export { Repository, type BackupOptions, type BackupResult, type OpenOptions, type RepositoryStatistics } from './repository/repository.ts';

@@ -1,6 +1,7 @@
 /** Looking for damage: in a repository, in Bacula volumes, or in any tree by reading all of it. */
 import assert from 'node:assert';
-import { AbortedError, FormatError, type FileTree, type TreeProblem } from '../core/index.ts';
+import { FormatError, UsageError, type FileTree, type TreeProblem } from '../core/index.ts';
+import type { CheckProgress, ReadSelection } from '../engine/index.ts';
 import { isFatal, problemFrom } from './entry-error.ts';
 import type { BaculaLayer } from './locations/bacula-layer.ts';
 import type { Location } from './locations/index.ts';
@@ -9,8 +10,8 @@ import { walk, type TreeView, type WalkEntry } from './trees/walk.ts';
 
 /** How deep to look. */
 export interface CheckOptions {
-  /** Read and verify all content, not only the structure. */
-  readonly readData?: boolean;
+  /** Read and verify all content, not only the structure; of a repository perhaps only a selection. */
+  readonly readData?: boolean | ReadSelection;
   readonly signal?: AbortSignal;
   /** `unit` says what `files` and `totalFiles` count where it isn't files. */
   onProgress?(progress: { readonly files: number; readonly bytes: number; readonly totalFiles?: number; readonly unit?: string }): void;
@@ -74,11 +75,17 @@ async function readAttributes(tree: FileTree, options: CheckOptions, add: (probl
   }, options.signal);
 }
 
+/** @throws {UsageError} for a selection: only containers of a repository can be read in parts. */
+function isWhole({ readData = false }: CheckOptions): boolean {
+  if (typeof readData !== 'boolean') throw new UsageError('Read a part of the data: only a repository can be checked in parts');
+  return readData;
+}
+
 /** Volumes: what opening them found, then (with `readData`) the content of every file of every job. */
 async function checkVolumes(volumes: BaculaLayer, options: CheckOptions, add: (problem: TreeProblem) => void): Promise<CheckReport['counts']> {
   const known = volumes.problems();
   for (const problem of known) add(problem);
-  if (options.readData === true) {
+  if (isWhole(options)) {
     for await (const problem of volumes.verify(options.signal)) add(problem);
     for (const { step } of volumes.jobs) await readAttributes((await volumes.open(step)).tree, options, add);
   }
@@ -106,11 +113,8 @@ export async function checkLocation(location: Location, options: CheckOptions = 
     const { ok: _, problems: found, ...rest } = await location.place.repository.check({
       readData: options.readData ?? false,
       onProblem: add,
-      onProgress: ({ phase, done, total }) => {
-        options.onProgress?.({ files: done, bytes: 0, totalFiles: total, unit: phase === 'index' ? 'chunks' : phase });
-        // The engine would take an error thrown while it reads the index for damage of the index.
-        if (phase !== 'index' && options.signal?.aborted === true) throw new AbortedError();
-      },
+      onProgress: (progress) => { options.onProgress?.(checkProgress(progress)); },
+      ...(options.signal === undefined ? {} : { signal: options.signal }),
     });
     assert(found === problems.length, 'each problem that a check counted was reported');
     counts = rest;
@@ -120,6 +124,12 @@ export async function checkLocation(location: Location, options: CheckOptions = 
   } else if (location.place.kind === 'volumes') counts = await checkVolumes(location.place.volumes, options, add);
   else counts = await readTree(await location.node(), options, add);
   return { ok: problems.length === 0, problems, counts };
+}
+
+/** Progress of a repository's check as all checks show it. */
+export function checkProgress({ phase, done, total }: CheckProgress): { readonly files: number; readonly bytes: number; readonly totalFiles?: number; readonly unit: string } {
+  const units: Readonly<Record<CheckProgress['phase'], string>> = { objects: 'objects', index: 'chunks', containers: 'containers', snapshots: 'directory pages', files: 'snapshots' };
+  return { files: done, bytes: 0, unit: units[phase], ...(total === undefined ? {} : { totalFiles: total }) };
 }
 
 /** A problem on one line for people. */

@@ -1,5 +1,5 @@
 /** Opening and making repositories: in a directory of this host, or in a bucket. */
-import { Repository, nodeWorld, type RepositoryChoices, type RepositoryKeys } from '../engine/index.ts';
+import { Repository, nodeWorld, type RepairReport, type RepositoryChoices, type RepositoryKeys } from '../engine/index.ts';
 import { withCredentials, type KeyedOptions } from './credentials.ts';
 import { bucketPlace, isRemotePlace, openBucket, openPlace, type CacheChoice, type RepositoryPlace } from './repository-place.ts';
 
@@ -66,4 +66,17 @@ export function rebuildIndex(
   { cacheDirectory, ...options }: CacheChoice & { onNote?(text: string): void; onProgress?(done: number, total: number): void } = {},
 ): Promise<Awaited<ReturnType<typeof Repository.rebuildIndex>>> {
   return withPlace(openPlace(location, 'read', { cacheDirectory }), false, ({ world, options: where }) => Repository.rebuildIndex(world, { ...options, ...where }));
+}
+
+/**
+ * Repairs a repository: see `Repository.repair`. An encrypted one needs a key.
+ * @throws {NotFoundError} when there is none. @throws what opening it throws, when what is needed for that is beyond repair.
+ */
+export function repairRepository(
+  location: string, { cacheDirectory, ...options }: Omit<KeyedOptions, 'mode'> & CacheChoice & Omit<Parameters<typeof Repository.repair>[1], 'objects'>,
+): Promise<RepairReport> {
+  return withPlace(openPlace(location, 'write', { cacheDirectory }), false, async ({ world, options: where }) => {
+    const healed = await Repository.healObjects(world, { ...options, ...where });
+    return Repository.repair(world, { ...options, ...await withCredentials(world, { ...options, ...where }), healed });
+  });
 }

@@ -20,6 +20,11 @@ export class NumberSet {
     if (lows.size === 0) this.#lows.delete(number.high);
   }
 
+  /** In no order. */
+  *all(): Iterable<{ readonly high: number; readonly low: number }> {
+    for (const [high, lows] of this.#lows) for (const low of lows) yield { high, low };
+  }
+
   has(high: number, low: number): boolean {
     return this.size > 0 && this.#lows.get(high)?.has(low) === true;
   }

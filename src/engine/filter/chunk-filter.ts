@@ -56,7 +56,7 @@ interface Build {
 /** What a filter is opened over; it owns none of it. */
 export interface ChunkFilterParts {
   readonly world: World;
-  readonly index: ChunkIndex;
+  readonly index: Pick<ChunkIndex, 'scan' | 'count'>;
   /** Of the index; what it gains from then on is told to `add`. */
   readonly watermarks: readonly Watermark[];
   /** First part of names of temporary files, of whoever holds the index on disk: nobody else may replace the copy. Absent: nothing is saved. */
@@ -79,17 +79,21 @@ export class ChunkFilter {
   readonly #staging: string | undefined;
   readonly #isReader: boolean;
   readonly #containers: ContainerSet;
-  readonly #filter: TwoPartFilter;
+  readonly #source: Pick<ChunkIndex, 'scan' | 'count'> | undefined;
+  readonly #rate: number;
+  #filter: TwoPartFilter;
   #build: Build | undefined;
   #turn: Promise<void> = Promise.resolve();
   /** Of the copy of the cold part on disk; undefined when what is in memory is another. */
   #stamp: number | undefined;
   #savedEpoch: number | undefined;
 
-  private constructor(parts: Pick<ChunkFilterParts, 'world' | 'staging'>, start: Start, isReader = false) {
+  private constructor(parts: Pick<ChunkFilterParts, 'world' | 'staging' | 'falsePositiveRate'> & Partial<Pick<ChunkFilterParts, 'index'>>, start: Start, isReader = false) {
     this.#world = parts.world;
     this.#staging = parts.staging;
     this.#isReader = isReader;
+    this.#source = parts.index;
+    this.#rate = parts.falsePositiveRate ?? RATE_DEFAULT;
     this.#containers = start.containers;
     this.#filter = start.filter;
     this.#stamp = start.stamp;
@@ -148,6 +152,20 @@ export class ChunkFilter {
     await this.#inTurn(async () => {
       if (this.#build === undefined) this.#step(ids.count);
       else await this.#advance(this.#filter.hot.count > WAITING_IDS_MAX ? Number.POSITIVE_INFINITY : Math.max(STEP_IDS_MIN, ids.count * PACE));
+    });
+  }
+
+  /** Builds it again, at once: the index has lost chunks that nobody may take for stored. @throws what the index throws while it is scanned. */
+  rebuild(): Promise<void> {
+    return this.#inTurn(async () => {
+      const source = this.#source;
+      if (source === undefined || this.#isReader) return;
+      await this.#build?.pages.return?.();
+      this.#filter = new TwoPartFilter(new ColdFilter(coldShape(await source.count(), this.#rate)));
+      this.#build = { pages: source.scan()[Symbol.asyncIterator](), cold: new ColdBuild(this.#filter.cold) };
+      this.#stamp = undefined;
+      this.#savedEpoch = undefined;
+      await this.#advance(Number.POSITIVE_INFINITY);
     });
   }
 

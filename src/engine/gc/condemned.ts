@@ -30,6 +30,8 @@ export interface CondemnedList {
   readonly containers: readonly ContainerNumber[];
   /** Names and digests of its `relocated/` objects. */
   readonly relocated: readonly { readonly name: string; readonly sha256: string }[];
+  /** Only in lists of a repair: whether chunks of these containers are lost, so that nobody may take them for stored. */
+  readonly lost?: boolean;
 }
 
 function nameOf(directory: 'condemned' | 'reprieved', generation: number): string {
@@ -76,7 +78,9 @@ export async function readCondemned(objects: ObjectStore, generation: number, li
       throw new FormatError(what, { structure: 'condemned', field: 'relocated', found: String(row.name), expected: 'a name and a digest' });
     }
   }
-  return { generation, containers: parseContainers(body['containers'], what), relocated: relocated as CondemnedList['relocated'] };
+  const { lost } = body;
+  if (lost !== undefined && typeof lost !== 'boolean') throw new FormatError(what, { structure: 'condemned', field: 'lost', found: typeof lost, expected: 'true or false' });
+  return { generation, containers: parseContainers(body['containers'], what), relocated: relocated as CondemnedList['relocated'], ...(lost === undefined ? {} : { lost }) };
 }
 
 /** Which containers of list n stay. @throws {NotFoundError} it is not decided yet. */
@@ -108,7 +112,7 @@ export async function readRelocations(objects: ObjectStore, row: CondemnedList['
  * @throws {BusyError} another collector wrote that list.
  */
 export async function writeCondemned(
-  world: World, objects: ObjectStore, list: { readonly generation: number; readonly containers: readonly ContainerNumber[] }, relocations: AsyncIterable<Uint8Array>,
+  world: World, objects: ObjectStore, list: Omit<CondemnedList, 'relocated'>, relocations: AsyncIterable<Uint8Array>,
 ): Promise<void> {
   const relocated: { name: string; sha256: string }[] = [];
   for await (const rows of relocations) {
@@ -119,7 +123,7 @@ export async function writeCondemned(
       relocated.push({ name, sha256: createHash('sha256').update(bytes).digest('hex') });
     }
   }
-  const body = { generation: list.generation, containers: list.containers.map(({ text }) => text), relocated };
+  const body = { generation: list.generation, containers: list.containers.map(({ text }) => text), relocated, ...(list.lost === undefined ? {} : { lost: list.lost }) };
   await objects.put(nameOf('condemned', list.generation), encodeDocument(CONDEMNED, body));
 }
 

@@ -7,7 +7,7 @@ import {
   AbortedError, ID_BYTES, PLACE_BYTES, type Disk, type IdBatch, type Limits,
 } from '../../core/index.ts';
 import { decodeEntries, type Entry } from '../snapshots/entry.ts';
-import { REF_BYTES, isHole, refStarts, type Content } from '../snapshots/refs.ts';
+import { REF_BYTES, isHole, refLength, refStarts, type Content } from '../snapshots/refs.ts';
 import { ExternalSorter, RunFile, SORT_BUDGET_BYTES, filterPages, mergePages, type RecordPage, type SortOptions } from '../sort/index.ts';
 
 /** What a mark works with. */
@@ -23,6 +23,10 @@ export interface MarkParts {
   /** Bytes of all sort buffers together. Default {@link SORT_BUDGET_BYTES}. */
   readonly budgetBytes?: number;
   readonly signal?: AbortSignal;
+  /** Sees each entry of each directory page that is read, and the roots. */
+  onEntry?(entry: Entry): void;
+  /** Told of metadata chunks twice: how many bytes a reference says that one covers, and how many it does cover. */
+  onCovered?(id: Uint8Array, bytes: number): Promise<void> | undefined;
   /** After each level and now and then within one. */
   onProgress?(progress: MarkProgress): void;
 }
@@ -220,14 +224,17 @@ class Mark {
     const depth = item[ID_BYTES + 1] as number;
     this.#progress.metadataRead += 1;
     if (depth > 0) {
-      refStarts(bytes, 0); // its shape
+      const covered = refStarts(bytes, 0).at(-1) as number; // and its shape
+      await this.#parts.onCovered?.(item.subarray(0, ID_BYTES), covered);
       await this.#expand({ depth: depth - 1, refs: bytes }, kind, items);
       return;
     }
+    await this.#parts.onCovered?.(item.subarray(0, ID_BYTES), bytes.length);
     for (const entry of decodeEntries(bytes, this.#parts.limits)) await this.#expandEntry(entry, items);
   }
 
   async #expandEntry(entry: Entry, items: Batch): Promise<void> {
+    this.#parts.onEntry?.(entry);
     await this.#expand(entry.content, entry.stat.type === 'directory' ? KIND.directory : KIND.file, items);
   }
 
@@ -239,6 +246,7 @@ class Mark {
       if (isHole(refs, i)) continue;
       const id = refs.subarray(i * REF_BYTES, i * REF_BYTES + ID_BYTES);
       if (!isContent) {
+        await this.#parts.onCovered?.(id, refLength(refs, i));
         if (items.push(id, role)) await items.flush();
         continue;
       }

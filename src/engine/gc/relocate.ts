@@ -9,11 +9,14 @@ import { RELOCATION_BYTES } from './condemned.ts';
 
 const FLUSH_BYTES = 1 << 20;
 
+/** Containers, and where this process believes their chunks to be. */
+export type IndexedObjects = Pick<CollectorParts, 'objects' | 'index' | 'limits'>;
+
 /**
  * Rows (id, place) of all chunks in `containers` that this process's index places in one of `staying`. Another process's index may place them in the container that
  * goes. Copies made by the collector itself need no row: whoever catches up reads their containers.
  */
-export async function* relocationsOf(parts: CollectorParts, containers: readonly ContainerNumber[], staying: NumberSet): AsyncIterable<Uint8Array> {
+export async function* relocationsOf(parts: IndexedObjects, containers: readonly ContainerNumber[], staying: NumberSet): AsyncIterable<Uint8Array> {
   let rows: Uint8Array[] = [];
   let bytes = 0;
   for (const number of containers) {
@@ -37,7 +40,7 @@ export async function* relocationsOf(parts: CollectorParts, containers: readonly
   if (bytes > 0) yield new Uint8Array(Buffer.concat(rows));
 }
 
-async function rowsOf({ index }: CollectorParts, table: Uint8Array, staying: NumberSet): Promise<Uint8Array> {
+async function rowsOf({ index }: IndexedObjects, table: Uint8Array, staying: NumberSet): Promise<Uint8Array> {
   const count = table.length / TABLE_ROW_BYTES;
   const ids = new Uint8Array(count * ID_BYTES);
   for (let i = 0; i < count; i += 1) ids.set(table.subarray(i * TABLE_ROW_BYTES, i * TABLE_ROW_BYTES + ID_BYTES), i * ID_BYTES);

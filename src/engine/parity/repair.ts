@@ -4,7 +4,7 @@ import { defaultLimits, equalBytes, type Limits, type ObjectReader, type ObjectS
 import { absentObject, openIfPresent, slabsOf } from './block-reader.ts';
 import { BLOCK_BYTES } from './geometry.ts';
 import {
-  excessDamage, inspectObject, inspectParity, sidecarReport, type BlockVisitor, type ParityReport,
+  excessDamage, inspectObject, inspectParity, sidecarReport, type BlockVisitor, type ParityReport, type SidecarReport,
 } from './inspection.ts';
 import { Reconstruction } from './reconstruction.ts';
 import { readSidecar, sidecarName, type Sidecar, type SidecarFault } from './sidecar.ts';
@@ -33,18 +33,24 @@ interface Found {
   readonly reconstruction?: Reconstruction;
 }
 
-async function withOpened<T>(objects: Pick<ObjectStore, 'open'>, name: string, limits: Limits, body: (opened: Opened) => Promise<T>): Promise<T> {
+async function withSidecar<T>(objects: Pick<ObjectStore, 'open'>, name: string, limits: Limits, body: (opened: Omit<Opened, 'object'>) => Promise<T>): Promise<T> {
   const parity = await openIfPresent(objects, sidecarName(name));
   try {
-    const object = await openIfPresent(objects, name);
-    try {
-      return await body({ object, parity, sidecar: parity === absentObject ? 'absent' : await readSidecar(parity, name, limits) });
-    } finally {
-      await object.close();
-    }
+    return await body({ parity, sidecar: parity === absentObject ? 'absent' : await readSidecar(parity, name, limits) });
   } finally {
     await parity.close();
   }
+}
+
+function withOpened<T>(objects: Pick<ObjectStore, 'open'>, name: string, limits: Limits, body: (opened: Opened) => Promise<T>): Promise<T> {
+  return withSidecar(objects, name, limits, async (opened) => {
+    const object = await openIfPresent(objects, name);
+    try {
+      return await body({ object, ...opened });
+    } finally {
+      await object.close();
+    }
+  });
 }
 
 function unknown(reason: SidecarFault): ParityReport {
@@ -119,6 +125,14 @@ export function verifyWithParity(objects: Pick<ObjectStore, 'open'>, name: strin
   return withOpened(objects, name, limits, async (opened) => {
     if (typeof opened.sidecar === 'string') return unknown(opened.sidecar);
     return (await inspect(opened, opened.sidecar, false)).report;
+  });
+}
+
+/** Reads the sidecar of an object without the object. A fault says why it can't be used; `absent`: there is none. */
+export function verifySidecar(objects: Pick<ObjectStore, 'open'>, name: string, limits: Limits = defaultLimits): Promise<SidecarReport | SidecarFault> {
+  return withSidecar(objects, name, limits, async ({ parity, sidecar }) => {
+    if (typeof sidecar === 'string') return sidecar;
+    return sidecarReport(sidecar, await inspectParity(parity, sidecar, () => undefined), 0);
   });
 }
 

@@ -4,6 +4,7 @@
  */
 import { AbortedError, BusyError, IntegrityError, NotFoundError, equalBytes, readObject, type ObjectRow, type ObjectStore, type World } from '../../core/index.ts';
 import { DiskObjects } from '../objects/index.ts';
+import { PARITY_DIRECTORY } from '../parity/index.ts';
 import { listManifests } from '../snapshots/manifest.ts';
 import { checkEmpty, layOut, probeConfig, readConfig } from './config.ts';
 import { Session } from './session.ts';
@@ -28,7 +29,7 @@ export interface CloneReport {
 const PIECE_BYTES = 1 << 20;
 const CONFIG_BYTES_MAX = 65_536;
 /** What snapshots may need, in this order; keys first, so that what is there can be read as soon as it is there. */
-const DIRECTORIES = ['keys', 'condemned', 'reprieved', 'relocated', 'parity', 'containers'] as const;
+const DIRECTORIES = ['keys', 'condemned', 'reprieved', 'relocated', 'containers'] as const;
 
 async function copyObject(from: ObjectStore, to: ObjectStore, row: Pick<ObjectRow, 'name'>, signal: AbortSignal | undefined): Promise<number> {
   const reader = await from.open(row.name);
@@ -82,15 +83,19 @@ async function copyAll(from: ObjectStore, to: ObjectStore, target: CloneSide, op
   const wanted: ObjectRow[] = [];
   for (const directory of DIRECTORIES) wanted.push(...await rowsOf(from, directory));
   wanted.push(...(await rowsOf(from, 'manifests')).filter(({ name }) => snapshots.has(name)));
+  // Sidecars last, and only of what is copied: one without its object would say that the object was lost.
+  const copied = new Set(['config', ...wanted.map(({ name }) => name)]);
+  wanted.push(...(await rowsOf(from, PARITY_DIRECTORY)).filter(({ name }) => copied.has(name.slice(PARITY_DIRECTORY.length + 1))));
   const present = new Map<string, number>();
-  for (const directory of [...DIRECTORIES, 'manifests']) for (const { name, size } of await rowsOf(to, directory)) present.set(name, size);
+  for (const directory of [...DIRECTORIES, 'manifests', PARITY_DIRECTORY]) for (const { name, size } of await rowsOf(to, directory)) present.set(name, size);
   const totalBytes = wanted.reduce((sum, { size }) => sum + size, 0);
   const report = { objectsCopied: 0, bytesCopied: 0, snapshots: snapshots.size };
   let bytes = 0;
   for (const [done, row] of wanted.entries()) {
     options.onProgress?.({ objects: done, bytes, totalObjects: wanted.length, totalBytes });
     const there = present.get(row.name);
-    if (there !== undefined && there !== row.size) {
+    const mayDiffer = row.name.startsWith(`${PARITY_DIRECTORY}/`); // a repair makes other sidecars of the same object
+    if (there !== undefined && there !== row.size && !mayDiffer) {
       throw new IntegrityError(`Clone object '${row.name}': it has '${row.size}' bytes, and '${there}' in '${to.place}': one of the two is damaged`, { object: row.name });
     }
     if (there === undefined) {

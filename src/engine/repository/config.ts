@@ -28,6 +28,8 @@ export interface RepositoryConfig {
   readonly fixedBlockBytes: number;
   /** Whether everything is encrypted, and the cipher of the first data key; later ones may have another. */
   readonly encryption: CipherName | 'none';
+  /** Percent of parity that containers get; absent or 0: none. Readers need not know it. */
+  readonly parity?: number;
 }
 
 /** What a caller may choose. */
@@ -39,6 +41,8 @@ export interface RepositoryChoices {
   readonly fixedBlockBytes?: number;
   /** Encrypts the repository; each slot opens it. */
   readonly encryption?: { readonly cipher?: CipherName; readonly slots: readonly SlotRequest[] };
+  /** Percent of each container that parity can heal, 0…100; default 0. Small objects always have parity. */
+  readonly parity?: number;
 }
 
 /** A feature of this layout that older builds would misread. */
@@ -65,12 +69,14 @@ export function makeConfig(world: World, choices: RepositoryChoices): Repository
   if (!compressions.includes(compression)) throw new UsageError(`Choose a compression of '${compressions.join("', '")}': found '${compression}'`);
   if (!Number.isInteger(level) || level < 1 || level > LEVEL_MAX) throw new UsageError(`Choose a zstd level of 1…${LEVEL_MAX}: found '${level}'`);
   if (encryption?.slots.length === 0) throw new UsageError('Give a key or passphrase that opens the encrypted repository');
+  const { parity = 0 } = choices;
+  if (!(parity >= 0 && parity <= 100)) throw new UsageError(`Choose parity of 0…100 percent: found '${parity}'`);
   checkChunkerParameters(fastcdc);
   checkChunkerParameters({ algorithm: 'fixed', blockBytes: fixedBlockBytes });
   return {
     id: Buffer.from(world.randomBytes(32)).toString('hex'), version: REPOSITORY_VERSION, created: world.now(),
     hash, compression, level: compression === 'none' ? 0 : level, fastcdc, fixedBlockBytes,
-    encryption: encryption === undefined ? 'none' : checkCipher(encryption.cipher ?? CIPHER_DEFAULT),
+    encryption: encryption === undefined ? 'none' : checkCipher(encryption.cipher ?? CIPHER_DEFAULT), ...(parity === 0 ? {} : { parity }),
   };
 }
 

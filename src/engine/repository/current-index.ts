@@ -1,12 +1,14 @@
 /** Opens a repository's index and filter and brings them up to what is stored. */
-import type { ChunkIndex, Limits, ObjectStore, World } from '../../core/index.ts';
+import type { ChunkIndex, ChunkPlace, Limits, ObjectStore, World } from '../../core/index.ts';
 import { listContainers } from '../containers/container.ts';
+import { NumberSet } from '../containers/number-set.ts';
 import { Replay, type ReplayReport } from '../containers/replay.ts';
 import { ChunkFilter } from '../filter/index.ts';
 import type { HashName } from '../hashing/hasher.ts';
 import { openIndex, removeIndex, type IndexKind, type OpenedIndex } from '../index/index.ts';
 import { STAGING_DIRECTORY } from '../objects/index.ts';
 import { CatchUp, IndexAheadError } from '../store/catch-up.ts';
+import { purgeContainers, purgePlaces, withoutContainers } from '../store/lost-chunks.ts';
 
 /** What opening needs. */
 export interface IndexParts {
@@ -26,6 +28,8 @@ export interface CurrentIndex {
   readonly catchUp: CatchUp;
   /** Whether this process holds the repository's own index. */
   readonly isHeld: boolean;
+  /** Takes chunks that are lost out of index and filter, so that nobody takes them for stored. Only where the index is held. */
+  forgetLost(isLost: (place: ChunkPlace) => boolean): Promise<void>;
 }
 
 /** An index that names containers that are gone without a reason is made anew: by who holds it on disk, by others for themselves. */
@@ -57,16 +61,26 @@ async function open(parts: IndexParts, kind: IndexKind): Promise<OpenedIndex> {
 
 async function follow(parts: IndexParts, { index, isHeld }: OpenedIndex): Promise<CurrentIndex> {
   const { world, writer } = parts;
+  const lost = new NumberSet();
+  const visible = withoutContainers(index, lost);
   const filter = writer === undefined
     ? ChunkFilter.none(world)
-    : await ChunkFilter.open({ world, index, watermarks: await index.watermarks(), ...(isHeld ? { staging: writer } : {}) });
+    : await ChunkFilter.open({ world, index: visible, watermarks: await index.watermarks(), ...(isHeld ? { staging: writer } : {}) });
   const catchUp = new CatchUp({
     ...parts, index, isWriter: writer !== undefined,
     onIndexed: (ids, container) => filter.add(ids, container.number.text, container.size),
     onGone: (container, size) => { filter.forget(container, size); },
+    onLost: async (containers) => {
+      for (const number of containers.all()) lost.add(number);
+      if (isHeld) await purgeContainers(index, containers);
+      await filter.rebuild();
+    },
   });
   await catchUp.run();
-  return { index, filter, catchUp, isHeld };
+  const forgetLost = async (isLost: (place: ChunkPlace) => boolean): Promise<void> => {
+    if (await purgePlaces(index, isLost) > 0) await filter.rebuild();
+  };
+  return { index, filter, catchUp, isHeld, forgetLost };
 }
 
 /**

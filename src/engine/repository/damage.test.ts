@@ -12,7 +12,7 @@ import { readFooter } from '../containers/footer.ts';
 import { DiskObjects } from '../objects/index.ts';
 import { openIndex, type IndexKind } from '../index/index.ts';
 import { GROUP_BYTES } from '../store/group-builder.ts';
-import type { CheckProblem } from './check.ts';
+import type { CheckProblem } from '../check/problem.ts';
 import { Repository } from './repository.ts';
 
 const roots: readonly MemoryNode[] = [

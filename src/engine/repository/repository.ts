@@ -2,8 +2,9 @@
 import { hostname } from 'node:os';
 import {
   defaultLimits, NotFoundError, UnsupportedError, UsageError,
-  type ChunkIndex, type FileTree, type Limits, type ObjectStore, type ProbeVerdict, type TreeProblem, type World,
+  type ChunkIndex, type ChunkPlace, type FileTree, type Limits, type ObjectStore, type ProbeVerdict, type TreeProblem, type World,
 } from '../../core/index.ts';
+import type { CheckOptions, CheckReport } from '../check/check.ts';
 import { listContainers } from '../containers/container.ts';
 import type { ReplayReport } from '../containers/replay.ts';
 import { Collector, type CollectOptions, type CollectReport } from '../gc/collector.ts';
@@ -15,6 +16,9 @@ import { Ingest } from '../ingest/ingest.ts';
 import type { ChunkingPolicy } from '../ingest/lanes.ts';
 import { Slab } from '../ingest/slab.ts';
 import { DiskObjects, STAGING_DIRECTORY } from '../objects/index.ts';
+import { ProtectedObjects } from '../parity/index.ts';
+import { healObjects, type RepairAction } from '../repair/heal-objects.ts';
+import type { RepairOptions, RepairReport } from '../repair/repair.ts';
 import type { ContentParts } from '../snapshots/content-reader.ts';
 import {
   readManifest, readManifests, resolveManifest, writeManifest, writeTombstone, type DamagedManifest, type Manifest, type SnapshotCounts, type SnapshotInfo,
@@ -25,7 +29,7 @@ import type { CatchUp } from '../store/catch-up.ts';
 import { LocalStore } from '../store/local-store.ts';
 import { Arena } from '../workers/arena.ts';
 import { WorkerPool } from '../workers/pool.ts';
-import { Check, type CheckOptions, type CheckReport } from './check.ts';
+import { checkParts, repairParts } from './checking.ts';
 import { checkEmpty, layOut, makeConfig, probeConfig, readConfig, writeConfig, type RepositoryChoices, type RepositoryConfig } from './config.ts';
 import { RepositoryKeys, createVault, openVault } from './encryption.ts';
 import { openCurrentIndex, rebuildIndex, type CurrentIndex } from './current-index.ts';
@@ -88,6 +92,8 @@ export interface RepositoryStatistics {
 
 interface Parts {
   readonly world: World;
+  /** As they are stored; `objects` keeps their parity. */
+  readonly stored: ObjectStore;
   readonly objects: ObjectStore;
   readonly config: RepositoryConfig;
   readonly limits: Limits;
@@ -106,6 +112,7 @@ interface Parts {
   onClose(): Promise<void>;
   /** Of an encrypted repository. */
   readonly vault: Vault | undefined;
+  forgetLost(isLost: (place: ChunkPlace) => boolean): Promise<void>;
 }
 
 /** Of containers that are kept in memory until they were sent: three of data and one of metadata may be under way. */
@@ -150,10 +157,11 @@ export class Repository {
    */
   static async establish(world: World, choices: RepositoryChoices, options: Pick<OpenOptions, 'objects' | 'limits'> = {}): Promise<RepositoryConfig> {
     const config = makeConfig(world, choices);
-    const objects = options.objects ?? localObjects(world);
+    const limits = options.limits ?? defaultLimits;
+    const objects = new ProtectedObjects(options.objects ?? localObjects(world), { percent: 0, limits, note: () => undefined }); // a repair adds what is missing
     if (options.objects === undefined) await layOut(world, objects);
     else await checkEmpty(objects);
-    await createVault({ objects, world, repository: config.id, limits: options.limits ?? defaultLimits }, config, choices);
+    await createVault({ objects, world, repository: config.id, limits }, config, choices);
     await writeConfig(objects, config);
     return config;
   }
@@ -174,12 +182,13 @@ export class Repository {
       const stored = options.objects ?? new DiskObjects(world, lock?.writer.id ?? READER);
       // Who created them may have been killed before they were durable; a key that is lost takes with it what is sealed from now on.
       if (isWriter) await stored.settle(config.encryption === 'none' ? ['config'] : ['config', 'keys/ring']);
-      vault = await openVault({ objects: stored, world, repository: config.id, limits }, config, options.credentials ?? []);
-      const objects = vault === undefined ? stored : new SealedObjects(stored, vault, limits);
+      const safe = new ProtectedObjects(stored, { percent: config.parity ?? 0, limits, note });
+      vault = await openVault({ objects: safe, world, repository: config.id, limits }, config, options.credentials ?? []);
+      const objects = vault === undefined ? safe : new SealedObjects(safe, vault, limits);
       const arena = new Arena(LocalStore.arenaBytes(limits) + Slab.arenaBytes() + Feeder.scratchBytes());
       const scratch = arena.reserve(Feeder.scratchBytes());
       opened = await openCurrentIndex({ world, objects, limits, hash: config.hash, note, ...(lock === undefined ? {} : { writer: lock.writer.id }) }, options.index ?? 'auto');
-      const { index, filter, catchUp, isHeld } = opened;
+      const { index, filter, catchUp, isHeld, forgetLost } = opened;
       const idKey = vault?.idKey;
       const pool = await WorkerPool.create({ memory: arena.memory, hash: config.hash, ...(idKey === undefined ? {} : { idKey: idKey.slice() }) }, options.workers);
       const store = new LocalStore({
@@ -187,7 +196,9 @@ export class Repository {
         repository: new Uint8Array(Buffer.from(config.id.slice(0, 16), 'hex')), ...(vault === undefined ? {} : { vault }),
       });
       const metadata = new MetadataStore(store, await createHasher(config.hash, idKey));
-      return new Repository({ world, objects, config, limits, arena, scratch, pool, index, isIndexHeld: isHeld, catchUp, store, metadata, note, lock, isWriter, vault, onClose: async () => options.onClose?.() });
+      return new Repository({
+        world, stored, objects, config, limits, arena, scratch, pool, index, isIndexHeld: isHeld, catchUp, store, metadata, note, lock, isWriter, vault, forgetLost, onClose: async () => options.onClose?.(),
+      });
     } catch (error) {
       vault?.close();
       await opened?.index.close().catch(() => undefined); // the first error counts
@@ -329,10 +340,48 @@ export class Repository {
     return times;
   }
 
-  /** Examines everything; see {@link CheckOptions}. Never changes anything. */
-  check(options: CheckOptions): Promise<CheckReport> {
-    const { objects, limits, index, catchUp, store, metadata } = this.#parts;
-    return new Check({ objects, limits, index, catchUp, store, metadata }, options).run();
+  /**
+   * Examines everything; see {@link CheckOptions}. Changes no object. A repository that is open for writing forgets chunks that were found damaged, so
+   * that the next backup of the same content stores them again.
+   */
+  async check(options: CheckOptions): Promise<CheckReport> {
+    const { report, findings: { places } } = await checkParts(this.#parts, options);
+    const { isWriter, isIndexHeld, forgetLost, store } = this.#parts;
+    if (isWriter && isIndexHeld && !places.isEmpty) {
+      await forgetLost((place) => places.isPresent(place.containerHigh, place.containerLow) && places.has(place));
+      await store.groups.forget();
+    }
+    return report;
+  }
+
+  /**
+   * Heals small objects from their parity, also those without which a repository can't be opened; needs no key. The first step of {@link repair}.
+   * @returns what was done.
+   */
+  static async healObjects(world: World, options: Pick<OpenOptions, 'objects' | 'limits'> & RepairOptions = {}): Promise<readonly RepairAction[]> {
+    const actions: RepairAction[] = [];
+    const lock = await WriterLock.take(world, await cacheIdentity({ world, ...(options.objects === undefined ? {} : { objects: options.objects }) }));
+    try {
+      const objects = options.objects ?? new DiskObjects(world, lock.writer.id);
+      await healObjects({ objects, limits: options.limits ?? defaultLimits, isDryRun: options.dryRun === true }, (action, name, message) => { actions.push({ action, name, message }); });
+    } finally {
+      await lock.release();
+    }
+    return actions;
+  }
+
+  /**
+   * Repairs what can be repaired: heals small objects, checks, acts, checks again. See `src/engine/repair`.
+   * @throws as {@link open}, when what is needed to open it is beyond repair.
+   */
+  static async repair(world: World, options: Omit<OpenOptions, 'mode'> & RepairOptions & CheckOptions): Promise<RepairReport> {
+    const healed = options.healed ?? await Repository.healObjects(world, options);
+    const repository = await Repository.open(world, { ...options, mode: 'write' });
+    try {
+      return await repairParts(repository.#parts, options, healed);
+    } finally {
+      await repository.close();
+    }
   }
 
   async statistics(): Promise<RepositoryStatistics> {

@@ -154,6 +154,14 @@ export async function writeTombstone(world: World, objects: ObjectStore, id: str
   }
 }
 
+/** Checks a tombstone; its name says all that counts. @throws {NotFoundError} @throws {IntegrityError} @throws {FormatError} */
+export async function readTombstone(objects: ObjectStore, id: string, limits: Limits): Promise<void> {
+  const what = `Read tombstone '${id}'`;
+  const bytes = await readObject(objects, `tombstones/${id}`, (size) => { checkLimit(limits, 'manifestBytesMax', size, `tombstone '${id}'`); });
+  const body = decodeDocument(bytes, TOMBSTONE, what);
+  if (body['id'] !== id) throw new IntegrityError(`${what}: it is the tombstone of '${String(body['id'])}'`);
+}
+
 /** Ids of snapshots that were forgotten and not yet removed, in ascending order. */
 export function listTombstones(objects: ObjectStore): Promise<readonly string[]> {
   return namesBelow(objects, 'tombstones');

@@ -24,6 +24,8 @@ export interface CatchUpParts {
   /** Told of chunks that came into the index, and of containers that went. */
   onIndexed?(ids: IdBatch, container: ContainerRow): Promise<void>;
   onGone?(container: string, size: number): void;
+  /** Told when containers that the index knew have lost chunks for good: entries in them and filters that have their ids must go. */
+  onLost?(containers: NumberSet): Promise<void>;
 }
 
 /** The index names containers that are gone or cut, and no list says why: only a new index helps. */
@@ -38,6 +40,8 @@ export class CatchUp {
   readonly #undecided = new Set<number>();
   readonly #listed = new Set<string>();
   readonly #forgotten = new Set<string>();
+  /** Lists whose lost chunks this index and its filter don't have any more. */
+  readonly #purged = new Set<number>();
   #running: Promise<void> = Promise.resolve();
 
   constructor(parts: CatchUpParts) {
@@ -52,6 +56,11 @@ export class CatchUp {
   /** Lists that were not decided when last looked. */
   get undecided(): readonly CondemnedList[] {
     return [...this.#undecided].map((generation) => this.#lists.get(generation) as CondemnedList);
+  }
+
+  /** Lists of repairs, decided or not. */
+  get repairs(): readonly CondemnedList[] {
+    return [...this.#lists.values()].filter(({ lost }) => lost !== undefined);
   }
 
   /** One at a time. @throws {IndexAheadError} the index must be made anew. @throws {IntegrityError} a list can't be read. */
@@ -93,6 +102,7 @@ export class CatchUp {
     if (this.#parts.isWriter) await this.#parts.objects.settle(unknown.map((row) => containerPath(row.number)));
     for (const list of fresh) await this.#relocate(list);
     await this.#replay(unknown);
+    await this.#noteLost(marks.all);
     for (const { container, offset } of marks.gone) await this.#forget(container, offset);
   }
 
@@ -105,15 +115,30 @@ export class CatchUp {
   }
 
   /** Containers that the index knows, and of those the ones that are gone or shorter than they were. */
-  async #marks(rows: readonly ContainerRow[]): Promise<{ known: Set<string>; gone: Mark[]; cut: Mark[] }> {
+  async #marks(rows: readonly ContainerRow[]): Promise<{ all: readonly Mark[]; known: Set<string>; gone: Mark[]; cut: Mark[] }> {
     const sizes = new Map(rows.map((row) => [row.number.text, row.size]));
     const marks = (await this.#parts.index.watermarks()).filter(({ sealed, container }) => sealed && !this.#forgotten.has(container));
     return {
+      all: marks,
       known: new Set(marks.map(({ container }) => container)),
       gone: marks.filter(({ container }) => !sizes.has(container)),
       // A reader meets a cut container when it reads there; a writer must not take its lost chunks for stored.
       cut: this.#parts.isWriter ? marks.filter(({ container, offset }) => (sizes.get(container) ?? offset) < offset) : [],
     };
+  }
+
+  /** Lists of repairs may say that chunks are lost; it matters to an index that has entries in those containers. */
+  async #noteLost(known: readonly Mark[]): Promise<void> {
+    const { onLost, isWriter } = this.#parts;
+    if (!isWriter || onLost === undefined) return;
+    const marks = new Set(known.map(({ container }) => container));
+    const lost = new NumberSet();
+    for (const list of this.#lists.values()) {
+      if (list.lost !== true || this.#purged.has(list.generation)) continue;
+      this.#purged.add(list.generation);
+      for (const number of list.containers) if (marks.has(number.text) && this.dead.has(number.high, number.low)) lost.add(number);
+    }
+    if (lost.size > 0) await onLost(lost);
   }
 
   async #forget(container: string, offset: number): Promise<void> {

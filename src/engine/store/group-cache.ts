@@ -107,6 +107,17 @@ export class GroupCache {
     return true;
   }
 
+  /** Nothing that was read so far counts, places included: some of it was bad, or is something else now. Groups in use stay. */
+  async forget(): Promise<void> {
+    this.#parts.places.clear();
+    for (const [key, slot] of this.#slots) {
+      if (slot.pins > 0 || slot.loaded === undefined) continue;
+      this.#slots.delete(key);
+      this.#blocks.release(slot.loaded.block);
+    }
+    await this.close();
+  }
+
   async close(): Promise<void> {
     const files = [...this.#files.values()];
     this.#files.clear();

@@ -46,6 +46,7 @@ function addRepositoryVerbs(program: Command): void {
   verb(program, 'init <repository>', 'make a new repository', () => import('./verbs/init.ts'))
     .addOption(new Option('--hash <name>', 'chunk ids').choices(['blake3', 'sha256']).default('blake3'))
     .addOption(new Option('--compression <name>', 'compression of chunks').choices(['zstd', 'none']).default('zstd'))
+    .option('--parity <percent>', 'parity of containers: heals damaged sectors; default none')
     .option('--encrypt', 'encrypt it; --key and --key-cmd give what opens it')
     .addOption(new Option('--cipher <name>', 'of an encrypted one').choices(['aes-256-gcm', 'chacha20-poly1305']))
     .option('--label <text>', 'whose the keys are');
@@ -130,6 +131,11 @@ function addTreeVerbs(program: Command): void {
   verb(program, 'info <location>', 'tell which layers are there, their geometry and damage', () => import('./verbs/info.ts'));
   verb(program, 'check <location>', 'look for damage in a repository, volumes or a tree', () => import('./verbs/check.ts'))
     .option('--read-data', 'read and verify all content')
+    .option('--read-data-subset <part>', "of a repository, read only this part: 'N/M', or 'N%'")
+    .option('--budget <percent>', 'of a repository, read so much of it, what was verified longest ago first')
+    .option('--repair', 'heal what can be healed: from parity, else by giving up damaged chunks; reads all data unless told otherwise')
+    .option('--add-parity <percent>', 'with --repair: parity for containers that have none')
+    .option('--dry-run', 'with --repair: say what would be done')
     .option('--rebuild-index', 'make the index of a repository new from its containers');
   verb(program, 'diff <a> <b>', 'compare two locations; differences are no error', () => import('./verbs/diff.ts'))
     .option('--quick', 'take files of equal size and time as equal instead of reading them');

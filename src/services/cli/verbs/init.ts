@@ -3,6 +3,7 @@ import { UsageError } from '../../../core/index.ts';
 import type { CipherName, RepositoryChoices } from '../../../engine/index.ts';
 import { credentialsOf, noteReadableKeys } from '../../credentials.ts';
 import { createRepository } from '../../repositories.ts';
+import { percentOf } from '../percent.ts';
 import type { CommonOptions, Context, Outcome } from '../context.ts';
 
 interface Options extends CommonOptions {
@@ -11,6 +12,7 @@ interface Options extends CommonOptions {
   readonly encrypt?: boolean;
   readonly cipher?: CipherName;
   readonly label?: string;
+  readonly parity?: string;
 }
 
 function encryptionOf(context: Context, { encrypt = false, cipher, label }: Options): RepositoryChoices['encryption'] {
@@ -30,7 +32,8 @@ function encryptionOf(context: Context, { encrypt = false, cipher, label }: Opti
 export async function run(context: Context, operands: readonly string[], options: Options): Promise<Outcome> {
   const [directory = ''] = operands;
   const encryption = encryptionOf(context, options);
-  const repository = await createRepository(directory, { hash: options.hash, compression: options.compression, ...(encryption === undefined ? {} : { encryption }) }, context);
+  const parity = options.parity === undefined ? 0 : percentOf(options.parity, '--parity');
+  const repository = await createRepository(directory, { hash: options.hash, compression: options.compression, parity, ...(encryption === undefined ? {} : { encryption }) }, context);
   try {
     context.print(`made repository '${directory}', id ${repository.id}${encryption === undefined ? '' : ', encrypted: keep its keys, without one of them nothing can be read'}`);
     return { exitCode: 0, result: { id: repository.id, format: repository.format, parameters: repository.config, path: directory } };
