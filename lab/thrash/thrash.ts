@@ -2,10 +2,10 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import { mkdirSync } from 'node:fs';
 import path from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { seededRandom } from '../../src/core/testing/random.ts';
 import { Repository, nodeWorld } from '../../src/engine/index.ts';
 import { Checks } from '../checks.ts';
-import { repositoryRoot } from '../environment.ts';
 import type { Scenario, ScenarioContext, Tally } from '../scenario.ts';
 import { judge } from './verdict.ts';
 
@@ -27,7 +27,7 @@ async function prepare(context: ScenarioContext): Promise<Place> {
 }
 
 function start(place: Place, name: string, as: { readonly seed: number; readonly seconds: number }): { readonly child: ChildProcess; readonly ended: Promise<string> } {
-  const script = path.join(repositoryRoot(), 'dist', 'lab', 'thrash', 'worker.js');
+  const script = fileURLToPath(new URL('./worker.js', import.meta.url));
   const child = spawn(process.execPath, [script, place.repository, place.journals, name, String(as.seed), String(as.seconds)], { stdio: ['ignore', 'inherit', 'pipe'] });
   let stderr = '';
   child.stderr?.setEncoding('utf8').on('data', (text: string) => { stderr += text; });
