@@ -82,7 +82,7 @@ async function checkVersions(checks: Checks, cluster: CephCluster, owner: S3Cred
 export const scenario: Scenario = {
   name: 'ceph-objects',
   needs: [...cephPrograms, 'openssl'],
-  quick: true,
+  quick: false,
   run: async (context) => {
     const checks = new Checks(context);
     const cluster = await CephCluster.start(path.join(context.workDirectory, 'ceph'));

@@ -210,7 +210,7 @@ async function refusals(stage: Stage): Promise<void> {
 export const scenario: Scenario = {
   name: 'ceph-repository',
   needs: [...cephPrograms, 'openssl'],
-  quick: true,
+  quick: false,
   run: async (context) => {
     const checks = new Checks(context);
     const directory = context.workDirectory;

@@ -6,6 +6,8 @@ import assert from 'node:assert/strict';
 import type { FileTree } from '../../src/core/index.ts';
 import { MemoryTree, type MemoryNode } from '../../src/core/testing/memory-tree.ts';
 import { assertSameTree } from '../../src/core/testing/same-tree.ts';
+import { seededBytes } from '../../src/core/testing/random.ts';
+import { subDisk } from '../../src/engine/world/sub-disk.ts';
 import type { CollectOptions, OpenOptions, Repository } from './engine-types.ts';
 import type { Machine } from './machine.ts';
 
@@ -35,6 +37,8 @@ export class Ledger {
   readonly forgotten: Set<string> = new Set();
   /** Trees by the tag of their backup, whether it was acknowledged or not. */
   readonly attempts: Map<string, MemoryNode> = new Map();
+  /** Snapshots that a copy elsewhere was acknowledged to hold. */
+  readonly copied: Set<string> = new Set();
   /** Whether the repository was acknowledged to exist. */
   exists = false;
 
@@ -44,6 +48,7 @@ export class Ledger {
     for (const id of this.asked) copy.asked.add(id);
     for (const id of this.forgotten) copy.forgotten.add(id);
     for (const [tag, root] of this.attempts) copy.attempts.set(tag, root);
+    for (const id of this.copied) copy.copied.add(id);
     copy.exists = this.exists;
     return copy;
   }
@@ -62,11 +67,18 @@ export interface HeldBackup {
   release(): void;
 }
 
+/** The key of a number; always the same. */
+function credentialOf(number: number): { readonly kind: 'key'; readonly name: string; readonly secret: Uint8Array } {
+  return { kind: 'key', name: `key ${number}`, secret: seededBytes(32, number) };
+}
+
 /** A machine with a repository and what is expected of it. */
 export class Bench {
   readonly machine: Machine;
   readonly ledger: Ledger;
-  readonly #open: Repository[] = [];
+  /** Numbers of keys of which at least one opens the repository; none when it is not encrypted. */
+  keys: readonly number[] = [];
+  readonly #open: { close(): Promise<void> }[] = [];
 
   constructor(machine: Machine, ledger: Ledger) {
     this.machine = machine;
@@ -75,16 +87,25 @@ export class Bench {
 
   /** The same repository on a machine that went through something. */
   on(machine: Machine): Bench {
-    return new Bench(machine, this.ledger.clone());
+    const bench = new Bench(machine, this.ledger.clone());
+    bench.keys = this.keys;
+    return bench;
   }
 
-  get #options(): Omit<OpenOptions, 'mode'> {
+  get #options(): Omit<OpenOptions, 'mode' | 'credentials'> {
     return { index: 'log', workers: 0, limits: this.machine.engine.limits };
+  }
+
+  /** For {@link OpenOptions}, which may be overwritten. */
+  get #credentials(): Pick<OpenOptions, 'credentials'> {
+    return this.keys.length === 0 ? {} : { credentials: this.keys.map(credentialOf) };
   }
 
   async create(): Promise<Repository> {
     const { world } = this.machine.start();
-    const repository = await this.machine.engine.engine.Repository.create(world, { fixedBlockBytes: 4096, compression: 'none' }, this.#options) as Repository;
+    const [key] = this.keys;
+    const encryption = key === undefined ? {} : { encryption: { slots: [{ credential: credentialOf(key) }] } };
+    const repository = await this.machine.engine.engine.Repository.create(world, { fixedBlockBytes: 4096, compression: 'none', ...encryption }, this.#options) as Repository;
     this.ledger.exists = true;
     this.#open.push(repository);
     return repository;
@@ -93,9 +114,26 @@ export class Bench {
   /** In a new process. */
   async open(mode: 'read' | 'write' = 'write'): Promise<Repository> {
     const { world } = this.machine.start();
-    const repository = await this.machine.engine.engine.Repository.open(world, { ...this.#options, mode }) as Repository;
+    const repository = await this.machine.engine.engine.Repository.open(world, { ...this.#options, ...this.#credentials, mode }) as Repository;
     this.#open.push(repository);
     return repository;
+  }
+
+  /** In a new process: a further data key, or with `root` a new root key that only key `root` opens. */
+  async rotate(root?: number): Promise<void> {
+    const { world } = this.machine.start();
+    const keys = await this.machine.engine.engine.Repository.openKeys(world, { limits: this.machine.engine.limits, ...this.#credentials });
+    this.#open.push(keys);
+    await keys.rotate(root === undefined ? {} : { newRoot: [{ credential: credentialOf(root) }] });
+    await keys.close();
+  }
+
+  /** In a new process: copies the repository to a directory of the same disk. */
+  async clone(directory: string): Promise<void> {
+    const { world } = this.machine.start();
+    const promisedIds = this.ledger.required;
+    await this.machine.engine.engine.cloneRepository({ world }, { world: { ...world, disk: subDisk(world.disk, directory) } });
+    for (const id of promisedIds) this.ledger.copied.add(id);
   }
 
   /** In a new process, with the index closed. */
@@ -126,15 +164,18 @@ export class Bench {
     return snapshot;
   }
 
-  /** Begins a backup that goes on when it is released. */
-  hold(repository: Repository, root: MemoryNode): HeldBackup {
+  /** Begins a backup that waits where it opens its `nth` file, and goes on when it is released. */
+  hold(repository: Repository, root: MemoryNode, nth = 1): HeldBackup {
     const tree = new MemoryTree(root);
     let release = (): void => undefined;
     const gate = new Promise<void>((resolve) => { release = resolve; });
     let reach = (): void => undefined;
     const opened = new Promise<void>((resolve) => { reach = resolve; });
     const open = tree.open.bind(tree);
+    let opens = 0;
     tree.open = async (id) => {
+      opens += 1;
+      if (opens < nth) return open(id);
       reach();
       await gate;
       return open(id);

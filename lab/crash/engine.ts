@@ -43,7 +43,7 @@ const sizes: readonly (readonly [file: string, constant: string, value: string])
 /** Few directories, so that some are made later; and a window to look at the index. */
 const small: readonly Replacement[] = [
   { file: 'engine/repository/config.js', from: 'prefix < 256', to: 'prefix < 2' },
-  { file: 'engine/repository/repository.js', from: '    get store() {', to: '    get index() { return this.#parts.index; }\n    get store() {' },
+  { file: 'engine/repository/repository.js', from: '    get store() {', to: '    get index() { return this.#parts.index; }\n    get dead() { return this.#parts.catchUp.dead; }\n    get store() {' },
 ];
 
 function resize(directory: string, [file, constant, value]: (typeof sizes)[number]): void {

@@ -34,7 +34,7 @@ export class SimulatedProcess {
       now: () => machine.tick(1),
       sleep: async (milliseconds) => {
         machine.tick(milliseconds);
-        await machine.turn();
+        await machine.turn(name);
       },
       randomBytes: (count) => this.#randomBytes(count),
     };
@@ -42,7 +42,7 @@ export class SimulatedProcess {
 
   /** What the system does with an operation. @throws {ProcessEnded} */
   async meet(kind: PointKind, path: string): Promise<Verdict> {
-    if (!this.isEnded) await this.#machine.turn();
+    if (!this.isEnded) await this.#machine.turn(this.name);
     if (this.isEnded) throw new ProcessEnded(`process '${this.name}' was ended`);
     const verdict = this.#machine.point(this, kind, path);
     if (this.isEnded) throw new ProcessEnded(`process '${this.name}' was ended at '${kind} ${path}'`);
@@ -64,6 +64,8 @@ export class Machine {
   points: Point[] = [];
   /** Whether a fault happened. */
   hit = false;
+  /** Called before each point while armed. */
+  onPoint: ((point: Point) => void) | undefined;
   #clock: number;
   #started: number;
   #fault: Fault | undefined;
@@ -117,8 +119,8 @@ export class Machine {
     this.#scheduler = new Scheduler(seed);
   }
 
-  async turn(): Promise<void> {
-    await this.#scheduler?.turn();
+  async turn(who: string): Promise<void> {
+    await this.#scheduler?.turn(who);
   }
 
   /** The clock moves at each look. */
@@ -141,6 +143,7 @@ export class Machine {
     if (!this.#isArmed) return 'done';
     const point = { number: this.points.length + 1, kind, path };
     this.points.push(point);
+    this.onPoint?.(point);
     const fault = this.#fault;
     if (fault === undefined) return 'done';
     if (point.number === fault.at) this.hit = true;

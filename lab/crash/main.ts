@@ -1,21 +1,25 @@
 /**
- * `npm run crash`: every fault at every point, once. `-- --minutes N` goes on with other orders and seeds; `--workload NAME --fault FAULT --seed N` replays one
- * trial; `--mutation NAME` takes a step out of the engine; `--share I/N` runs one of N parts. Exit code 1 when a promise was broken.
+ * `npm run crash`: every fault at every point, once; `-- --quick` power cuts and kills at every point, of the rest a sample. `-- --minutes N` goes on with other orders and seeds; `--workload NAME --fault FAULT --seed N` replays one
+ * trial; `--mutation NAME` takes a step out of the engine and looks where that shows first; `--share I/N` runs one of N parts. Exit code 1 when a promise was broken.
  */
 import { parseArgs } from 'node:util';
-import { everything, failureOf, replayLine, runCampaign, type Row, type Trial } from './campaign.ts';
+import { everything, failureOf, quick, replayLine, runCampaign, type Row, type Trial } from './campaign.ts';
+import { Violation } from './bench.ts';
 import { loadEngine, type Engine } from './engine.ts';
 import { parseFault } from './faults.ts';
-import { mutations } from './mutations.ts';
+import { mutations, type Mutation } from './mutations.ts';
 import { Stage } from './stage.ts';
 import { workloads } from './workloads/index.ts';
 
 const FAILURES_SHOWN = 20;
+/** Interleavings of a workload without a fault. */
+const ORDERS = 6;
 
 const { values } = parseArgs({
   options: {
     workload: { type: 'string' }, fault: { type: 'string' }, mutation: { type: 'string' }, order: { type: 'string', default: '1' },
-    seed: { type: 'string', default: '1' }, share: { type: 'string', default: '0/1' }, minutes: { type: 'string' }, eager: { type: 'boolean', default: false },
+    seed: { type: 'string', default: '1' }, share: { type: 'string', default: '0/1' }, minutes: { type: 'string' },
+    quick: { type: 'boolean', default: false }, eager: { type: 'boolean', default: false },
   },
 });
 
@@ -30,18 +34,37 @@ async function replay(engine: Engine, trial: Trial): Promise<number> {
   return message === undefined ? 0 : 1;
 }
 
+interface Run {
+  readonly order: number;
+  readonly seed: number;
+  readonly deadline?: number;
+  readonly mutation?: Mutation | undefined;
+}
+
 /** Prints each failure as it comes, the counts as one line of JSON for whoever adds up. */
-async function run(engine: Engine, [order, seed]: readonly [number, number], deadline: number | undefined): Promise<readonly Row[]> {
+async function run(engine: Engine, { order, seed, deadline, mutation }: Run): Promise<readonly Row[]> {
   const [index = 0, of = 1] = values.share.split('/').map(Number);
+  const workload = values.workload ?? mutation?.workload;
   let shown = 0;
   return runCampaign(engine, {
-    efforts: everything, order, seed, share: { index, of }, isEager: values.eager,
-    ...(values.workload === undefined ? {} : { workloads: [values.workload] }), ...(deadline === undefined ? {} : { deadline }),
+    efforts: mutation === undefined ? (values.quick ? quick : everything) : everything.filter(({ kind }) => kind === mutation.fault), order, seed, share: { index, of }, orders: mutation?.fault === 'none' ? 200 : mutation === undefined ? ORDERS : 0, isEager: values.eager,
+    ...(workload === undefined ? {} : { workloads: [workload] }), ...(deadline === undefined ? {} : { deadline }), ...(mutation?.from === undefined ? {} : { from: mutation.from }),
     onFailure: (trial, message) => {
       shown += 1;
-      if (shown <= FAILURES_SHOWN) console.log(`BROKEN ${message}\n  replay: ${replayLine(trial)}${values.mutation === undefined ? '' : ` --mutation ${values.mutation}`}`);
+      if (shown <= FAILURES_SHOWN) console.log(`BROKEN ${message}\n  replay: ${replayLine(trial)}${mutation === undefined ? '' : ` --mutation ${mutation.name}`}`);
     },
   });
+}
+
+/** A workload that breaks a promise without any fault is a failure like others. */
+async function runOrTell(engine: Engine, what: Run): Promise<readonly Row[]> {
+  try {
+    return await run(engine, what);
+  } catch (error) {
+    if (!(error instanceof Violation)) throw error;
+    console.log(`BROKEN without a fault: ${error.message}`);
+    return [{ workload: values.workload ?? what.mutation?.workload ?? 'all', fault: 'none', points: 0, due: 1, tried: 1, failed: 1 }];
+  }
 }
 
 async function main(): Promise<number> {
@@ -54,7 +77,7 @@ async function main(): Promise<number> {
     const deadline = values.minutes === undefined ? undefined : performance.now() + Number(values.minutes) * 60_000;
     let failed = 0;
     for (let round = 0; round === 0 || (deadline !== undefined && performance.now() < deadline && !(values.eager && failed > 0)); round += 1) {
-      const rows = await run(engine, [order + round, seed + round * 1_000_003], deadline);
+      const rows = await runOrTell(engine, { order: order + round, seed: seed + round * 1_000_003, mutation, ...(deadline === undefined ? {} : { deadline }) });
       console.log(`counts ${JSON.stringify(rows)}`);
       failed += rows.reduce((sum, row) => sum + row.failed, 0);
     }

@@ -17,23 +17,22 @@ async function openOrCreate(bench: Bench): Promise<Repository> {
   }
 }
 
-/** A check with data finds nothing, twice the same. */
-async function assertSound(repository: Repository): Promise<void> {
+/** A check with data finds nothing, `rounds` times the same. */
+async function assertSound(repository: Repository, rounds: number): Promise<void> {
   const texts: string[] = [];
-  for (let round = 0; round < 2; round += 1) {
+  for (let round = 0; round < rounds; round += 1) {
     const problems: string[] = [];
-    const { problems: _, ok, ...counts } = await repository.check({ readData: true, onProblem: ({ kind, where, message }) => { problems.push(`${kind} ${where}: ${message}`); } });
+    const { problems: _, verifiedSince: __, times: ___, ok, ...counts } = await repository.check({ readData: true, onProblem: ({ kind, where, message }) => { problems.push(`${kind} ${where}: ${message}`); } });
     if (!ok || problems.length > 0) throw new Violation('I5 check finds nothing', problems.join('; '));
     texts.push(JSON.stringify(counts));
   }
-  if (texts[0] !== texts[1]) throw new Violation('I5 check is idempotent', texts.join(' then '));
+  if (texts.some((text) => text !== texts[0])) throw new Violation('I5 check is idempotent', texts.join(' then '));
 }
 
-/** The snapshots are exact, the check clean, the index right. */
-async function assertIntact(bench: Bench, repository: Repository): Promise<void> {
+/** The snapshots are exact, the check clean. */
+async function assertIntact(bench: Bench, repository: Repository, rounds = 1): Promise<void> {
   await promised('I1 snapshots can be read', () => bench.verify(repository));
-  await promised('I5 check runs', () => assertSound(repository));
-  await promised('I2 the index is right', () => readableChunks(bench.machine, repository));
+  await promised('I5 check runs', () => assertSound(repository, rounds));
 }
 
 /** All that is in a tree and something new; numbers that no workload uses. */
@@ -51,11 +50,11 @@ async function forgetAgain(bench: Bench, repository: Repository): Promise<void> 
   }
 }
 
-/** Only a backup, and what was asked for before. Nothing else makes it durable then. */
+/** Only a backup of what the last one had, which may be stored and not durable, and what was asked for before. Nothing else makes it durable then. */
 export async function backUpOnly(bench: Bench): Promise<void> {
   const repository = await promised('I6 the repository opens', () => openOrCreate(bench));
   await forgetAgain(bench, repository);
-  await promised('I6 the next backup works', () => bench.backUp(repository, further(bench.ledger.acknowledged.get(bench.ledger.required[0] ?? ''), 950), '/next'));
+  await promised('I6 the next backup works', () => bench.backUp(repository, further([...bench.ledger.attempts.values()].at(-1), 950), '/next'));
   await promised('I6 processes close', () => repository.close());
 }
 
@@ -66,6 +65,7 @@ export async function backUpOnly(bench: Bench): Promise<void> {
 export async function goOn(bench: Bench, number = 900): Promise<void> {
   const repository = await promised('I6 the repository opens', () => openOrCreate(bench));
   await assertIntact(bench, repository);
+  await promised('I2 the index is right', () => readableChunks(bench.machine, repository));
   await forgetAgain(bench, repository);
   const { required, acknowledged } = bench.ledger;
   const victim = await promised('I6 the next backup works', () => bench.backUp(repository, further(acknowledged.get(required[0] ?? ''), number), '/next'));
@@ -90,7 +90,7 @@ export async function goOn(bench: Bench, number = 900): Promise<void> {
 /** The last look: nothing is left over, a rebuilt index says the same, and without snapshots nothing stays. */
 export async function assertEnd(bench: Bench): Promise<void> {
   const repository = await promised('I6 the repository opens', () => openOrCreate(bench));
-  await assertIntact(bench, repository);
+  await promised('I1 snapshots can be read', () => bench.verify(repository));
   await promised('I6 gc works', () => bench.collect(repository));
   const live = await promised('I2 the index is right', () => readableChunks(bench.machine, repository));
   await promised('I6 processes close', () => repository.close());
@@ -98,7 +98,7 @@ export async function assertEnd(bench: Bench): Promise<void> {
   await promised('I6 the index can be rebuilt', () => bench.rebuildIndex());
   const again = await promised('I6 the repository opens', () => bench.open());
   assertSameIndex(live, await promised('I4 the rebuilt index is right', () => readableChunks(bench.machine, again)));
-  await assertIntact(bench, again);
+  await assertIntact(bench, again, 2);
   const visible = await again.snapshots();
   await promised('I6 forget works', () => bench.forget(again, visible.map(({ id }) => id)));
   await promised('I6 gc works', () => bench.collect(again));

@@ -12,7 +12,6 @@ const TRIM_BYTES = 128 << 10;
 
 function limitYoungGeneration(): void {
   setFlagsFromString('--semi-space-growth-factor=1');
-  setFlagsFromString('--optimize-for-size');
 }
 
 /**

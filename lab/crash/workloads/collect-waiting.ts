@@ -5,6 +5,7 @@ import type { Workload } from '../workload.ts';
 /** A collector meets a writer that found condemned chunks stored, and does not wait. */
 export const collectWaiting: Workload = {
   name: 'collect-waiting',
+  isConcurrent: true,
   async prepare(bench) {
     const repository = await bench.create();
     await bench.backUp(repository, files(1, 2));

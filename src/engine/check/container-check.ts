@@ -1,5 +1,5 @@
 /** One container: header, footer, heads and tables of groups; whether the index agrees; and, on the deeper level, each chunk against its id. */
-import { ID_BYTES, NotFoundError, PLACE_BYTES, decodePlace, idToHex, type ChunkIndex, type ChunkPlace, type Limits, type ObjectReader, type ObjectStore } from '../../core/index.ts';
+import { HoldfastError, ID_BYTES, NotFoundError, PLACE_BYTES, decodePlace, idToHex, type ChunkIndex, type ChunkPlace, type Limits, type ObjectReader, type ObjectStore } from '../../core/index.ts';
 import { TABLE_ROW_BYTES } from '../containers/container.layout.ts';
 import { containerPath, readContainerHeader, scanGroups, type ContainerNumber, type ContainerRow, type ScannedGroup } from '../containers/container.ts';
 import { fetchTables } from '../containers/fetched-reader.ts';
@@ -63,7 +63,7 @@ export class ContainerCheck {
 
   /** `readData`: each chunk as well. What is wrong is reported, and enters the damaged places. */
   async check({ number }: ContainerRow, readData: boolean): Promise<ContainerVerdict> {
-    const found: Found = { number, groups: [], damaged: { number, groups: new Set(), bad: new Map() }, faults: [] };
+    const found: Found = { number, groups: [], damaged: { number, groups: new Set(), bad: new Map(), isUnread: false }, faults: [] };
     try {
       await this.#scan(found);
     } catch (error) {
@@ -182,6 +182,7 @@ export class ContainerCheck {
   }
 
   #fault(found: Found, kind: string, at: string, cause: unknown): void { // oxlint-disable-line max-params -- a problem and where it is
+    if (cause instanceof HoldfastError && cause.code === 'TOOL') found.damaged.isUnread = true;
     found.faults.push({ kind, at, cause });
   }
 }

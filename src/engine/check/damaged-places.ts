@@ -10,6 +10,8 @@ export interface DamagedContainer {
   readonly groups: Set<number>;
   /** Of those, the ones with bad chunks: their ordinals, or all. */
   readonly bad: Map<number, ReadonlySet<number> | 'all'>;
+  /** Set when the system refused to read: its chunks may be good another time. */
+  isUnread: boolean;
 }
 
 /** Bounded by containers and damaged groups, whatever the number of chunks. */
@@ -48,6 +50,11 @@ export class DamagedPlaces {
     if (!damaged.groups.has(place.offset)) return true;
     const bad = damaged.bad.get(place.offset);
     return bad === 'all' || bad?.has(place.ordinal) === true;
+  }
+
+  /** Whether what was read proves the chunk bad. One that could not be read now is not given up. */
+  isProven(place: ChunkPlace): boolean {
+    return this.has(place) && this.#last?.damaged?.isUnread !== true;
   }
 
   get damaged(): Iterable<DamagedContainer> {

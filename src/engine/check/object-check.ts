@@ -58,7 +58,8 @@ export async function* protectedNames(objects: ObjectStore): AsyncIterable<strin
 
 async function checkProtected({ stored: objects, limits, report, isDoomed }: ObjectCheckParts, name: string, readData: boolean): Promise<void> {
   if (!(await isPresent(objects, name))) {
-    if (!isDoomed(name)) report('missing-object', `object ${name}`, 'It is gone, but its parity is there: see --repair');
+    // Its sidecar goes with it, a moment earlier or later.
+    if (!isDoomed(name) && await isPresent(objects, `${PARITY_DIRECTORY}/${name}`)) report('missing-object', `object ${name}`, 'It is gone, but its parity is there: see --repair');
     return;
   }
   if (isLasting(name)) {

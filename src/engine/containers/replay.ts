@@ -58,8 +58,9 @@ export class Replay {
   /** Reads these containers; one that goes away meanwhile is passed over. */
   async run(containers: readonly ContainerRow[]): Promise<ReplayReport> {
     const isDead = (row: ContainerRow): boolean => this.#options.isDead?.(row.number) === true;
-    // Dead ones first: where a chunk is in another container too, that place is to win.
-    const todo = [...containers.filter(isDead), ...containers.filter((row) => !isDead(row))];
+    // Dead ones first, then the older ones: the place that comes last wins, and a chunk is stored again because its older copy is damaged or about to go.
+    const byAge = [...containers].sort((a, b) => a.modified - b.modified);
+    const todo = [...byAge.filter(isDead), ...byAge.filter((row) => !isDead(row))];
     const { remote } = await this.#objects.capabilities();
     const width = remote && !this.#options.verify ? CONTAINERS_AHEAD : 1;
     const ahead: Promise<FoundGroups | undefined>[] = [];

@@ -228,27 +228,12 @@ export class ChunkFilter {
     const temporary = `temporary/${staging}-filter-${Buffer.from(this.#world.randomBytes(8)).toString('hex')}`;
     const file = await disk.create(temporary);
     try {
-      for (const batch of batchesOf(parts)) await file.writeFrom(file.size, ...batch);
+      for (const part of parts) await file.writeFrom(file.size, part);
     } finally {
       await file.close();
     }
     await disk.rename(temporary, path);
   }
-}
-
-/** Buffers to be written at once: a partition alone is a small write. */
-function* batchesOf(parts: Iterable<Uint8Array>): Iterable<readonly Uint8Array[]> {
-  let batch: Uint8Array[] = [];
-  let bytes = 0;
-  for (const part of parts) {
-    batch.push(part);
-    bytes += part.length;
-    if (bytes < 1 << 20) continue;
-    yield batch;
-    batch = [];
-    bytes = 0;
-  }
-  if (batch.length > 0) yield batch;
 }
 
 async function load(world: World, epoch: number): Promise<{ readonly filter: TwoPartFilter; readonly stamp: number } | undefined> {

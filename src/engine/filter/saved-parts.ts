@@ -82,7 +82,7 @@ export function decodeHot(bytes: Uint8Array, epoch: number): SavedVerdict<{ read
   return { verdict: 'ready', stamp: header.stampHigh * WORD + header.stampLow, hot };
 }
 
-/** Buffers of a cold part, to be written one behind the other. `stamp`, 0…2^53 − 1, is another for each state. */
+/** Bytes of a cold part, to be written one behind the other; each piece is valid until the next. `stamp`, 0…2^53 − 1, is another for each state. */
 export function* encodeCold(cold: ColdFilter, stamp: number): Iterable<Uint8Array> {
   const header = sealed(coldHeader.encode({
     magic: COLD_MAGIC, version: FILTER_VERSION, zero: 0, ...cold.shape, stampHigh: Math.floor(stamp / WORD), stampLow: stamp % WORD, headerCrc32c: 0,
@@ -100,13 +100,12 @@ export function* encodeCold(cold: ColdFilter, stamp: number): Iterable<Uint8Arra
   };
   yield hashed(header);
   yield hashed(table);
-  let buffer = new Uint8Array(BUFFER_BYTES);
+  const buffer = new Uint8Array(BUFFER_BYTES);
   let used = 0;
   for (let i = 0; i < cold.partitionCount; i += 1) {
     used += cold.copyPartition(i, buffer.subarray(used));
     if (used + PARTITION_BYTES_MAX <= buffer.length) continue;
     yield hashed(buffer.subarray(0, used));
-    buffer = new Uint8Array(BUFFER_BYTES);
     used = 0;
   }
   yield hashed(buffer.subarray(0, used));

@@ -25,6 +25,7 @@ import { evacuate, type Evacuation } from './evacuate.ts';
 import { mark } from './mark.ts';
 import { purgeIndex } from './purge.ts';
 import { relocationsOf } from './relocate.ts';
+import { keepSurvivors } from './survivors.ts';
 import { reachableRows, tallyIndex } from './tally.ts';
 import { openSessions, type FenceRules, type OpenSession } from './waiting.ts';
 
@@ -76,6 +77,8 @@ export interface CollectReport {
   readonly containersDead: number;
   readonly containersSparse: number;
   readonly chunksCopied: number;
+  /** Copied because the copy elsewhere can't be read. */
+  readonly chunksRescued: number;
   readonly containersReprieved: number;
   readonly containersRemoved: number;
   readonly snapshotsRemoved: number;
@@ -125,12 +128,17 @@ function chooseSparse(partial: readonly Partial[], maxUnused: number): Pick<Plan
   return { sparse, sparseLiveBytes };
 }
 
+/** What another collector's work looks like from here. */
+function isBeaten(error: unknown): boolean {
+  return error instanceof BusyError || error instanceof NotFoundError || error instanceof MissingContainerError;
+}
+
 /** One run. The repository must not be used for anything else meanwhile by this process. */
 export class Collector {
   readonly #parts: CollectorParts;
   readonly #options: CollectOptions;
   readonly #report = {
-    containers: 0, bytes: 0, chunksReachable: 0, containersDead: 0, containersSparse: 0, chunksCopied: 0, containersReprieved: 0, containersRemoved: 0, snapshotsRemoved: 0, bytesReclaimed: 0,
+    containers: 0, bytes: 0, chunksReachable: 0, containersDead: 0, containersSparse: 0, chunksCopied: 0, chunksRescued: 0, containersReprieved: 0, containersRemoved: 0, snapshotsRemoved: 0, bytesReclaimed: 0,
   };
   #waitingFor: readonly OpenSession[] = [];
   #marks = 0;
@@ -199,6 +207,7 @@ export class Collector {
     const { objects, index, catchUp } = this.#parts;
     // A number that was decided is never used again, even if its list was lost.
     const generation = Math.max(catchUp.generation, ...await listGenerations(objects, 'reprieved'));
+    const before = catchUp.generation;
     const open = await openSessions(this.#parts);
     const youngest = Math.min(...open.map(({ modified }) => modified));
     const rows = (await listContainers(objects)).filter(({ number }) => !catchUp.dead.has(number.high, number.low));
@@ -208,7 +217,7 @@ export class Collector {
       const present = new NumberSet();
       for (const { number } of await listContainers(objects)) present.add(number);
       const { tally, found } = await tallyIndex(index, reachable);
-      if (found !== reachable.count) throw this.#missing(reachable.count - found);
+      if (found !== reachable.count) throw await this.#missing(reachable.count - found, { generation: before, manifests });
       const dead: ContainerRow[] = [];
       const partial: Partial[] = [];
       for (const row of rows) {
@@ -218,7 +227,7 @@ export class Collector {
         else if (live > 0) partial.push({ row, unused: row.size * (1 - live / indexed) });
       }
       const plan = { generation, dead, ...chooseSparse(partial, this.#options.maxUnused ?? MAX_UNUSED) };
-      for (const { number, live } of tally.all()) if (live > 0 && !present.has(number.high, number.low)) throw this.#missing(live);
+      for (const { number, live } of tally.all()) if (live > 0 && !present.has(number.high, number.low)) throw await this.#missing(live, { generation: before, manifests });
       Object.assign(this.#report, {
         containers: rows.length, bytes: rows.reduce((sum, { size }) => sum + size, 0), chunksReachable: reachable.count,
         containersDead: plan.dead.length, containersSparse: plan.sparse.length,
@@ -230,7 +239,15 @@ export class Collector {
     }
   }
 
-  #missing(count: number): IntegrityError {
+  /**
+   * What to throw when chunks of snapshots have no place: BusyError when another collector moved or removed something since `generation`, or one of these snapshots
+   * was forgotten and removed meanwhile.
+   */
+  async #missing(count: number, seen: { readonly generation: number; readonly manifests: ReadonlySet<string> }): Promise<Error> {
+    const { objects, catchUp } = this.#parts;
+    await catchUp.run();
+    const there = new Set(await listManifests(objects));
+    if (catchUp.generation !== seen.generation || [...seen.manifests].some((id) => !there.has(id))) return new BusyError('Collect garbage: another process collects; run it again');
     return new IntegrityError(`Collect garbage: snapshots need '${count}' chunks that are not stored; nothing was removed, run check`, { chunks: count });
   }
 
@@ -238,10 +255,13 @@ export class Collector {
   async #condemn(): Promise<ReadonlySet<string> | undefined> {
     const { world, objects, catchUp, store } = this.#parts;
     for (let attempt = 1; ; attempt += 1) {
-      const plan = await this.#plan();
+      const plan = await this.#planOr(attempt < ATTEMPTS);
+      if (plan === undefined) continue;
       try {
         if (plan.dead.length + plan.sparse.length === 0) return undefined;
         const before = store.totals.storedBytes.data + store.totals.storedBytes.metadata;
+        // First: afterwards the index names the copy that can be read, and that one is moved.
+        this.#report.chunksRescued += await keepSurvivors(this.#parts, [...plan.dead, ...plan.sparse].map(({ number }) => number), plan.reachable);
         const copied = await this.#evacuate(plan);
         this.#report.chunksCopied += copied.chunks;
         this.#report.bytesReclaimed -= store.totals.storedBytes.data + store.totals.storedBytes.metadata - before;
@@ -255,12 +275,22 @@ export class Collector {
         await catchUp.run();
         return plan.manifests;
       } catch (error) {
-        const isBeaten = error instanceof BusyError || error instanceof NotFoundError || error instanceof MissingContainerError;
-        if (!isBeaten || attempt === ATTEMPTS) throw error;
+        if (!isBeaten(error) || attempt === ATTEMPTS) throw error;
         await catchUp.run(); // another collector was first: plan again in the knowledge of its list
       } finally {
         await plan.reachable.remove();
       }
+    }
+  }
+
+  /** Undefined when other collectors were at work meanwhile and it may be tried again. */
+  async #planOr(mayRetry: boolean): Promise<Plan | undefined> {
+    try {
+      return await this.#plan();
+    } catch (error) {
+      if (!mayRetry || !isBeaten(error)) throw error;
+      await this.#parts.catchUp.run();
+      return undefined;
     }
   }
 
@@ -301,7 +331,8 @@ export class Collector {
   /** Looks what manifests need that came since the mark; `known` were in it. */
   async #decide(generation: number, known: ReadonlySet<string> | undefined): Promise<void> {
     const { objects, index, catchUp } = this.#parts;
-    const { reachable } = await this.#mark(known);
+    const before = catchUp.generation;
+    const { reachable, manifests } = await this.#mark(known);
     await catchUp.run(); // containers of those manifests, which may have come a moment ago
     const list = catchUp.undecided.find((one) => one.generation === generation);
     const reprieved = new Map<string, ContainerNumber>();
@@ -313,7 +344,7 @@ export class Collector {
         found += count;
         this.#reprieve({ bytes, count }, listed, reprieved);
       }
-      if (found !== reachable.count) throw this.#missing(reachable.count - found);
+      if (found !== reachable.count) throw await this.#missing(reachable.count - found, { generation: before, manifests });
     } finally {
       await reachable.remove();
     }

@@ -20,7 +20,8 @@ export interface Evacuation {
   bytes: number;
 }
 
-async function kindOf({ objects }: CollectorParts, high: number, low: number): Promise<ContainerKind> {
+/** What a container holds. @throws {FormatError} its head is damaged. */
+export async function kindOf({ objects }: CollectorParts, high: number, low: number): Promise<ContainerKind> {
   const number = numberOf(high, low);
   const file = await objects.open(containerPath(number));
   try {

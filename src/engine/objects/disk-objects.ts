@@ -156,10 +156,9 @@ export class DiskObjects implements ObjectStore {
   async #makeDirectory(directory: string): Promise<void> {
     if (this.#directories.has(directory)) return;
     await this.#makeDirectory(parentOf(directory));
-    if (!(await this.#disk.exists(directory))) {
-      await this.#disk.makeDirectory(directory);
-      await this.#disk.syncDirectory(parentOf(directory));
-    }
+    if (!(await this.#disk.exists(directory))) await this.#disk.makeDirectory(directory);
+    // What is staged need not survive.
+    if (directory !== STAGING_DIRECTORY) await this.#disk.syncDirectory(parentOf(directory)); // also of one that was found: its maker may have been killed before it did so
     this.#directories.add(directory);
   }
 }

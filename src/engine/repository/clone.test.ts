@@ -93,3 +93,27 @@ test('another repository, other things, and damage in the copy are refused', asy
   }
   await assert.rejects(cloneRepository({ world }, { world: copy }), (error) => error instanceof IntegrityError && /one of the two is damaged/.test(error.message));
 });
+
+test('a copy that collected for itself is not brought up to date, and neither side loses anything', async () => {
+  // The story: lists of condemned containers were copied too, or containers came back that the copy had condemned; its next collection removed what snapshots needed.
+  const [world, target] = [memoryWorld(10), memoryWorld(11)];
+  const source = await Repository.create(world, {}, options);
+  const old = await source.backup(new MemoryTree(files(1, 2)), { sources: ['/'], host: 'h' });
+  const kept = await source.backup(new MemoryTree(files(2, 3)), { sources: ['/'], host: 'h' });
+  await cloneRepository({ world }, { world: target });
+  await source.forget([old.snapshot]);
+  assert.ok((await source.collect({ maxUnused: 0 })).containersRemoved > 0);
+  const fresh = await source.backup(new MemoryTree(files(1, 4)), { sources: ['/'], host: 'h' });
+  await cloneRepository({ world }, { world: target });
+  const snapshots = new Map([[old.snapshot, files(1, 2)], [kept.snapshot, files(2, 3)], [fresh.snapshot, files(1, 4)]]);
+  await assertWhole(target, snapshots);
+  const copy = await Repository.open(target, { ...options, mode: 'write' });
+  await copy.collect({ maxUnused: 0 });
+  await copy.forget([kept.snapshot]);
+  assert.ok((await copy.collect({ maxUnused: 0 })).containersRemoved > 0);
+  await copy.close();
+  snapshots.delete(kept.snapshot);
+  await assertWhole(target, snapshots);
+  await assert.rejects(cloneRepository({ world }, { world: target }), (error) => error instanceof BusyError && /clone into a new place/.test(error.message));
+  await source.close();
+});

@@ -2,7 +2,7 @@
  * A consistent copy of a repository while others write to it: all objects are created once, so it only matters what is copied before what. A session is announced
  * first, so that no collector takes a container away; then the snapshots are listed, then everything they may need is copied, and the manifests last. Needs no key.
  */
-import { AbortedError, BusyError, IntegrityError, NotFoundError, equalBytes, readObject, type ObjectRow, type ObjectStore, type World } from '../../core/index.ts';
+import { AbortedError, BusyError, IntegrityError, NotFoundError, UsageError, equalBytes, readObject, type ObjectRow, type ObjectStore, type World } from '../../core/index.ts';
 import { DiskObjects } from '../objects/index.ts';
 import { PARITY_DIRECTORY } from '../parity/index.ts';
 import { listManifests } from '../snapshots/manifest.ts';
@@ -28,8 +28,11 @@ export interface CloneReport {
 
 const PIECE_BYTES = 1 << 20;
 const CONFIG_BYTES_MAX = 65_536;
-/** What snapshots may need, in this order; keys first, so that what is there can be read as soon as it is there. */
-const DIRECTORIES = ['keys', 'condemned', 'reprieved', 'relocated', 'containers'] as const;
+/**
+ * What snapshots may need, in this order; keys first, so that what is there can be read as soon as it is there. What a collector decided in one place says nothing
+ * about the other, so its lists stay where they are.
+ */
+const DIRECTORIES = ['keys', 'containers'] as const;
 
 async function copyObject(from: ObjectStore, to: ObjectStore, row: Pick<ObjectRow, 'name'>, signal: AbortSignal | undefined): Promise<number> {
   const reader = await from.open(row.name);
@@ -80,6 +83,9 @@ async function copyAll(from: ObjectStore, to: ObjectStore, target: CloneSide, op
   const { id } = await readConfig(from);
   const snapshots = new Set((await listManifests(from)).map((one) => `manifests/${one}`));
   await copyConfig(from, to, target);
+  if ((await rowsOf(to, 'condemned')).length > 0) {
+    throw new BusyError(`Clone repository to '${to.place}': garbage was collected there, so what is missing there may have been removed on purpose; clone into a new place`);
+  }
   const wanted: ObjectRow[] = [];
   for (const directory of DIRECTORIES) wanted.push(...await rowsOf(from, directory));
   wanted.push(...(await rowsOf(from, 'manifests')).filter(({ name }) => snapshots.has(name)));
@@ -118,6 +124,14 @@ export interface CloneSide {
   readonly objects?: ObjectStore;
 }
 
+/** @throws {UsageError} the copy would be, or be in, the repository itself. */
+function assertApart(source: CloneSide, target: CloneSide): void {
+  const placeOf = (side: CloneSide): string => side.objects?.place ?? side.world.disk.nativePath('') ?? '';
+  const [from, to] = [placeOf(source), placeOf(target)];
+  if (from === '' || (to !== from && !to.startsWith(`${from}/`))) return;
+  throw new UsageError(`Clone repository to '${to}': that is in the repository '${from}' itself`);
+}
+
 /** Staged files of a process are safe from others as long as it holds a writer's lock. */
 async function withStore<T>(side: CloneSide, use: (objects: ObjectStore, lock: WriterLock) => Promise<T>): Promise<T> {
   const lock = await WriterLock.take(side.world, await cacheIdentity(side));
@@ -136,6 +150,7 @@ async function withStore<T>(side: CloneSide, use: (objects: ObjectStore, lock: W
  */
 export async function cloneRepository(source: CloneSide, target: CloneSide, options: CloneOptions = {}): Promise<CloneReport> {
   await readConfig(source.objects ?? new DiskObjects(source.world, '')); // before anything is written anywhere
+  assertApart(source, target);
   return withStore(source, (from, { writer }) => withStore(target, async (to) => {
     // Honours no list at all, so that nothing which is not decided yet is taken away.
     const session = await Session.announce(source.world, from, 0, { writer, purpose: 'backup' });

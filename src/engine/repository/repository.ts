@@ -262,6 +262,8 @@ export class Repository {
     const time = world.now();
     const session = await Session.begin(world, objects, catchUp, { writer: lock.writer, purpose: 'backup' });
     try {
+      // What a backup that failed before has stored may be gone by now: nothing counts as under way that this session did not begin.
+      await this.#parts.store.flush();
       return await this.#store(tree, options, { id: session.id, time });
     } finally {
       await session.end();
@@ -327,6 +329,7 @@ export class Repository {
     // Announced like a backup: the age of other sessions is told by the store's clock, not ours.
     const session = await Session.begin(world, objects, catchUp, { writer: lock.writer, purpose: 'collect' });
     try {
+      await this.#parts.store.flush(); // as before a backup
       return await new Collector({ ...this.#parts, ...rules, prefix, ownSession: session.id }, options).run();
     } finally {
       await session.end();
@@ -348,7 +351,7 @@ export class Repository {
     const { report, findings: { places } } = await checkParts(this.#parts, options);
     const { isWriter, isIndexHeld, forgetLost, store } = this.#parts;
     if (isWriter && isIndexHeld && !places.isEmpty) {
-      await forgetLost((place) => places.isPresent(place.containerHigh, place.containerLow) && places.has(place));
+      await forgetLost((place) => places.isPresent(place.containerHigh, place.containerLow) && places.isProven(place));
       await store.groups.forget();
     }
     return report;

@@ -160,7 +160,9 @@ class NodeDisk implements Disk {
   }
 
   async makeDirectory(name: string): Promise<void> {
+    const isNew = name === '' && !fs.existsSync(this.#root);
     this.#call(`Create directory '${this.#at(name)}'`, () => { makeDirectories(this.#at(name)); });
+    if (isNew) this.#call(`Sync directory '${path.dirname(this.#root)}'`, () => { syncNow(path.dirname(this.#root)); });
   }
 
   async list(name: string): Promise<readonly DiskEntry[]> {
@@ -217,6 +219,16 @@ class NodeDisk implements Disk {
     } catch (error) {
       throw wrap(action, error);
     }
+  }
+}
+
+/** The root's name is in a directory that the disk does not see. */
+function syncNow(directory: string): void {
+  const fd = fs.openSync(directory, 'r');
+  try {
+    fs.fsyncSync(fd);
+  } finally {
+    fs.closeSync(fd);
   }
 }
 
