@@ -66,13 +66,13 @@ async function killLane(context: ScenarioContext, place: Place, lane: number): P
 export const thrashLong: Scenario = { name: 'thrash', needs: [], quick: false, run: (context) => thrash(context, 600) };
 
 /** The same for 45 seconds. */
-export const thrashQuick: Scenario = { name: 'thrash-quick', needs: [], quick: true, run: (context) => thrash(context, 45) };
+export const thrashQuick: Scenario = { name: 'thrash-quick', needs: [], quick: false, run: (context) => thrash(context, 45) };
 
 /** Processes that are killed while others work. */
 export const crashReal: Scenario = {
   name: 'crash-real',
   needs: [],
-  quick: true,
+  quick: false,
   async run(context) {
     const checks = new Checks(context);
     const place = await prepare(context);

@@ -26,7 +26,7 @@ import { mark } from './mark.ts';
 import { purgeIndex } from './purge.ts';
 import { relocationsOf } from './relocate.ts';
 import { keepSurvivors } from './survivors.ts';
-import { reachableRows, tallyIndex } from './tally.ts';
+import { reachableRows, searchAbsent, tallyIndex } from './tally.ts';
 import { openSessions, type FenceRules, type OpenSession } from './waiting.ts';
 
 /** What a collector works with. */
@@ -216,7 +216,11 @@ export class Collector {
       await catchUp.run(); // manifests may have come since the last time, and what they need was stored before them
       const present = new NumberSet();
       for (const { number } of await listContainers(objects)) present.add(number);
-      const { tally, found } = await tallyIndex(index, reachable);
+      let { tally, found } = await tallyIndex(index, reachable);
+      if (found !== reachable.count) {
+        await searchAbsent(this.#parts, reachable);
+        ({ tally, found } = await tallyIndex(index, reachable));
+      }
       if (found !== reachable.count) throw await this.#missing(reachable.count - found, { generation: before, manifests });
       const dead: ContainerRow[] = [];
       const partial: Partial[] = [];
@@ -330,7 +334,7 @@ export class Collector {
 
   /** Looks what manifests need that came since the mark; `known` were in it. */
   async #decide(generation: number, known: ReadonlySet<string> | undefined): Promise<void> {
-    const { objects, index, catchUp } = this.#parts;
+    const { objects, catchUp } = this.#parts;
     const before = catchUp.generation;
     const { reachable, manifests } = await this.#mark(known);
     await catchUp.run(); // containers of those manifests, which may have come a moment ago
@@ -339,10 +343,10 @@ export class Collector {
     try {
       if (list === undefined) return; // another collector decided it
       const listed = new Map(list.containers.map((number) => [number.text, number]));
-      let found = 0;
-      for await (const { bytes, count } of reachableRows(index, reachable)) {
-        found += count;
-        this.#reprieve({ bytes, count }, listed, reprieved);
+      let found = await this.#reprieveAll(reachable, listed, reprieved);
+      if (found !== reachable.count) {
+        await searchAbsent(this.#parts, reachable);
+        found = await this.#reprieveAll(reachable, listed, reprieved);
       }
       if (found !== reachable.count) throw await this.#missing(reachable.count - found, { generation: before, manifests });
     } finally {
@@ -355,6 +359,16 @@ export class Collector {
     }
     this.#report.containersReprieved += (await readReprieved(objects, generation, this.#parts.limits)).length;
     await catchUp.run();
+  }
+
+  /** @returns how many reachable chunks the index has a place for. */
+  async #reprieveAll(reachable: RunFile, listed: ReadonlyMap<string, ContainerNumber>, reprieved: Map<string, ContainerNumber>): Promise<number> {
+    let found = 0;
+    for await (const { bytes, count } of reachableRows(this.#parts.index, reachable)) {
+      found += count;
+      this.#reprieve({ bytes, count }, listed, reprieved);
+    }
+    return found;
   }
 
   #reprieve({ bytes, count }: { readonly bytes: Uint8Array; readonly count: number }, listed: ReadonlyMap<string, ContainerNumber>, reprieved: Map<string, ContainerNumber>): void {

@@ -1,5 +1,5 @@
 /** Counts chunks by container: how many the index places there, and how many of them snapshots reach. */
-import { ID_BYTES, PLACE_BYTES, type ChunkIndex } from '../../core/index.ts';
+import { ID_BYTES, PLACE_BYTES, type ChunkIndex, type IdBatch } from '../../core/index.ts';
 import { numberOf, type ContainerNumber } from '../containers/container.ts';
 import { INDEX_ROW_BYTES, filterPages, indexPages, type RecordPage, type RunFile } from '../sort/index.ts';
 
@@ -67,3 +67,19 @@ export async function tallyIndex(index: ChunkIndex, reachable: RunFile): Promise
 
 /** Bytes of one row of {@link reachableRows}. */
 export const ROW_BYTES: number = ID_BYTES + PLACE_BYTES;
+
+/** Ids looked for at once. */
+const ABSENT_MAX = 1 << 18;
+
+/** Looks for reachable chunks that the index lacks in all containers: another process may have referred to a copy that this index never named. */
+export async function searchAbsent({ index, store }: { readonly index: ChunkIndex; readonly store: { search(ids: IdBatch): Promise<void> } }, reachable: RunFile): Promise<void> {
+  const absent: Uint8Array[] = [];
+  let count = 0;
+  const pages = filterPages({ pages: reachable.pages(), recordBytes: ID_BYTES }, { pages: indexPages(index), recordBytes: INDEX_ROW_BYTES }, { prefixBytes: ID_BYTES, keep: 'absent' });
+  for await (const page of pages) {
+    if (count + page.count > ABSENT_MAX) break; // so many are a loss, not a copy that was overlooked
+    absent.push(page.bytes.slice(0, page.count * ID_BYTES));
+    count += page.count;
+  }
+  await store.search({ bytes: new Uint8Array(Buffer.concat(absent)), count });
+}

@@ -25,6 +25,7 @@ import { createContainer, finishGroup, type Compressed } from './finish-group.ts
 import { GROUP_BYTES, GROUP_CHUNKS_MAX, GroupBuilder } from './group-builder.ts';
 import { GroupCache, MissingContainerError, type Group } from './group-cache.ts';
 import { IdSet, PlaceCache } from './id-table.ts';
+import { searchContainers } from './search.ts';
 
 /** Stored bytes at which a container is sealed. */
 const CONTAINER_BYTES = 32 << 20;
@@ -237,6 +238,11 @@ export class LocalStore implements ChunkStore {
     return counts;
   }
 
+  /** Looks for chunks that the index lacks in all containers, and enters those that can be read. */
+  search(ids: IdBatch): Promise<void> {
+    return searchContainers({ ...this.#parts, groups: this.groups }, ids);
+  }
+
   /** Places of chunks, from the cache or the index. @throws {NotFoundError} naming the first id that is unknown. */
   async locate(ids: IdBatch): Promise<Uint8Array> {
     const places = new Uint8Array(ids.count * PLACE_BYTES);
@@ -253,6 +259,10 @@ export class LocalStore implements ChunkStore {
     if (found.some((byte, i) => byte !== fullByte(missing.length, i))) {
       await this.#parts.catchUp.run();
       found = await this.#parts.index.getMany(batch, answers);
+      if (found.some((byte, i) => byte !== fullByte(missing.length, i))) {
+        await this.search(batch);
+        found = await this.#parts.index.getMany(batch, answers);
+      }
     }
     missing.forEach((position, i) => {
       if (((found[i >> 3] as number) & (1 << (i & 7))) === 0) {
