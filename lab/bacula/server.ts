@@ -5,11 +5,10 @@
 import { spawn } from 'node:child_process';
 import type { ChildProcess } from 'node:child_process';
 import { closeSync, copyFileSync, mkdirSync, openSync, readFileSync, writeFileSync } from 'node:fs';
-import { connect, createServer } from 'node:net';
-import type { AddressInfo } from 'node:net';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { ToolError } from '../../src/core/index.ts';
+import { accepts, freePort, loopback } from '../loopback.ts';
 import { clientFile, consoleFile, directorFile, listFile, storageFile } from './config.ts';
 import type { JobSetup, Ports, Setup } from './config.ts';
 import type { BaculaInstallation } from './installation.ts';
@@ -23,29 +22,6 @@ export interface JobRow {
   readonly files: number;
   readonly bytes: number;
   readonly errors: number;
-}
-
-const loopback = '127.0.0.1';
-
-async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve, reject) => {
-    server.once('error', reject);
-    server.listen(0, loopback, resolve);
-  });
-  const { port } = server.address() as AddressInfo;
-  await new Promise((resolve) => server.close(resolve));
-  return port;
-}
-
-function accepts(port: number): Promise<boolean> {
-  return new Promise((resolve) => {
-    const socket = connect(port, loopback, () => {
-      socket.destroy();
-      resolve(true);
-    });
-    socket.on('error', () => resolve(false));
-  });
 }
 
 /** See the module's comment. Jobs run one after the other unless the caller overlaps {@link runJob}. */

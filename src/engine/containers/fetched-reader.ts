@@ -63,6 +63,7 @@ export class FetchedReader implements ObjectReader {
   }
 
   async readInto(offset: number, target: Uint8Array): Promise<void> {
+    if (offset + target.length > this.size) return this.#reader.readInto(offset, target); // says what is wrong, also where nothing is read
     for (let done = 0; done < target.length;) {
       const at = offset + done;
       const part = this.#parts.find((one) => at >= one.offset && at < one.offset + one.bytes.length);

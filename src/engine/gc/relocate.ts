@@ -3,6 +3,7 @@ import { ID_BYTES, PLACE_BYTES, decodePlace } from '../../core/index.ts';
 import { TABLE_ROW_BYTES } from '../containers/container.layout.ts';
 import { containerPath, scanGroups, type ContainerNumber } from '../containers/container.ts';
 import { readFooter } from '../containers/footer.ts';
+import { idsOfTable } from '../containers/group.ts';
 import type { NumberSet } from '../containers/number-set.ts';
 import type { CollectorParts } from './collector.ts';
 import { RELOCATION_BYTES } from './condemned.ts';
@@ -42,8 +43,7 @@ export async function* relocationsOf(parts: IndexedObjects, containers: readonly
 
 async function rowsOf({ index }: IndexedObjects, table: Uint8Array, staying: NumberSet): Promise<Uint8Array> {
   const count = table.length / TABLE_ROW_BYTES;
-  const ids = new Uint8Array(count * ID_BYTES);
-  for (let i = 0; i < count; i += 1) ids.set(table.subarray(i * TABLE_ROW_BYTES, i * TABLE_ROW_BYTES + ID_BYTES), i * ID_BYTES);
+  const ids = idsOfTable(table);
   const places = new Uint8Array(count * PLACE_BYTES);
   const found = await index.getMany({ bytes: ids, count }, places);
   const rows = new Uint8Array(count * RELOCATION_BYTES);

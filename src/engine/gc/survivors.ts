@@ -6,6 +6,7 @@ import { AbortedError, HoldfastError, ID_BYTES, PLACE_BYTES, decodePlace, encode
 import { TABLE_ROW_BYTES } from '../containers/container.layout.ts';
 import { containerPath, scanGroups, type ContainerNumber, type ScannedGroup } from '../containers/container.ts';
 import { readFooter } from '../containers/footer.ts';
+import { idsOfTable } from '../containers/group.ts';
 import { ExternalSorter, filterPages, type RunFile } from '../sort/index.ts';
 import { chunkOf } from '../store/local-store.ts';
 import type { CollectorParts } from './collector.ts';
@@ -18,8 +19,7 @@ const COPY_BYTES = ID_BYTES + 2 * PLACE_BYTES;
 /** Rows of one group: its chunks that the index has elsewhere. */
 async function copiesOf({ index }: CollectorParts, number: ContainerNumber, { offset, head, table }: ScannedGroup): Promise<{ readonly bytes: Uint8Array; readonly count: number }> {
   const count = table.length / TABLE_ROW_BYTES;
-  const ids = new Uint8Array(count * ID_BYTES);
-  for (let i = 0; i < count; i += 1) ids.set(table.subarray(i * TABLE_ROW_BYTES, i * TABLE_ROW_BYTES + ID_BYTES), i * ID_BYTES);
+  const ids = idsOfTable(table);
   const places = new Uint8Array(count * PLACE_BYTES);
   const found = await index.getMany({ bytes: ids, count }, places);
   const rows = new Uint8Array(count * COPY_BYTES);
