@@ -3,7 +3,7 @@ import { IntegrityError, utf8, type World } from '../src/core/index.ts';
 import { Repository } from '../src/engine/index.ts';
 import { forgetSnapshots } from '../src/services/forget.ts';
 import { backupPaths, lookupBelow, restoreTree } from '../src/services/index.ts';
-import { watchMemory } from './memory.ts';
+import { keptMemory, watchMemory } from './memory.ts';
 import type { BackupFigures, ListedSnapshot, Policy, SoakStore, StepCost } from './store.ts';
 
 /** A repository in a World, by calls. */
@@ -90,7 +90,9 @@ export class LibraryStore implements SoakStore {
     try {
       return await run();
     } finally {
-      this.#costs.push({ verb, seconds: Number(process.hrtime.bigint() - begun) / 1e9, rssBytes: memory.peak() });
+      const seconds = Number(process.hrtime.bigint() - begun) / 1e9;
+      const rssBytes = memory.peak();
+      this.#costs.push({ verb, seconds, rssBytes, keptBytes: await keptMemory() });
     }
   }
 }

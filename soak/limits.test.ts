@@ -27,8 +27,8 @@ function failing(change: (cycle: number) => Partial<CycleRecord>, more: Partial<
   return judge(cycles, { ...settings, ...more }).filter((one) => one.holds === false).map((one) => one.name);
 }
 
-function costs(rssBytes: number): Partial<CycleRecord> {
-  return { costs: [{ verb: 'backup', seconds: 1, rssBytes }] };
+function costs(rssBytes: number, more: { keptBytes?: number } = {}): Partial<CycleRecord> {
+  return { costs: [{ verb: 'backup', seconds: 1, rssBytes, ...more }] };
 }
 
 test('a good run holds all limits, in both modes', () => {
@@ -56,6 +56,10 @@ describe('a run that is bad in one way fails in that way', () => {
 
   test('files stay open', () => {
     assert.deepEqual(failing((i) => ({ openFiles: 30 + i }), { mode: 'simulated' }), ['rise of open files']);
+  });
+  test('a process that goes on keeps more and more', () => {
+    assert.deepEqual(failing((i) => costs(100e6, { keptBytes: 60e6 + i * 0.5e6 }), { mode: 'simulated' }), ['rise of memory, second half, steepest step']);
+    assert.deepEqual(failing((i) => costs(100e6 + i * 0.5e6, { keptBytes: 60e6 }), { mode: 'simulated' }), []);
   });
   test('figures are missing', () => {
     assert.deepEqual(failing((i) => (i === 5 ? { storeBytes: NaN } : {})), ['store beyond what snapshots need, largest']);

@@ -45,9 +45,9 @@ function notJudged(found: string, allowed: string): Omit<Verdict, 'name'> {
   return { holds: 'not judged', found, allowed };
 }
 
-/** Series of one step over the cycles that had it. */
-function costsOf(cycles: readonly CycleRecord[], verb: string): readonly number[] {
-  return cycles.flatMap((one) => one.costs.filter((cost) => cost.verb === verb).map((cost) => cost.rssBytes));
+/** Series of one step over the cycles that had it: the memory of a process that did only this, or what a process that goes on kept. */
+function memoryOf(cycles: readonly CycleRecord[], verb: string): readonly number[] {
+  return cycles.flatMap((one) => one.costs.filter((cost) => cost.verb === verb).map((cost) => cost.keptBytes ?? cost.rssBytes));
 }
 
 /** Names of the steps that were taken. */
@@ -87,7 +87,7 @@ const limits: Readonly<Record<string, Judge>> = {
     return mode === 'simulated' ? notJudged(`${megabytes(largest)}, corpus and comparison included`, `≤ ${megabytes(RSS_BYTES_MAX)} a process`) : atMost(largest, RSS_BYTES_MAX, megabytes);
   },
   'rise of memory, second half, steepest step': (cycles) => {
-    const series = verbsOf(cycles).map((verb) => settled(costsOf(cycles, verb), 0.5)).filter((one) => one.length >= RISE_POINTS_MIN);
+    const series = verbsOf(cycles).map((verb) => settled(memoryOf(cycles, verb), 0.5)).filter((one) => one.length >= RISE_POINTS_MIN);
     return series.length === 0 ? notJudged('too few cycles', `≤ ${megabytes(RSS_RISE_BYTES_MAX)}`) : atMost(Math.max(...series.map(riseOf)), RSS_RISE_BYTES_MAX, megabytes);
   },
   'store beyond what snapshots need, largest': (cycles) => (

@@ -6,6 +6,8 @@ export interface StepCost {
   readonly seconds: number;
   /** Largest resident memory of the process that did it, bytes of 1. */
   readonly rssBytes: number;
+  /** What this process kept after the step when all garbage was collected: heap, buffers and shared memory. Only where steps share a process. */
+  readonly keptBytes?: number;
 }
 
 /** Figures of a backup, as the engine reports them. */
