@@ -8,6 +8,7 @@ import { endProcess } from '../src/services/cli/end-process.ts';
 import { run as runCorpus } from './bacula-corpus.ts';
 import { scenario as baculaLive15 } from './bacula-live-15.ts';
 import { scenario as baculaLive } from './bacula-live.ts';
+import { scenario as compose } from './compose.ts';
 import { scenario as cephObjects } from './ceph-objects.ts';
 import { scenario as cephRepository } from './ceph-repository.ts';
 import { scenario as cephSpeed } from './ceph-speed.ts';
@@ -39,7 +40,7 @@ const baculaCorpus: Scenario = {
 };
 
 /** Every scenario of the lab, cheapest first. */
-const scenarios: readonly Scenario[] = [baculaCorpus, storeRoundtrip, faults, crashSimulated, crashSensitivity, crashReal, thrashQuick, peerFailures, runbook, baculaLive, retentionRestic, cephObjects, cephRepository, memoryQuick, scaleQuick, baculaLive15, cephSpeed, memoryBacula, memoryFull, scale, thrashLong];
+const scenarios: readonly Scenario[] = [baculaCorpus, storeRoundtrip, faults, crashSimulated, crashSensitivity, crashReal, thrashQuick, peerFailures, runbook, baculaLive, retentionRestic, cephObjects, cephRepository, memoryQuick, scaleQuick, baculaLive15, compose, cephSpeed, memoryBacula, memoryFull, scale, thrashLong];
 
 function optionsFromEnvironment(): RunOptions {
   let corpus: CorpusLookup | undefined;
