@@ -22,6 +22,7 @@ import { crashSensitivity } from './crash/sensitivity.ts';
 import { faults } from './faults.ts';
 import { memoryBacula, memoryFull, memoryQuick } from './memory.ts';
 import { peerFailures } from './peer-failures.ts';
+import { scenario as powerLoss } from './power-loss.ts';
 import { retentionRestic } from './retention-restic.ts';
 import { runbook } from './runbook.ts';
 import { storeRoundtrip } from './store-roundtrip.ts';
@@ -40,7 +41,7 @@ const baculaCorpus: Scenario = {
 };
 
 /** Every scenario of the lab, cheapest first. */
-const scenarios: readonly Scenario[] = [baculaCorpus, storeRoundtrip, faults, crashSimulated, crashSensitivity, crashReal, thrashQuick, peerFailures, runbook, baculaLive, retentionRestic, cephObjects, cephRepository, memoryQuick, scaleQuick, baculaLive15, compose, cephSpeed, memoryBacula, memoryFull, scale, thrashLong];
+const scenarios: readonly Scenario[] = [baculaCorpus, storeRoundtrip, faults, crashSimulated, crashSensitivity, crashReal, thrashQuick, peerFailures, runbook, baculaLive, retentionRestic, cephObjects, cephRepository, memoryQuick, scaleQuick, baculaLive15, compose, cephSpeed, memoryBacula, memoryFull, scale, thrashLong, powerLoss];
 
 function optionsFromEnvironment(): RunOptions {
   let corpus: CorpusLookup | undefined;
