@@ -6,12 +6,14 @@ import assert from 'node:assert';
 import { randomInt } from 'node:crypto';
 import { endProcess } from '../src/services/cli/end-process.ts';
 import { run as runCorpus } from './bacula-corpus.ts';
+import { baculaFuse } from './bacula-fuse.ts';
 import { scenario as baculaLive15 } from './bacula-live-15.ts';
 import { scenario as baculaLive } from './bacula-live.ts';
 import { scenario as compose } from './compose.ts';
 import { scenario as cephObjects } from './ceph-objects.ts';
 import { scenario as cephRepository } from './ceph-repository.ts';
 import { scenario as cephSpeed } from './ceph-speed.ts';
+import { scenario as imagesQemu } from './images-qemu.ts';
 import { findCorpus } from './corpus.ts';
 import type { CorpusLookup } from './corpus.ts';
 import { findProgram, isRoot } from './environment.ts';
@@ -19,7 +21,9 @@ import { formatTally, runScenarios } from './runner.ts';
 import type { RunOptions } from './runner.ts';
 import { crashSimulated } from './crash/crash-simulated.ts';
 import { crashSensitivity } from './crash/sensitivity.ts';
+import { scenario as daemon } from './daemon.ts';
 import { faults } from './faults.ts';
+import { fuseMount } from './fuse-mount.ts';
 import { memoryBacula, memoryFull, memoryQuick } from './memory.ts';
 import { peerFailures } from './peer-failures.ts';
 import { scenario as powerLoss } from './power-loss.ts';
@@ -41,7 +45,7 @@ const baculaCorpus: Scenario = {
 };
 
 /** Every scenario of the lab, cheapest first. */
-const scenarios: readonly Scenario[] = [baculaCorpus, storeRoundtrip, faults, crashSimulated, crashSensitivity, crashReal, thrashQuick, peerFailures, runbook, baculaLive, retentionRestic, cephObjects, cephRepository, memoryQuick, scaleQuick, baculaLive15, compose, cephSpeed, memoryBacula, memoryFull, scale, thrashLong, powerLoss];
+const scenarios: readonly Scenario[] = [baculaCorpus, storeRoundtrip, faults, crashSimulated, crashSensitivity, crashReal, thrashQuick, peerFailures, runbook, daemon, fuseMount, baculaLive, baculaFuse, retentionRestic, imagesQemu, cephObjects, cephRepository, memoryQuick, scaleQuick, baculaLive15, compose, cephSpeed, memoryBacula, memoryFull, scale, thrashLong, powerLoss];
 
 function optionsFromEnvironment(): RunOptions {
   let corpus: CorpusLookup | undefined;

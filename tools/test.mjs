@@ -7,7 +7,7 @@ import fs from 'node:fs';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 
-const roots = ['src', 'lab', 'soak', 'bench', 'tools'];
+const roots = ['src', 'plugins', 'lab', 'soak', 'bench', 'tools'];
 
 /** Test files to run, relative to `root`: compiled ones of `*.test.ts`, and `*.test.mjs` as they are. */
 export function testFiles(root, folders = roots) {

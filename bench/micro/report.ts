@@ -12,6 +12,7 @@ export interface Report {
 }
 
 function rateText(perSecond: number, unit: Suite['unit']): string {
+  if (unit === 'handshakes') return `${(1000 / perSecond).toFixed(3)} ms`;
   const millions = perSecond / 1e6;
   return `${millions >= 100 ? millions.toFixed(0) : millions.toPrecision(3)} ${unit === 'bytes' ? 'MB/s' : 'M ids/s'}`;
 }

@@ -16,6 +16,7 @@ import { indexSuite } from './index-store.ts';
 import { paritySuite } from './parity.ts';
 import { renderReport, type Report } from './report.ts';
 import { measure } from './suite.ts';
+import { ROUNDS, wireRows } from './wire.ts';
 
 const RESULTS = new URL('../../../bench/results/', import.meta.url);
 const KERNEL_ROUNDS = 15;
@@ -33,6 +34,11 @@ async function measureAll(timeMs: number, kernelRounds: number): Promise<Report>
     console.log(`cross-check: ${suite.title}`);
     suites.push({ title: suite.title, unit: suite.unit, harness: 'benchmark.js', rows: crossMeasure(suite, timeMs) });
   }
+  console.log('measuring: wire');
+  const wire = await wireRows(timeMs);
+  const harness = `CPU time of both ends, least of ${ROUNDS} rounds in turns`;
+  suites.push({ title: 'Frames of the wire', unit: 'bytes', harness, rows: wire.frames });
+  suites.push({ title: 'Handshakes of the wire', unit: 'handshakes', harness, rows: wire.handshakes });
   console.log('measuring: indexes');
   const indexRows = await indexSuite(undefined, timeMs);
   suites.push({

@@ -6,7 +6,7 @@ export interface Case {
   readonly name: string;
   /** Cases of one group do the same work; the first of a group is its baseline. */
   readonly group: string;
-  /** Bytes or ids that one call handles. */
+  /** Bytes, ids or handshakes that one call handles. */
   readonly amount: number;
   readonly run: () => void;
 }
@@ -14,7 +14,7 @@ export interface Case {
 /** Cases and what their amount counts. */
 export interface Suite {
   readonly title: string;
-  readonly unit: 'bytes' | 'ids';
+  readonly unit: 'bytes' | 'ids' | 'handshakes';
   readonly cases: readonly Case[];
 }
 
@@ -22,7 +22,7 @@ export interface Suite {
 export interface Row {
   readonly group: string;
   readonly name: string;
-  /** Bytes or ids a second, from the median time of a call where there is a `spread`. */
+  /** Bytes, ids or handshakes a second, from the median time of a call where there is a `spread`. */
   readonly perSecond: number;
   /** How much longer than the median the slowest quarter of calls took at least, as a share of it; absent where only a mean was taken. */
   readonly spread?: number;

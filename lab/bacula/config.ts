@@ -4,14 +4,33 @@
  * Source: Bacula main manual, chapters on configuring the Director, the Storage daemon, the File daemon and the Console.
  */
 
-/** Directives by name, in order. Bacula ignores blanks and case in names. */
-export type Directives = Readonly<Record<string, string | number>>;
+/** Directives by name, in order; a list is one directive a line. Bacula ignores blanks and case in names. */
+export type Directives = Readonly<Record<string, string | number | readonly string[]>>;
 
 /** One resource: its directives, then nested resources. */
 export interface Resource {
   readonly kind: string;
   readonly directives: Directives;
   readonly children?: readonly Resource[];
+}
+
+/** A command that Bacula runs around a job. */
+export interface RunScript {
+  readonly when: 'Before' | 'After' | 'AfterVSS';
+  /** On the client's machine, else on the director's. */
+  readonly onClient: boolean;
+  readonly command: string;
+  /** FailJobOnError; Bacula's default is yes. */
+  readonly failsJob?: boolean;
+}
+
+/** A device of the storage daemon beside the folder of volume files, which is always there as `File`. */
+export interface DeviceSetup {
+  /** Of the device, of the director's Storage resource, and its media type. */
+  readonly name: string;
+  /** A FIFO, or another folder for volume files: on a file system of its own, say. */
+  readonly kind: 'fifo' | 'file';
+  readonly archive: string;
 }
 
 /** A backup job with a FileSet and a Pool of its own. */
@@ -22,6 +41,13 @@ export interface JobSetup {
   readonly accurate?: boolean;
   /** The pool goes on with a new volume after so many bytes. */
   readonly volumeBytesMax?: number;
+  /** The pool goes on with a new volume after so many jobs. */
+  readonly volumeJobsMax?: number;
+  /** Lines `Plugin =` of the FileSet. */
+  readonly plugins?: readonly string[];
+  readonly scripts?: readonly RunScript[];
+  /** Name of a device; default `File`. */
+  readonly device?: string;
 }
 
 /** TCP ports of the three daemons. */
@@ -39,14 +65,23 @@ export interface Setup {
   readonly ports: Ports;
   readonly password: string;
   readonly jobs: readonly JobSetup[];
+  readonly devices?: readonly DeviceSetup[];
+  /** Of the restore job. */
+  readonly restoreScripts?: readonly RunScript[];
+  /** The client encrypts with this PEM file of a certificate and its private key. */
+  readonly keyPair?: string;
 }
+
+/** What a scenario chooses of a {@link Setup}. */
+export type SetupChoices = Pick<Setup, 'devices' | 'restoreScripts' | 'keyPair'>;
 
 const loopback = '127.0.0.1';
 const jobsMax = 10;
 
 /** Text of a resource as Bacula reads it. */
 export function renderResource(resource: Resource, indent = ''): string {
-  const lines = Object.entries(resource.directives).map(([name, value]) => `${indent}  ${name} = ${value}\n`);
+  const pairs = Object.entries(resource.directives).flatMap(([name, value]) => (typeof value === 'object' ? value : [value]).map((one) => ({ name, value: one })));
+  const lines = pairs.map(({ name, value }) => `${indent}  ${name} = ${value}\n`);
   const children = (resource.children ?? []).map((child) => renderResource(child, `${indent}  `));
   return `${indent}${resource.kind} {\n${lines.join('')}${children.join('')}${indent}}\n`;
 }
@@ -56,7 +91,7 @@ function render(resources: readonly Resource[]): string {
 }
 
 function quoted(text: string): string {
-  return `"${text}"`;
+  return `"${text.replace(/[\\"]/g, '\\$&')}"`;
 }
 
 /** The file from which the client takes a job's paths, one a line, when the job starts. */
@@ -64,20 +99,33 @@ export function listFile(setup: Setup, job: string): string {
   return `${setup.directory}/${job}.list`;
 }
 
+function scriptResources(scripts: readonly RunScript[] = []): readonly Resource[] {
+  return scripts.map(({ when, onClient, command, failsJob }) => ({
+    kind: 'RunScript', directives: { RunsWhen: when, RunsOnClient: yesNo(onClient), FailJobOnError: yesNo(failsJob ?? true), RunsOnFailure: 'yes', Command: quoted(command) },
+  }));
+}
+
 function jobResources(setup: Setup, job: JobSetup): readonly Resource[] {
-  const { name, options, accurate, volumeBytesMax } = job;
-  const paths = { File: quoted(`\\\\<${listFile(setup, name)}`) };
+  const { name, options, accurate, volumeBytesMax, volumeJobsMax, plugins = [], scripts, device = 'File' } = job;
+  const paths: Directives = plugins.length > 0 ? { Plugin: plugins.map(quoted) } : { File: `"\\\\<${listFile(setup, name)}"` };
   const include: Resource = { kind: 'Include', directives: paths, children: [{ kind: 'Options', directives: options }] };
-  const pool = { Name: name, PoolType: 'Backup', Storage: 'File', Recycle: 'no', AutoPrune: 'no', LabelFormat: quoted(`${name}-`) };
+  const pool: Directives = {
+    Name: name, PoolType: 'Backup', Storage: device, Recycle: 'no', AutoPrune: 'no', LabelFormat: quoted(`${name}-`),
+    ...(volumeBytesMax === undefined ? {} : { MaximumVolumeBytes: volumeBytesMax }), ...(volumeJobsMax === undefined ? {} : { MaximumVolumeJobs: volumeJobsMax }),
+  };
   return [
     { kind: 'FileSet', directives: { Name: name }, children: [include] },
-    { kind: 'Pool', directives: volumeBytesMax === undefined ? pool : { ...pool, MaximumVolumeBytes: volumeBytesMax } },
-    { kind: 'Job', directives: { ...jobDirectives(name, name), Type: 'Backup', Level: 'Full', Accurate: accurate === true ? 'yes' : 'no' } },
+    { kind: 'Pool', directives: pool },
+    { kind: 'Job', directives: { ...jobDirectives(name, name, device), Type: 'Backup', Level: 'Full', Accurate: yesNo(accurate === true) }, children: scriptResources(scripts) },
   ];
 }
 
-function jobDirectives(name: string, pool: string): Directives {
-  return { Name: name, Client: 'live-fd', FileSet: pool, Pool: pool, Storage: 'File', Messages: 'Standard' };
+function yesNo(flag: boolean): 'yes' | 'no' {
+  return flag ? 'yes' : 'no';
+}
+
+function jobDirectives(name: string, pool: string, device: string): Directives {
+  return { Name: name, Client: 'live-fd', FileSet: pool, Pool: pool, Storage: device, Messages: 'Standard', MaximumConcurrentJobs: jobsMax };
 }
 
 function daemonDirectives(setup: Setup, folder: string): Directives {
@@ -105,26 +153,33 @@ export function directorFile(setup: Setup): string {
     { kind: 'Catalog', directives: { Name: 'Catalog', dbname: quoted('bacula'), dbuser: quoted(''), dbpassword: quoted('') } },
     { kind: 'Messages', directives: { Name: 'Standard', append: `${quoted(`${directory}/bacula.log`)} = all, !skipped` } },
     { kind: 'Client', directives: { Name: 'live-fd', Address: loopback, FDPort: ports.client, Catalog: 'Catalog', Password: password, AutoPrune: 'no' } },
-    { kind: 'Storage', directives: { Name: 'File', Address: loopback, SDPort: ports.storage, Password: password, Device: 'FileDevice', MediaType: 'File' } },
+    ...['File', ...(setup.devices ?? []).map(({ name }) => name)].map((name) => storageResource(name, ports, password)),
     ...jobs.flatMap((job) => jobResources(setup, job)),
-    { kind: 'Job', directives: { ...jobDirectives('restore', first), Type: 'Restore', Where: quoted(`${directory}/restored`) } },
+    { kind: 'Job', directives: { ...jobDirectives('restore', first, 'File'), Type: 'Restore', Where: quoted(`${directory}/restored`) }, children: scriptResources(setup.restoreScripts) },
   ]);
 }
 
-/** The storage daemon's file: `sd.conf`. Volumes are files in `<directory>/volumes`. */
+function storageResource(name: string, ports: Ports, password: string): Resource {
+  return { kind: 'Storage', directives: { Name: name, Address: loopback, SDPort: ports.storage, Password: password, Device: `${name}Device`, MediaType: name, MaximumConcurrentJobs: jobsMax } };
+}
+
+function deviceResource({ name, kind, archive }: DeviceSetup): Resource {
+  const common = { Name: `${name}Device`, MediaType: name, ArchiveDevice: quoted(archive), LabelMedia: 'yes', RemovableMedia: 'no', AlwaysOpen: 'no' };
+  const own = kind === 'file'
+    ? { DeviceType: 'File', RandomAccess: 'yes', AutomaticMount: 'yes' }
+    : { DeviceType: 'Fifo', RandomAccess: 'no', AutomaticMount: 'no', MaximumOpenWait: 60, MaximumConcurrentJobs: 1 };
+  return { kind: 'Device', directives: { ...common, ...own } };
+}
+
+/** The storage daemon's file: `sd.conf`. Volumes of the device `File` are files in `<directory>/volumes`. */
 export function storageFile(setup: Setup): string {
   const { directory, ports } = setup;
+  const devices: readonly DeviceSetup[] = [{ name: 'File', kind: 'file', archive: `${directory}/volumes` }, ...(setup.devices ?? [])];
   return render([
     { kind: 'Storage', directives: { Name: 'live-sd', SDPort: ports.storage, SDAddress: loopback, ...daemonDirectives(setup, 'storage') } },
     directorAccess(setup),
     { kind: 'Messages', directives: { Name: 'Standard', director: 'live-dir = all' } },
-    {
-      kind: 'Device',
-      directives: {
-        Name: 'FileDevice', MediaType: 'File', DeviceType: 'File', ArchiveDevice: quoted(`${directory}/volumes`), LabelMedia: 'yes',
-        RandomAccess: 'yes', AutomaticMount: 'yes', RemovableMedia: 'no', AlwaysOpen: 'no',
-      },
-    },
+    ...devices.map(deviceResource),
   ]);
 }
 
@@ -132,8 +187,10 @@ export function storageFile(setup: Setup): string {
 export function clientFile(setup: Setup): string {
   const { ports, pluginDirectory } = setup;
   const plugins = { PluginDirectory: quoted(pluginDirectory) };
+  const { keyPair } = setup;
+  const encryption: Directives = keyPair === undefined ? {} : { PKISignatures: 'yes', PKIEncryption: 'yes', PKIKeypair: quoted(keyPair) };
   return render([
-    { kind: 'FileDaemon', directives: { Name: 'live-fd', FDport: ports.client, FDAddress: loopback, ...daemonDirectives(setup, 'client'), ...plugins } },
+    { kind: 'FileDaemon', directives: { Name: 'live-fd', FDport: ports.client, FDAddress: loopback, ...daemonDirectives(setup, 'client'), ...plugins, ...encryption } },
     directorAccess(setup),
     { kind: 'Messages', directives: { Name: 'Standard', director: 'live-dir = all, !skipped, !restored' } },
   ]);

@@ -15,6 +15,7 @@ import type { JobSetup } from './config.ts';
 import type { BaculaInstallation } from './installation.ts';
 import { compareCopies, liveManifest, type LiveLine } from './live-manifest.ts';
 import { BaculaServer, type JobRow } from './server.ts';
+import { lostByBacula } from './stand.ts';
 import { changeTree, growFiles, growSpecials, SeededBytes } from './tree.ts';
 
 const everything: JobSetup = {
@@ -32,11 +33,6 @@ interface Expected {
   readonly what: string;
   readonly jobs: readonly JobRow[];
   readonly lines: readonly LiveLine[];
-}
-
-/** Bacula's restore makes hard links after it has set the times of their directories, and does not set attributes of symlinks. */
-function lostByBacula(line: LiveLine, field: string): boolean {
-  return (line.type === 'dir' && field === 'mtime') || (line.type === 'symlink' && field === 'attributes');
 }
 
 class Round {
@@ -198,7 +194,7 @@ class Round {
 
 /** Starts Bacula, makes the round, ends Bacula. */
 export async function runRound(installation: BaculaInstallation, context: ScenarioContext): Promise<Tally> {
-  const server = await BaculaServer.start(installation, path.join(context.workDirectory, 'bacula'), [everything, spanning]);
+  const server = await BaculaServer.start(installation, path.join(context.workDirectory, 'bacula'), { jobs: [everything, spanning] });
   try {
     context.log(`Bacula ${installation.version} is up on ports ${Object.values(server.setup.ports).join(', ')}`);
     return await new Round(context, server).run();

@@ -4,13 +4,13 @@
  */
 import { spawn } from 'node:child_process';
 import type { ChildProcess } from 'node:child_process';
-import { closeSync, copyFileSync, mkdirSync, openSync, readFileSync, writeFileSync } from 'node:fs';
+import { closeSync, copyFileSync, existsSync, mkdirSync, openSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { ToolError } from '../../src/core/index.ts';
 import { accepts, freePort, loopback } from '../loopback.ts';
 import { clientFile, consoleFile, directorFile, listFile, storageFile } from './config.ts';
-import type { JobSetup, Ports, Setup } from './config.ts';
+import type { Ports, Setup, SetupChoices } from './config.ts';
 import type { BaculaInstallation } from './installation.ts';
 import { runTool } from './tool.ts';
 
@@ -24,11 +24,18 @@ export interface JobRow {
   readonly errors: number;
 }
 
+/** One of the three daemons. */
+export type DaemonName = 'bacula-dir' | 'bacula-fd' | 'bacula-sd';
+
+const daemons = {
+  'bacula-sd': { file: 'sd.conf', port: 'storage' }, 'bacula-fd': { file: 'fd.conf', port: 'client' }, 'bacula-dir': { file: 'dir.conf', port: 'director' },
+} as const;
+
 /** See the module's comment. Jobs run one after the other unless the caller overlaps {@link runJob}. */
 export class BaculaServer {
   readonly installation: BaculaInstallation;
   readonly setup: Setup;
-  readonly #children: ChildProcess[] = [];
+  readonly #children: Map<DaemonName, ChildProcess> = new Map<DaemonName, ChildProcess>();
 
   private constructor(installation: BaculaInstallation, setup: Setup) {
     this.installation = installation;
@@ -39,10 +46,12 @@ export class BaculaServer {
    * Writes the configuration into `directory`, makes an empty catalog and starts the daemons; resolves when all three accept
    * connections. @throws {ToolError} with the log's end when one does not.
    */
-  static async start(installation: BaculaInstallation, directory: string, jobs: readonly JobSetup[]): Promise<BaculaServer> {
+  static async start(installation: BaculaInstallation, directory: string, { jobs, ...choices }: SetupChoices & Pick<Setup, 'jobs'>): Promise<BaculaServer> {
     for (const name of ['director', 'storage', 'client', 'run', 'volumes', 'restored']) mkdirSync(path.join(directory, name), { recursive: true });
     const ports: Ports = { director: await freePort(), client: await freePort(), storage: await freePort() };
-    const server = new BaculaServer(installation, { directory, pluginDirectory: installation.pluginDirectory, ports, password: 'only-for-this-run', jobs });
+    const server = new BaculaServer(installation, { directory, pluginDirectory: installation.pluginDirectory, ports, password: 'only-for-this-run', jobs, ...choices });
+    // A crash of this process must not leave daemons behind.
+    process.on('exit', () => { for (const child of server.#children.values()) child.kill('SIGKILL'); });
     try {
       await server.#createCatalog();
       await server.#startDaemons();
@@ -72,13 +81,63 @@ export class BaculaServer {
 
   /** Runs a job and resolves when Bacula has written its end. @throws {ToolError} when it was not queued. */
   async runJob(name: string, level: 'Full' | 'Incremental' | 'Differential'): Promise<JobRow> {
-    return this.#finished(await this.console(`run job=${name} level=${level} yes`, 'wait'), name);
+    return this.row(queuedJob(await this.console(`run job=${name} level=${level} yes`, 'wait'), name));
   }
 
-  /** Bacula's own restore of one job, or of the chain that ends with it, below `where`. */
-  async restore(jobIds: readonly number[], where: string): Promise<JobRow> {
-    const line = `restore jobid=${jobIds.join(',')} client=live-fd restoreclient=live-fd storage=File where=${where} all done yes`;
-    return this.#finished(await this.console(line, 'wait'), 'restore');
+  /** Starts a job and resolves with its id as soon as it is queued. @throws {ToolError} */
+  async startJob(name: string, level: 'Full' | 'Incremental' | 'Differential'): Promise<number> {
+    return queuedJob(await this.console(`run job=${name} level=${level} yes`), name);
+  }
+
+  /** Bacula's own restore of one job, or of the chain that ends with it, below `where`. `device` is where the volumes are. */
+  async restore(jobIds: readonly number[], where: string, device = 'File'): Promise<JobRow> {
+    return this.row(queuedJob(await this.console(restoreLine(jobIds, where, device), 'wait'), 'restore'));
+  }
+
+  /** As {@link restore}, without waiting. @throws {ToolError} */
+  async startRestore(jobIds: readonly number[], where: string, device = 'File'): Promise<number> {
+    return queuedJob(await this.console(restoreLine(jobIds, where, device)), 'restore');
+  }
+
+  /** What the catalog says about a job now. */
+  async row(id: number): Promise<JobRow> {
+    const [row] = await this.#query(`SELECT JobStatus, JobFiles, JobBytes, JobErrors FROM Job WHERE JobId = ${id}`);
+    return { id, status: row?.[0] ?? '', files: Number(row?.[1]), bytes: Number(row?.[2]), errors: Number(row?.[3]) };
+  }
+
+  /** Waits until the catalog has a job's end, at most so long. Resolves with what the catalog says then, ended or not. */
+  async settled(id: number, timeoutMs: number): Promise<JobRow> {
+    const deadline = Date.now() + timeoutMs;
+    let row = await this.row(id);
+    while ('CRBSMmsjdctpi'.includes(row.status) && Date.now() < deadline) {
+      await sleep(200);
+      row = await this.row(id);
+    }
+    return row;
+  }
+
+  /** Lines of Bacula's log about a job. */
+  logOf(id: number): string {
+    const log = path.join(this.setup.directory, 'bacula.log');
+    return existsSync(log) ? readFileSync(log, 'latin1').split('\n').filter((line) => line.includes(`JobId ${id}:`)).join('\n') : '';
+  }
+
+  /** Ends one daemon at once, as a power failure would. Resolves when it is gone. */
+  async kill(program: DaemonName): Promise<void> {
+    const child = this.#children.get(program);
+    this.#children.delete(program);
+    if (child === undefined || child.exitCode !== null || child.signalCode !== null) return;
+    const gone = new Promise((resolve) => child.once('exit', resolve));
+    child.kill('SIGKILL');
+    await gone;
+  }
+
+  /** Starts the daemons that are not running. @throws {ToolError} */
+  async revive(): Promise<void> {
+    for (const program of Object.keys(daemons) as DaemonName[]) {
+      const child = this.#children.get(program);
+      if (child === undefined || child.exitCode !== null || child.signalCode !== null) await this.#startDaemon(program);
+    }
   }
 
   /** Names of the volumes a job wrote to, in the order written. */
@@ -105,8 +164,10 @@ export class BaculaServer {
 
   /** Ends the daemons by their ids and resolves when they are gone; idempotent. */
   async stop(): Promise<void> {
-    for (const child of this.#children.splice(0).reverse()) {
-      if (child.exitCode !== null || child.signalCode !== null) continue;
+    for (const program of ['bacula-dir', 'bacula-fd', 'bacula-sd'] as const) {
+      const child = this.#children.get(program);
+      this.#children.delete(program);
+      if (child === undefined || child.exitCode !== null || child.signalCode !== null) continue;
       const gone = new Promise((resolve) => child.once('exit', resolve));
       child.kill('SIGTERM');
       const killer = setTimeout(() => child.kill('SIGKILL'), 10_000);
@@ -117,13 +178,6 @@ export class BaculaServer {
 
   #readVolumes(volumes: readonly string[]): readonly string[] {
     return ['-c', path.join(this.setup.directory, 'sd.conf'), '-V', volumes.join('|'), 'FileDevice'];
-  }
-
-  async #finished(printed: string, what: string): Promise<JobRow> {
-    const id = Number(/JobId=(\d+)/.exec(printed)?.[1] ?? Number.NaN);
-    if (!Number.isInteger(id)) throw new ToolError(`Run Bacula's job '${what}': it was not queued: ${printed.slice(-800)}`);
-    const [row] = await this.#query(`SELECT JobStatus, JobFiles, JobBytes, JobErrors FROM Job WHERE JobId = ${id}`);
-    return { id, status: row?.[0] ?? '', files: Number(row?.[1]), bytes: Number(row?.[2]), errors: Number(row?.[3]) };
   }
 
   async #query(sql: string): Promise<readonly (readonly string[])[]> {
@@ -140,15 +194,15 @@ export class BaculaServer {
   }
 
   async #startDaemons(): Promise<void> {
-    const { directory, ports } = this.setup;
+    const { directory } = this.setup;
     const files = { 'sd.conf': storageFile, 'fd.conf': clientFile, 'dir.conf': directorFile, 'bconsole.conf': consoleFile };
     for (const [name, text] of Object.entries(files)) writeFileSync(path.join(directory, name), text(this.setup));
-    await this.#startDaemon('bacula-sd', 'sd.conf', ports.storage);
-    await this.#startDaemon('bacula-fd', 'fd.conf', ports.client);
-    await this.#startDaemon('bacula-dir', 'dir.conf', ports.director);
+    await this.revive();
   }
 
-  async #startDaemon(program: string, file: string, port: number): Promise<void> {
+  async #startDaemon(program: DaemonName): Promise<void> {
+    const { file } = daemons[program];
+    const port = this.setup.ports[daemons[program].port];
     const log = path.join(this.setup.directory, `${program}.log`);
     const [name, ...parameters] = this.installation.command(program, '-f', '-c', path.join(this.setup.directory, file));
     const output = openSync(log, 'a');
@@ -156,13 +210,22 @@ export class BaculaServer {
     closeSync(output);
     let failure: Error | undefined;
     child.on('error', (error) => (failure = error));
-    // A crash of this process must not leave daemons behind.
-    process.on('exit', () => child.kill('SIGKILL'));
-    this.#children.push(child);
+    this.#children.set(program, child);
     for (let tries = 0; tries < 150 && failure === undefined && child.exitCode === null; tries += 1) {
       if (await accepts(port)) return;
       await sleep(100);
     }
     throw new ToolError(`Start '${program}': it does not listen on '${loopback}:${port}': ${readFileSync(log, 'utf8').slice(-1500)}`, {}, failure);
   }
+}
+
+function restoreLine(jobIds: readonly number[], where: string, device: string): string {
+  return `restore jobid=${jobIds.join(',')} client=live-fd restoreclient=live-fd storage=${device} where=${where} all done yes`;
+}
+
+/** The id that bconsole printed. */
+function queuedJob(printed: string, what: string): number {
+  const id = Number(/JobId=(\d+)/.exec(printed)?.[1] ?? Number.NaN);
+  if (!Number.isInteger(id)) throw new ToolError(`Run Bacula's job '${what}': it was not queued: ${printed.slice(-800)}`);
+  return id;
 }

@@ -53,6 +53,22 @@ export interface Limits {
   readonly kdfMemoryBytesMax: number;
   /** Bytes that such a derivation may pass through: its time. */
   readonly kdfWorkBytesMax: number;
+  /** Images below each other: backing files and parents. */
+  readonly imageChainMax: number;
+  /** Files that one image's bytes are in. */
+  readonly imageExtentsMax: number;
+  /** Internal snapshots of one image. */
+  readonly imageSnapshotsMax: number;
+  /** Bytes of a text or name list in an image: descriptors, parent locators. */
+  readonly imageTextBytesMax: number;
+  /** Bytes of the directory of an image's tables, which is held in memory. */
+  readonly imageDirectoryBytesMax: number;
+  /** Bytes of tables that an image keeps in memory; its parents have less. */
+  readonly imageTableBytesMax: number;
+  /** Bytes of one compressed unit of an image, before and after it is unpacked. */
+  readonly imageUnitBytesMax: number;
+  /** Bytes of an image's log that is replayed in memory. */
+  readonly imageLogBytesMax: number;
 }
 
 /** The defaults; callers copy and change rows, never the relations. */
@@ -80,11 +96,20 @@ export const defaultLimits: Limits = Object.freeze({
   keySlotsMax: 64,
   kdfMemoryBytesMax: 256 << 20,
   kdfWorkBytesMax: 1 << 30,
+  imageChainMax: 64,
+  imageExtentsMax: 8_192,
+  imageSnapshotsMax: 65_536,
+  imageTextBytesMax: 1 << 20,
+  imageDirectoryBytesMax: 32 << 20,
+  imageTableBytesMax: 16 << 20,
+  imageUnitBytesMax: 4 << 20,
+  imageLogBytesMax: 64 << 20,
 });
 
 assert(defaultLimits.chunkBytesMax <= defaultLimits.groupBytesMax, 'a chunk fits into a group');
 assert(defaultLimits.groupBytesMax < defaultLimits.containerBytesMax, 'a group fits into a container');
 assert(defaultLimits.kdfMemoryBytesMax <= defaultLimits.kdfWorkBytesMax, 'a derivation passes through its memory at least once');
+assert(defaultLimits.imageUnitBytesMax <= defaultLimits.imageTableBytesMax, 'an unpacked unit is no larger than the tables');
 assert(defaultLimits.nameBytesMax <= defaultLimits.pathBytesMax, 'a name fits into a path');
 assert(defaultLimits.baculaExpandedBytesMax <= defaultLimits.baculaRecordBytesMax, 'an expanded record is bounded like a joined one');
 

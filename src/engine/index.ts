@@ -18,11 +18,18 @@ export type { RepairAction } from './repair/heal-objects.ts';
 export type { RepairOptions, RepairReport } from './repair/repair.ts';
 export { REPOSITORY_VERSION, type RepositoryChoices, type RepositoryConfig } from './repository/config.ts';
 export type { RepositoryKeys } from './repository/encryption.ts';
-export { Repository, type BackupOptions, type BackupResult, type OpenOptions, type RepositoryStatistics } from './repository/repository.ts';
+export { RemoteRepository, type RemoteOptions } from './repository/remote-repository.ts';
+export { Repository, type OpenOptions } from './repository/repository.ts';
+export type { BackupOptions, BackupResult, RepositoryStatistics, SnapshotStore } from './repository/snapshot-store.ts';
 export {
   PERIODS, parseDuration, parseKeepCount, planExplicit, planRetention, previewLines,
   type GroupKey, type KeepRules, type RetentionPlan, type RetentionPolicy, type RetentionRow, type RetentionSnapshot,
 } from './retention/index.ts';
 export type { SnapshotCounts, SnapshotInfo } from './snapshots/manifest.ts';
 export { LocalStore } from './store/local-store.ts';
+export { WireServer, type WireServerOptions } from './wire/server.ts';
+export type { WireEvent } from './wire/events.ts';
+export { EnrolledHosts, createServerIdentity, createSiteKey, readClientCredentials, readServerCredentials, readServerIdentity } from './wire/channel/index.ts';
+export { acceptChannel, channelFault, connectChannel } from './wire/channel/index.ts';
+export type { Channel, ChannelCounts, ChannelFault, ChannelOptions, ClientCredentials, EnrolledHost, Peer, ServerCredentials, SiteKey } from './wire/channel/index.ts';
 export { memoryWorld, nodeWorld } from './world/index.ts';

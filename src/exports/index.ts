@@ -1,2 +1,2 @@
 /** What shows bytes and files to others: file systems in user space, later block and file servers. */
-export {};
+export * from './fuse/index.ts';

@@ -1,6 +1,6 @@
 /** Backup: any locations into one snapshot of a repository. */
 import * as os from 'node:os';
-import type { BackupResult, Repository } from '../engine/index.ts';
+import type { BackupResult, SnapshotStore } from '../engine/index.ts';
 import { problemError, type EntryError } from './entry-error.ts';
 import { openSources, type SourceOptions, type Sources } from './sources.ts';
 
@@ -28,7 +28,7 @@ export type BackupReport = Omit<BackupResult, 'problems'> & { readonly errors: r
  * @throws {NotFoundError} no source is there; nothing was written then. @throws {AbortedError} no snapshot was made.
  * @throws {ToolError} the disk is full, for instance: the repository stays good.
  */
-export async function backupPaths(repository: Repository, texts: readonly string[], options: BackupOptions = {}): Promise<BackupReport> {
+export async function backupPaths(repository: SnapshotStore, texts: readonly string[], options: BackupOptions = {}): Promise<BackupReport> {
   const sources = await openSources(texts, options);
   try {
     return await storeSources(repository, sources, options);
@@ -38,7 +38,7 @@ export async function backupPaths(repository: Repository, texts: readonly string
 }
 
 /** The second half of {@link backupPaths}, for callers that look at the sources first. */
-export async function storeSources(repository: Repository, sources: Sources, options: BackupOptions): Promise<BackupReport> {
+export async function storeSources(repository: SnapshotStore, sources: Sources, options: BackupOptions): Promise<BackupReport> {
   const failed: EntryError[] = [];
   const { problems: _, ...result } = await repository.backup(sources.tree, {
     tags: options.tags ?? [],

@@ -1,6 +1,6 @@
 /** Looking for damage: in a repository, in Bacula volumes, or in any tree by reading all of it. */
 import assert from 'node:assert';
-import { FormatError, UsageError, type FileTree, type TreeProblem } from '../core/index.ts';
+import { FormatError, UnsupportedError, UsageError, type FileTree, type TreeProblem } from '../core/index.ts';
 import type { CheckProgress, ReadSelection } from '../engine/index.ts';
 import { isFatal, problemFrom } from './entry-error.ts';
 import type { BaculaLayer } from './locations/bacula-layer.ts';
@@ -110,7 +110,9 @@ export async function checkLocation(location: Location, options: CheckOptions = 
   };
   let counts: CheckReport['counts'];
   if (location.place.kind === 'repository') {
-    const { ok: _, problems: found, ...rest } = await location.place.repository.check({
+    const { direct, name } = location.place;
+    if (direct === undefined) throw new UnsupportedError(`Check '${name}': only the host of the daemon reaches its objects; run 'holdfast check' there`, { root: name });
+    const { ok: _, problems: found, ...rest } = await direct.check({
       readData: options.readData ?? false,
       onProblem: add,
       onProgress: (progress) => { options.onProgress?.(checkProgress(progress)); },

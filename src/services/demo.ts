@@ -7,7 +7,7 @@ import * as os from 'node:os';
 import * as path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { IntegrityError, utf8 } from '../core/index.ts';
-import type { Repository } from '../engine/index.ts';
+import type { SnapshotStore } from '../engine/index.ts';
 import { fileSource } from '../fs-adapters/posix/index.ts';
 import { backupPaths, type BackupReport } from './backup.ts';
 import { endProcess } from './cli/end-process.ts';
@@ -122,7 +122,7 @@ function inputBytes(text: string, report: BackupReport): number {
   return readdirSync(root).reduce((sum, name) => sum + statSync(path.join(root, name)).size, 0);
 }
 
-async function storeOnce(repository: Repository, text: string): Promise<BackupReport> {
+async function storeOnce(repository: SnapshotStore, text: string): Promise<BackupReport> {
   const report = await backupPaths(repository, [text], { parent: 'none' });
   // What this host cannot read of attributes is no reason to stop; content that is missing is.
   const [error] = report.errors.filter((one) => one.code !== 'unsupported');
@@ -131,7 +131,7 @@ async function storeOnce(repository: Repository, text: string): Promise<BackupRe
 }
 
 /** Stores, stores again, restores and compares one source. @throws {IntegrityError} at the first difference. */
-async function demonstrate(repository: Repository, work: string, text: string, expected: () => Promise<Digests>): Promise<void> {
+async function demonstrate(repository: SnapshotStore, work: string, text: string, expected: () => Promise<Digests>): Promise<void> {
   print(`\n${text}`);
   const first = await timed(storeOnce(repository, text));
   print(`  first time   ${first.value.files} files, ${first.value.chunksNew} of ${first.value.chunks} chunks new, ${first.seconds.toFixed(2)} s`);

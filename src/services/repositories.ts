@@ -1,6 +1,7 @@
 /** Opening and making repositories: in a directory of this host, or in a bucket. */
-import { Repository, nodeWorld, type RepairReport, type RepositoryChoices, type RepositoryKeys } from '../engine/index.ts';
+import { Repository, nodeWorld, type RepairReport, type RepositoryChoices, type RepositoryKeys, type SnapshotStore } from '../engine/index.ts';
 import { withCredentials, type KeyedOptions } from './credentials.ts';
+import { isDaemonPlace, openDaemonRepository } from './daemon-place.ts';
 import { bucketPlace, isRemotePlace, openBucket, openPlace, type CacheChoice, type RepositoryPlace } from './repository-place.ts';
 
 /** Runs `use` with a place, and closes it at the end, or only after a failure when what was opened there goes on. */
@@ -17,19 +18,29 @@ async function withPlace<T>(opening: Promise<RepositoryPlace>, goesOn: boolean, 
 }
 
 /**
- * Opens the repository in a directory or at `s3://BUCKET/PREFIX`, for reading unless told otherwise. Close it when done.
+ * Opens the repository in a directory, at `s3://BUCKET/PREFIX` or behind a daemon (`holdfast://HOST[:PORT][/DOMAIN]`), for reading unless told otherwise. Close it when done.
  * @throws {NotFoundError} when there is none. @throws {UnsupportedError} for a layout this build doesn't know, or a bucket that can't hold one.
  * @throws {UsageError} when it is encrypted and nothing opens it, or it is not and a key is given; a bucket without credentials.
- * @throws {ToolError} the bucket can't be reached, or refuses.
+ * @throws {ToolError} the bucket or daemon can't be reached, or refuses. @throws {ProtocolError} the daemon refuses the key.
  */
-export function openRepository(location: string, { cacheDirectory, ...options }: KeyedOptions & CacheChoice = {}): Promise<Repository> {
+export function openRepository(location: string, options: KeyedOptions & CacheChoice = {}): Promise<SnapshotStore> {
+  if (!isDaemonPlace(location)) return openDirectRepository(location, options);
+  const { wireKey, workers, onNote } = options;
+  return openDaemonRepository(location, { wireKey, ...(workers === undefined ? {} : { workers }), ...(onNote === undefined ? {} : { onNote: (text) => { onNote(text); } }) });
+}
+
+/**
+ * Opens a repository whose objects can be reached from here, for what only they allow: check, forget, collect.
+ * @throws as {@link openRepository}; {UnsupportedError} also for one behind a daemon.
+ */
+export function openDirectRepository(location: string, { cacheDirectory, wireKey: _, ...options }: KeyedOptions & CacheChoice = {}): Promise<Repository> {
   const mode = options.mode ?? 'read';
   return withPlace(openPlace(location, mode, { cacheDirectory }), true, async ({ world, options: where }) =>
     Repository.open(world, { mode, ...await withCredentials(world, { ...options, ...where }) }));
 }
 
 /** Opens the keys of an encrypted repository, to add and remove slots and to rotate. @throws as {@link openRepository}. */
-export function openRepositoryKeys(location: string, { cacheDirectory, ...options }: KeyedOptions & CacheChoice = {}): Promise<RepositoryKeys> {
+export function openRepositoryKeys(location: string, { cacheDirectory, wireKey: _, ...options }: KeyedOptions & CacheChoice = {}): Promise<RepositoryKeys> {
   return withPlace(openPlace(location, 'write', { cacheDirectory }), true, async ({ world, options: where }) =>
     Repository.openKeys(world, await withCredentials(world, { ...options, ...where })));
 }
@@ -63,7 +74,7 @@ export function isEncrypted(location: string, choice: CacheChoice = {}): Promise
  */
 export function rebuildIndex(
   location: string,
-  { cacheDirectory, ...options }: CacheChoice & { onNote?(text: string): void; onProgress?(done: number, total: number): void } = {},
+  { cacheDirectory, wireKey: _, ...options }: CacheChoice & { onNote?(text: string): void; onProgress?(done: number, total: number): void } = {},
 ): Promise<Awaited<ReturnType<typeof Repository.rebuildIndex>>> {
   return withPlace(openPlace(location, 'read', { cacheDirectory }), false, ({ world, options: where }) => Repository.rebuildIndex(world, { ...options, ...where }));
 }
@@ -73,7 +84,7 @@ export function rebuildIndex(
  * @throws {NotFoundError} when there is none. @throws what opening it throws, when what is needed for that is beyond repair.
  */
 export function repairRepository(
-  location: string, { cacheDirectory, ...options }: Omit<KeyedOptions, 'mode'> & CacheChoice & Omit<Parameters<typeof Repository.repair>[1], 'objects'>,
+  location: string, { cacheDirectory, wireKey: _, ...options }: Omit<KeyedOptions, 'mode'> & CacheChoice & Omit<Parameters<typeof Repository.repair>[1], 'objects'>,
 ): Promise<RepairReport> {
   return withPlace(openPlace(location, 'write', { cacheDirectory }), false, async ({ world, options: where }) => {
     const healed = await Repository.healObjects(world, { ...options, ...where });

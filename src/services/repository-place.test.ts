@@ -8,7 +8,7 @@ import { BusyError, NotFoundError, ToolError, UnsupportedError, UsageError, text
 import { LoopbackS3 } from '../engine/objects/s3/testing/loopback-s3.ts';
 import { backupPaths } from './backup.ts';
 import { openLocation } from './locations/index.ts';
-import { createRepository, isEncrypted, openRepository, rebuildIndex } from './repositories.ts';
+import { createRepository, isEncrypted, openDirectRepository, openRepository, rebuildIndex } from './repositories.ts';
 import { isRemotePlace } from './repository-place.ts';
 
 const place = 's3://bucket/some/prefix';
@@ -61,7 +61,8 @@ test('says what is wrong with a place, its credentials or its cache', async () =
   await assert.rejects(openRepository('s3://bucket/nothing'), (error) => error instanceof NotFoundError && /no object 'config'/.test(error.message));
   await assert.rejects(openRepository('s3://elsewhere/x'), (error) => error instanceof ToolError && /GET 's3:\/\/elsewhere\/x\/config'.*status '404', code 'NoSuchBucket'.*create the bucket/.test(error.message));
   await assert.rejects(openRepository('s3://'), UsageError);
-  await assert.rejects(openRepository('holdfast://host/x'), UnsupportedError);
+  await assert.rejects(openDirectRepository('holdfast://host/x'), UnsupportedError);
+  await assert.rejects(openRepository('holdfast://host/x'), (error) => error instanceof UsageError && /--wire-key/.test(error.message));
   assert.throws(() => isRemotePlace('holdfast://host'), UnsupportedError);
   await assert.rejects(openRepository(place, { cacheDirectory: '/proc/self/status/x' }), (error) => error instanceof ToolError && /--cache-dir/.test(error.message));
   const { AWS_SECRET_ACCESS_KEY: secret = '' } = process.env;

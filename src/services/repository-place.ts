@@ -7,6 +7,7 @@ import { homedir } from 'node:os';
 import * as path from 'node:path';
 import { NotFoundError, ToolError, UnsupportedError, type ObjectStore } from '../core/index.ts';
 import { Repository, nodeWorld, openS3Objects, s3Location } from '../engine/index.ts';
+import { isDaemonPlace } from './daemon-place.ts';
 
 /** An open place of a repository. Close it, or hand `closing` to what is opened there. */
 export interface RepositoryPlace {
@@ -16,15 +17,17 @@ export interface RepositoryPlace {
   close(): Promise<void>;
 }
 
-/** Where caches of buckets are. */
+/** What some kinds of places need beside their name. */
 export interface CacheChoice {
+  /** File with the key for places behind a daemon: of the site, or of this host. Default: HOLDFAST_WIRE_KEY_FILE. */
+  readonly wireKey?: string | undefined;
   /** Directory for caches of all buckets. Default: HOLDFAST_CACHE_DIR, else `holdfast` in XDG_CACHE_HOME or in `~/.cache`. */
   readonly cacheDirectory?: string | undefined;
 }
 
-/** Whether a text names a place that is not on this host. @throws {UnsupportedError} one of a kind that this version does not know. */
+/** Whether a text names a bucket, and not a directory. @throws {UnsupportedError} a place behind a daemon, whose objects cannot be reached from here. */
 export function isRemotePlace(text: string): boolean {
-  if (text.startsWith('holdfast://')) throw new UnsupportedError(`Open '${text}': this version knows directories and 's3://BUCKET/PREFIX'`, { root: text });
+  if (isDaemonPlace(text)) throw new UnsupportedError(`Open '${text}': this needs the objects themselves, which only the daemon reaches: run it on the daemon's host, with the directory or bucket that it serves`, { root: text });
   return text.startsWith('s3://');
 }
 

@@ -25,6 +25,8 @@ export interface SourceOptions {
   readonly accounts?: Accounts;
   /** See `OpenOptions` of locations. */
   readonly cacheDirectory?: string | undefined;
+  /** File with the key for places behind a daemon. */
+  readonly wireKey?: string | undefined;
   readonly signal?: AbortSignal;
   onNote?(text: string): void;
 }
@@ -154,9 +156,9 @@ class SourceList {
   }
 
   async #addLocation(text: string): Promise<void> {
-    const { keys, keyNames, accounts, signal, onNote, cacheDirectory } = this.#options;
+    const { keys, keyNames, accounts, signal, onNote, cacheDirectory, wireKey } = this.#options;
     const opening: OpenOptions = {
-      ...(keys === undefined ? {} : { keys }), ...(keyNames === undefined ? {} : { keyNames }), ...(accounts === undefined ? {} : { accounts }), ...(signal === undefined ? {} : { signal }), ...(onNote === undefined ? {} : { onNote }), cacheDirectory,
+      ...(keys === undefined ? {} : { keys }), ...(keyNames === undefined ? {} : { keyNames }), ...(accounts === undefined ? {} : { accounts }), ...(signal === undefined ? {} : { signal }), ...(onNote === undefined ? {} : { onNote }), cacheDirectory, wireKey,
       onProblem: (problem) => this.errors.push(problemError(problem)),
     };
     const location = await openLocation(text, opening, 'inside-root');

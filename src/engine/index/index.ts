@@ -7,3 +7,4 @@ export type { IndexKind, IndexRequest, OpenedIndex } from './open.ts';
 export { OverlayIndex } from './overlay.ts';
 export { openRocksIndex, probeRocks, RocksIndex } from './rocks.ts';
 export type { RocksVerdict } from './rocks.ts';
+export { timedIndex, type TimeLookup } from './timed-index.ts';

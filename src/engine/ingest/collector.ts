@@ -9,7 +9,7 @@ import { EntryEncoder, type Entry } from '../snapshots/entry.ts';
 import type { MetadataStore } from '../snapshots/metadata-store.ts';
 import { RecipeWriter } from '../snapshots/recipe.ts';
 import type { Content } from '../snapshots/refs.ts';
-import type { LocalStore } from '../store/local-store.ts';
+import type { IngestStore } from '../store/content-store.ts';
 import { pathText } from './path-text.ts';
 import { coverUnits, noCounts, type StreamClass } from '../tuner/index.ts';
 import type { ChunksStep, EntryFacts, Slab, Step } from './slab.ts';
@@ -32,7 +32,7 @@ export interface IngestCounts {
 /** Builds the snapshot's tree. */
 export class Collector {
   readonly counts: IngestCounts = { files: 0, directories: 0, others: 0, bytes: 0, bytesNew: 0, chunks: 0, chunksNew: 0, unchanged: 0, classes: noCounts() };
-  readonly #store: LocalStore;
+  readonly #store: IngestStore;
   readonly #metadata: MetadataStore;
   readonly #limits: Limits;
   readonly #recipe: RecipeWriter;
@@ -44,7 +44,7 @@ export class Collector {
   readonly #names: Uint8Array[] = [];
   #last: Uint8Array = new Uint8Array(0);
 
-  constructor(parts: { store: LocalStore; metadata: MetadataStore; limits: Limits; onProblem(problem: TreeProblem): void }) {
+  constructor(parts: { store: IngestStore; metadata: MetadataStore; limits: Limits; onProblem(problem: TreeProblem): void }) {
     this.#store = parts.store;
     this.#metadata = parts.metadata;
     this.#limits = parts.limits;

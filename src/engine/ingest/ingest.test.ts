@@ -7,7 +7,8 @@ import { AbortedError, defaultLimits, readRange, utf8, type FileTree, type NodeT
 import { MemoryTree, directoryNode, fileNode, type MemoryNode } from '../../core/testing/memory-tree.ts';
 import { seededBytes } from '../../core/testing/random.ts';
 import { assertSameTree } from '../../core/testing/same-tree.ts';
-import { Repository, type BackupOptions, type BackupResult } from '../repository/repository.ts';
+import { Repository } from '../repository/repository.ts';
+import type { BackupOptions, BackupResult } from '../repository/snapshot-store.ts';
 import type { RepositoryChoices } from '../repository/config.ts';
 import { memoryWorld } from '../world/index.ts';
 

@@ -11,7 +11,7 @@ import {
 import { emptyContent, type Content } from '../snapshots/refs.ts';
 import type { Manifest } from '../snapshots/manifest.ts';
 import type { MetadataStore } from '../snapshots/metadata-store.ts';
-import type { LocalStore } from '../store/local-store.ts';
+import type { IngestStore } from '../store/content-store.ts';
 import type { Arena, BlockPool } from '../workers/arena.ts';
 import type { WorkerPool } from '../workers/pool.ts';
 import { Collector, type IngestCounts } from './collector.ts';
@@ -25,7 +25,7 @@ import type { EntryFacts, Slab } from './slab.ts';
 export interface IngestParts {
   readonly world: World;
   readonly tree: FileTree;
-  readonly store: LocalStore;
+  readonly store: IngestStore;
   readonly metadata: MetadataStore;
   readonly arena: Arena;
   readonly scratch: number;

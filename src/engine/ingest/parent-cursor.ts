@@ -28,6 +28,8 @@ export class ParentCursor {
   #view: DataView = new DataView(new ArrayBuffer(0));
   #at = 0;
   #ended = false;
+  /** What a store that answers for whole pages says of this one. */
+  #isIntact: boolean | undefined;
 
   /** `content` is that of a directory. */
   constructor(content: Content, parts: ContentParts) {
@@ -67,13 +69,14 @@ export class ParentCursor {
    * answers for a hundredth of the index's price, and wrongly for one chunk in a thousand; `check` is what proves.
    */
   #isKnown(view: DataView, at: number): boolean | Promise<boolean> {
+    if (this.#isIntact !== undefined) return this.#isIntact;
     const { depth, refs } = contentAt(view, at);
     return this.#areKnown(refs) && (depth === 0 || this.#arePagesKnown(depth, refs));
   }
 
   #areKnown(refs: Uint8Array): boolean {
     for (let i = 0; i < refs.length / REF_BYTES; i += 1) {
-      if (!isHole(refs, i) && !this.#parts.store.mayKnow(refId(refs, i))) return false;
+      if (!isHole(refs, i) && this.#parts.store.mayKnow?.(refId(refs, i)) === false) return false;
     }
     return true;
   }
@@ -95,7 +98,9 @@ export class ParentCursor {
         return undefined;
       }
     }
-    const bytes = await this.#parts.metadata.get(refId(this.#leaf.refs, this.#nextRef));
+    const id = refId(this.#leaf.refs, this.#nextRef);
+    const bytes = await this.#parts.metadata.get(id);
+    this.#isIntact = await this.#parts.store.isPageIntact?.(id);
     this.#nextRef += 1;
     this.#offset = this.#leaf.starts[this.#nextRef] as number;
     this.#page = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);

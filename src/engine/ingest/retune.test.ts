@@ -6,7 +6,8 @@ import { MemoryTree, directoryNode, fileNode, type MemoryNode } from '../../core
 import { seededBytes } from '../../core/testing/random.ts';
 import { assertSameTree } from '../../core/testing/same-tree.ts';
 import { DiskObjects } from '../objects/index.ts';
-import { Repository, type BackupResult } from '../repository/repository.ts';
+import { Repository } from '../repository/repository.ts';
+import type { BackupResult } from '../repository/snapshot-store.ts';
 import { readManifest, writeManifest } from '../snapshots/manifest.ts';
 import { streamClasses, type Grain } from '../tuner/index.ts';
 import { memoryWorld } from '../world/index.ts';

@@ -2,7 +2,7 @@
 import type { Limits, ObjectStore } from '../../core/index.ts';
 import { parametersOf, type ChunkingPolicy, type ChunkingSettings } from '../ingest/lanes.ts';
 import { readManifests, resolveManifest, type DamagedManifest, type Manifest } from '../snapshots/manifest.ts';
-import { nextTuner, storedGrains, tunerParameters, type ClassCounts, type StreamClass } from '../tuner/index.ts';
+import { nextTuner, storedGrains, tunerParameters, type ClassCounts, type StreamClass, type TunerState } from '../tuner/index.ts';
 import type { RepositoryConfig } from './config.ts';
 
 /** What it is found in. */
@@ -26,6 +26,8 @@ export interface HistoryRequest {
 export interface History {
   readonly parent: Manifest | undefined;
   readonly chunking: ChunkingSettings;
+  /** Where the tuner stands. */
+  readonly state: TunerState;
   /** What the new snapshot's manifest says about its grains, so that the next backup goes on from there. */
   record(counts: Readonly<Record<StreamClass, ClassCounts>>): Record<string, number>;
 }
@@ -43,7 +45,7 @@ export async function readHistory({ objects, limits, config, note }: HistoryPart
   const state = nextTuner((latest ?? parent)?.parameters, of, request.tuning !== 'off');
   const grains = storedGrains(state, all.map(({ parameters }) => parameters), of);
   return {
-    parent,
+    parent, state,
     chunking: { policy: request.chunking ?? 'auto', fastcdc: config.fastcdc, fixedBlockBytes: config.fixedBlockBytes, grains },
     record: (counts) => tunerParameters(state, grains, counts),
   };

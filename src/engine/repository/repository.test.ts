@@ -12,7 +12,8 @@ import { SimulatedDisk, simulatedWorld } from '../../core/testing/simulated-worl
 import { createHasher } from '../hashing/hasher.ts';
 import { probeRocks, type IndexKind } from '../index/index.ts';
 import { memoryWorld, nodeWorld } from '../world/index.ts';
-import { Repository, type BackupResult } from './repository.ts';
+import { Repository } from './repository.ts';
+import type { BackupResult } from './snapshot-store.ts';
 
 const first = directoryNode({ a: fileNode(seededBytes(3_000_000, 1)), b: fileNode(utf8('text\n'.repeat(50_000))), c: directoryNode({ d: fileNode(seededBytes(10, 2)) }) });
 const second = directoryNode({ a: fileNode(seededBytes(3_000_000, 1)), e: fileNode(seededBytes(100_000, 3)) });

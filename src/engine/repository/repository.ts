@@ -2,7 +2,7 @@
 import { hostname } from 'node:os';
 import {
   defaultLimits, NotFoundError, UnsupportedError, UsageError,
-  type ChunkIndex, type ChunkPlace, type FileTree, type Limits, type ObjectStore, type ProbeVerdict, type TreeProblem, type World,
+  type ChunkIndex, type ChunkPlace, type FileTree, type Limits, type ObjectStore, type ProbeVerdict, type World,
 } from '../../core/index.ts';
 import type { CheckOptions, CheckReport } from '../check/check.ts';
 import { listContainers } from '../containers/container.ts';
@@ -10,10 +10,9 @@ import type { ReplayReport } from '../containers/replay.ts';
 import { Collector, type CollectOptions, type CollectReport } from '../gc/collector.ts';
 import { SealedObjects, listSlots, type Credential, type KeyProblem, type SlotRow, type Vault } from '../crypto/index.ts';
 import { createHasher } from '../hashing/hasher.ts';
-import type { IndexKind } from '../index/index.ts';
+import { timedIndex, type IndexKind, type TimeLookup } from '../index/index.ts';
 import { Feeder } from '../ingest/feeder.ts';
 import { Ingest } from '../ingest/ingest.ts';
-import type { ChunkingPolicy } from '../ingest/lanes.ts';
 import { Slab } from '../ingest/slab.ts';
 import { DiskObjects, STAGING_DIRECTORY } from '../objects/index.ts';
 import { ProtectedObjects } from '../parity/index.ts';
@@ -26,6 +25,7 @@ import {
 import { MetadataStore } from '../snapshots/metadata-store.ts';
 import { SnapshotTree } from '../snapshots/snapshot-tree.ts';
 import type { CatchUp } from '../store/catch-up.ts';
+import { IncomingGroups } from '../store/incoming-groups.ts';
 import { LocalStore } from '../store/local-store.ts';
 import { Arena } from '../workers/arena.ts';
 import { WorkerPool } from '../workers/pool.ts';
@@ -34,7 +34,9 @@ import { checkEmpty, layOut, makeConfig, probeConfig, readConfig, writeConfig, t
 import { RepositoryKeys, createVault, openVault } from './encryption.ts';
 import { openCurrentIndex, rebuildIndex, type CurrentIndex } from './current-index.ts';
 import { readHistory } from './history.ts';
+import type { ServedParts } from './served.ts';
 import { Session } from './session.ts';
+import type { BackupOptions, BackupResult, RepositoryStatistics, SnapshotStore } from './snapshot-store.ts';
 import { WriterLock, cacheIdentity } from './writer.ts';
 
 /** How to open. */
@@ -49,45 +51,12 @@ export interface OpenOptions {
   /** Worker threads; 0 runs everything on this thread. Default: one per core. */
   readonly workers?: number;
   readonly limits?: Limits;
+  /** Times lookups of the chunk index, for metrics. */
+  readonly timeLookup?: TimeLookup;
   /** Sentences for people: index rebuilt, fallback used, damage met while opening. */
   onNote?(text: string): void;
   /** Called at the end of `close`: whoever opened `objects` for this repository alone closes them here. */
   onClose?(): Promise<void>;
-}
-
-/** What is stored how. `parent: 'auto'` compares with the latest snapshot of the same host and sources. */
-export interface BackupOptions {
-  readonly sources: readonly string[];
-  readonly tags?: readonly string[];
-  readonly host?: string;
-  readonly parent?: string;
-  readonly chunking?: ChunkingPolicy;
-  /** `auto` (default) learns from the last backups how coarsely to store each class of streams; `off` leaves that as it is. */
-  readonly tuning?: 'auto' | 'off';
-  readonly signal?: AbortSignal;
-  onProgress?(progress: { readonly files: number; readonly bytes: number; readonly bytesNew: number; readonly bytesStored: number; readonly currentPath: Uint8Array }): void;
-  onProblem?(problem: TreeProblem): void;
-}
-
-/** What a backup did. When it resolves, the snapshot survives a crash. */
-export interface BackupResult extends SnapshotCounts {
-  /** Id of the snapshot. */
-  readonly snapshot: string;
-  readonly bytesIn: number;
-  /** New bytes of directories and recipes, before compression. */
-  readonly metadataBytesNew: number;
-  /** Files taken over from the parent without reading them. */
-  readonly unchanged: number;
-  readonly durable: true;
-}
-
-/** Sizes of what is there. */
-export interface RepositoryStatistics {
-  readonly containers: number;
-  /** Bytes of all containers. */
-  readonly bytesStored: number;
-  readonly chunks: number;
-  readonly manifests: number;
 }
 
 interface Parts {
@@ -122,7 +91,7 @@ const SENT_CONTAINER_BYTES = 16 << 20;
 const CLOCK_SKEW_MS = 300_000;
 
 /** An open repository. Close it: only then are caches written and threads ended. */
-export class Repository {
+export class Repository implements SnapshotStore {
   readonly config: RepositoryConfig;
   readonly #parts: Parts;
 
@@ -185,10 +154,11 @@ export class Repository {
       const safe = new ProtectedObjects(stored, { percent: config.parity ?? 0, limits, note });
       vault = await openVault({ objects: safe, world, repository: config.id, limits }, config, options.credentials ?? []);
       const objects = vault === undefined ? safe : new SealedObjects(safe, vault, limits);
-      const arena = new Arena(LocalStore.arenaBytes(limits) + Slab.arenaBytes() + Feeder.scratchBytes());
+      const arena = new Arena(LocalStore.arenaBytes(limits) + Slab.arenaBytes() + Feeder.scratchBytes() + IncomingGroups.arenaBytes(limits));
       const scratch = arena.reserve(Feeder.scratchBytes());
       opened = await openCurrentIndex({ world, objects, limits, hash: config.hash, note, ...(lock === undefined ? {} : { writer: lock.writer.id }) }, options.index ?? 'auto');
-      const { index, filter, catchUp, isHeld, forgetLost } = opened;
+      const { filter, catchUp, isHeld, forgetLost } = opened;
+      const index = options.timeLookup === undefined ? opened.index : timedIndex(opened.index, options.timeLookup);
       const idKey = vault?.idKey;
       const pool = await WorkerPool.create({ memory: arena.memory, hash: config.hash, ...(idKey === undefined ? {} : { idKey: idKey.slice() }) }, options.workers);
       const store = new LocalStore({
@@ -223,6 +193,13 @@ export class Repository {
   /** The chunks themselves, for integrators and daemons. */
   get store(): LocalStore {
     return this.#parts.store;
+  }
+
+  /** What a wire server works with. @throws {UsageError} opened for reading. */
+  served(): ServedParts {
+    const { lock, isWriter, vault } = this.#parts;
+    if (lock === undefined || !isWriter) throw new UsageError('Serve a repository: it was opened for reading');
+    return { ...this.#parts, writer: lock.writer, ...(vault === undefined ? {} : { idKey: vault.idKey }) };
   }
 
   /**

@@ -2,14 +2,15 @@
 import {
   FormatError, ID_BYTES, IntegrityError, PLACE_BYTES, checkLimit, decodePlace, type ContentVisitor, type Limits,
 } from '../../core/index.ts';
-import { startOfChunk, type LocalStore } from '../store/local-store.ts';
+import { startOfChunk } from '../store/chunk-of.ts';
+import type { IngestStore } from '../store/content-store.ts';
 import type { Group } from '../store/group-cache.ts';
 import type { MetadataStore } from './metadata-store.ts';
 import { REF_BYTES, isHole, refId, refStarts, type Content } from './refs.ts';
 
 /** Where a reader gets chunks from. */
 export interface ContentParts {
-  readonly store: LocalStore;
+  readonly store: IngestStore;
   readonly metadata: MetadataStore;
   readonly limits: Limits;
 }

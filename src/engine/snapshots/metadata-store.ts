@@ -1,14 +1,15 @@
 /** Metadata chunks (directory pages, recipe pages): hashed on this thread, deduplicated like everything else. */
 import { ID_BYTES, type IdBatch } from '../../core/index.ts';
 import type { Hasher } from '../hashing/hasher.ts';
-import { chunkOf, type LocalStore } from '../store/local-store.ts';
+import { chunkOf } from '../store/chunk-of.ts';
+import type { IngestStore } from '../store/content-store.ts';
 
 /** Puts and gets whole metadata chunks. */
 export class MetadataStore {
-  readonly #store: LocalStore;
+  readonly #store: IngestStore;
   readonly #hasher: Hasher;
 
-  constructor(store: LocalStore, hasher: Hasher) {
+  constructor(store: IngestStore, hasher: Hasher) {
     this.#store = store;
     this.#hasher = hasher;
   }

@@ -7,12 +7,19 @@ import type { GroupParts } from '../containers/group.ts';
 import type { Vault } from '../crypto/index.ts';
 import type { Block } from '../workers/arena.ts';
 import type { WorkerPool } from '../workers/pool.ts';
-import type { GroupBuilder } from './group-builder.ts';
 
 /** A block with the compressed group at its start; `storedLength` 0: it does not pay, and the block is free for other use. */
 export interface Compressed {
   readonly target: Block;
   readonly storedLength: number;
+}
+
+/** A whole group: its bytes at the start of the block, and its table of ids and lengths. */
+export interface BuiltGroup {
+  readonly block: Block;
+  readonly table: Uint8Array;
+  readonly length: number;
+  readonly count: number;
 }
 
 /** What containers are made with. */
@@ -39,7 +46,7 @@ function withoutLengths(table: Uint8Array): Uint8Array {
 }
 
 /** The group as it goes into this container next. Its payload is in the builder's block or the target's. */
-export async function finishGroup(pool: WorkerPool, writer: ContainerWriter, builder: GroupBuilder, { target, storedLength }: Compressed): Promise<GroupParts> {
+export async function finishGroup(pool: WorkerPool, writer: ContainerWriter, builder: BuiltGroup, { target, storedLength }: Compressed): Promise<GroupParts> {
   const { table, count, length: rawLength } = builder;
   const [source, length] = storedLength > 0 ? [target, storedLength] : [builder.block, rawLength];
   const codec = storedLength > 0 ? 'zstd' : 'none';

@@ -2,16 +2,14 @@
  * Decoded groups. A group is read, decompressed and checked against the ids of all its chunks once; its neighbours' places
  * are remembered, so that a restore asks the index about once a group and not once a chunk.
  */
-import {
-  FormatError, ID_BYTES, IntegrityError, LimitError, NotFoundError, encodePlace, PLACE_BYTES,
-  type ChunkPlace, type Limits, type ObjectReader, type ObjectStore,
-} from '../../core/index.ts';
+import { FormatError, ID_BYTES, IntegrityError, LimitError, PLACE_BYTES, encodePlace, type ChunkPlace, type Limits } from '../../core/index.ts';
 import { TABLE_ROW_BYTES } from '../containers/container.layout.ts';
-import { containerPath, numberBytes, numberOf, readSealing, type ContainerNumber } from '../containers/container.ts';
+import { numberOf } from '../containers/container.ts';
 import { GROUP_HEADER_BYTES, decodeGroup, type GroupHead } from '../containers/group.ts';
-import { sealedGroupBytesMax, type CipherKey, type Vault } from '../crypto/index.ts';
+import { sealedGroupBytesMax, type CipherKey } from '../crypto/index.ts';
 import { BlockPool, type Arena, type Block } from '../workers/arena.ts';
 import type { WorkerPool } from '../workers/pool.ts';
+import type { RecordSource } from './container-records.ts';
 import type { PlaceCache } from './id-table.ts';
 
 /** A group in memory; valid between `acquire` and `release`. */
@@ -36,29 +34,19 @@ interface Slot {
 
 /** What the cache works with; it owns none of it. */
 export interface GroupCacheParts {
-  readonly objects: ObjectStore;
+  readonly records: RecordSource;
   readonly arena: Arena;
   readonly pool: WorkerPool;
   readonly limits: Limits;
   readonly places: PlaceCache;
-  /** Of an encrypted repository: every group must be sealed then. */
-  readonly vault?: Vault;
 }
 
-/** An open container, and its key when it is sealed. */
-interface OpenContainer {
-  readonly reader: ObjectReader;
-  readonly key: CipherKey | undefined;
-}
-
-/** A container that the index names is not there. */
-export class MissingContainerError extends IntegrityError {}
+export { MissingContainerError } from './container-records.ts';
 
 /** Decoded groups kept; about 2 MiB each. */
 const GROUPS_KEPT = 12;
 /** Groups read or decoded at a time: what a read-ahead may have under way. */
 const STAGING_BLOCKS = 4;
-const FILES_KEPT = 24;
 
 /** A bounded cache of decoded groups. */
 export class GroupCache {
@@ -66,7 +54,6 @@ export class GroupCache {
   readonly #blocks: BlockPool;
   readonly #staging: BlockPool;
   readonly #slots = new Map<string, Slot>();
-  readonly #files = new Map<string, Promise<OpenContainer>>();
   readonly #waiting: (() => void)[] = [];
   #loading = 0;
 
@@ -81,7 +68,8 @@ export class GroupCache {
     return limits.groupBytesMax * GROUPS_KEPT + (GroupCache.recordBytesMax(limits) + 64) * STAGING_BLOCKS;
   }
 
-  private static recordBytesMax(limits: Limits): number {
+  /** Bytes of the largest record. */
+  static recordBytesMax(limits: Limits): number {
     return GROUP_HEADER_BYTES + limits.groupChunksMax * TABLE_ROW_BYTES + sealedGroupBytesMax(limits.groupChunksMax, limits);
   }
 
@@ -119,9 +107,7 @@ export class GroupCache {
   }
 
   async close(): Promise<void> {
-    const files = [...this.#files.values()];
-    this.#files.clear();
-    for (const file of files) await (await file).reader.close();
+    await this.#parts.records.close();
   }
 
   #slot(place: ChunkPlace): Slot {
@@ -176,10 +162,8 @@ export class GroupCache {
     const staging = await this.#staging.acquire();
     try {
       if (place.length > staging.bytes.length) throw new LimitError('groupBytesMax', place.length, staging.bytes.length, `container '${number.text}' at ${place.offset}`);
-      const bytes = staging.bytes.subarray(0, place.length);
-      const { reader, key } = await this.#file(number);
-      await reader.readInto(place.offset, bytes).catch((error: unknown) => { throw this.#missing(error, number); });
-      const record = decodeGroup(bytes, { containerLow: place.containerLow, offset: place.offset }, this.#parts.limits);
+      const { length, key } = await this.#parts.records.read(place, staging.bytes);
+      const record = decodeGroup(staging.bytes.subarray(0, length), { containerLow: place.containerLow, offset: place.offset }, this.#parts.limits);
       const bad = await this.#verify({ head: record.head, key }, staging, block, place);
       return this.#remember(place, block, record.table, new Set(bad));
     } catch (error) {
@@ -226,42 +210,6 @@ export class GroupCache {
       this.#parts.places.put(ids, i * ID_BYTES, encoded, 0);
     }
     return { place, block, count, ids, offsets, bad };
-  }
-
-  #missing(error: unknown, number: ContainerNumber): unknown {
-    if (!(error instanceof NotFoundError)) return error;
-    this.#files.delete(number.text);
-    return new MissingContainerError(`Read container '${number.text}': the object is missing`, { container: number.text }, error);
-  }
-
-  async #open(number: ContainerNumber): Promise<OpenContainer> {
-    const { objects, vault } = this.#parts;
-    const reader = await objects.open(containerPath(number)).catch((error: unknown) => { throw this.#missing(error, number); });
-    try {
-      return { reader, key: vault === undefined ? undefined : await vault.containerKey(await readSealing(reader), numberBytes(number)) };
-    } catch (error) {
-      await reader.close();
-      throw error;
-    }
-  }
-
-  #file(number: ContainerNumber): Promise<OpenContainer> {
-    const known = this.#files.get(number.text);
-    if (known !== undefined) return known;
-    const opened = this.#open(number).catch((error: unknown) => {
-      this.#files.delete(number.text);
-      throw error;
-    });
-    this.#files.set(number.text, opened);
-    if (this.#files.size > FILES_KEPT) {
-      const [oldest] = this.#files;
-      if (oldest !== undefined) {
-        this.#files.delete(oldest[0]);
-        // Reads are one synchronous call in the real World; a simulated one keeps an open file readable.
-        void oldest[1].then(({ reader }) => reader.close()).catch(() => undefined);
-      }
-    }
-    return opened;
   }
 }
 

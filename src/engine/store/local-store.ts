@@ -11,19 +11,21 @@ import {
   type ChunkIndex, type ChunkStore, type IdBatch, type Limits, type ObjectStore, type PutCounts, type World,
 } from '../../core/index.ts';
 import type { ContainerWriter } from '../containers/container-writer.ts';
-import type { ContainerKind } from '../containers/container.layout.ts';
-import type { ChunkFilter } from '../filter/index.ts';
+import { TABLE_ROW_BYTES, type ContainerKind } from '../containers/container.layout.ts';
+import type { ChunkFilter, FilterMetrics } from '../filter/index.ts';
 import type { HashName } from '../hashing/hasher.ts';
 import { createHasher } from '../hashing/hasher.ts';
 import { sealedGroupBytes, type Vault } from '../crypto/index.ts';
 import { BlockPool, type Arena, type Block } from '../workers/arena.ts';
 import type { WorkerPool } from '../workers/pool.ts';
-import { REF_BYTES } from '../snapshots/refs.ts';
 import type { CatchUp } from './catch-up.ts';
 import { ContainerEntries } from './container-entries.ts';
-import { createContainer, finishGroup, type Compressed } from './finish-group.ts';
+import { ContainerRecords, MissingContainerError } from './container-records.ts';
+import type { IngestStore, StoreTotals } from './content-store.ts';
+import { createContainer, finishGroup, type BuiltGroup, type Compressed } from './finish-group.ts';
+import { chunkOf } from './chunk-of.ts';
 import { GROUP_BYTES, GROUP_CHUNKS_MAX, GroupBuilder } from './group-builder.ts';
-import { GroupCache, MissingContainerError, type Group } from './group-cache.ts';
+import { GroupCache, type Group } from './group-cache.ts';
 import { IdSet, PlaceCache } from './id-table.ts';
 import { searchContainers } from './search.ts';
 
@@ -37,7 +39,7 @@ const SEALING_MAX = 2;
 const INDEX_BATCH = 4_096;
 const GROUP_BLOCKS = 3;
 /** Bytes of the largest payload: what does not compress is sealed with its lengths and padding. */
-const STORED_BYTES = sealedGroupBytes(GROUP_CHUNKS_MAX, GROUP_BYTES);
+export const STORED_BYTES: number = sealedGroupBytes(GROUP_CHUNKS_MAX, GROUP_BYTES);
 const PLACES_CACHED = 32_768;
 
 /** What a store works with. The store closes index, pool and filter. */
@@ -62,15 +64,6 @@ export interface LocalStoreParts {
   readonly vault?: Vault;
 }
 
-/** Totals since the store was opened, in bytes and chunks. */
-export interface StoreTotals {
-  readonly chunks: Record<ContainerKind, number>;
-  readonly rawBytes: Record<ContainerKind, number>;
-  /** Bytes of group records written. */
-  readonly storedBytes: Record<ContainerKind, number>;
-  containers: number;
-}
-
 interface Output {
   builder: GroupBuilder | undefined;
   writer: ContainerWriter | undefined;
@@ -80,7 +73,7 @@ interface Output {
 }
 
 /** The local `ChunkStore`. One writer at a time; reads may overlap with everything. */
-export class LocalStore implements ChunkStore {
+export class LocalStore implements ChunkStore, IngestStore {
   readonly totals: StoreTotals = {
     chunks: { data: 0, metadata: 0 }, rawBytes: { data: 0, metadata: 0 }, storedBytes: { data: 0, metadata: 0 }, containers: 0,
   };
@@ -106,7 +99,7 @@ export class LocalStore implements ChunkStore {
     this.#chunkBytesMax = Math.min(parts.limits.chunkBytesMax, GROUP_BYTES);
     this.#rawBlocks = new BlockPool(parts.arena, GROUP_BYTES, GROUP_BLOCKS);
     this.#storedBlocks = new BlockPool(parts.arena, STORED_BYTES, GROUP_BLOCKS);
-    this.groups = new GroupCache({ ...parts, places: this.#places });
+    this.groups = new GroupCache({ ...parts, records: new ContainerRecords(parts.objects, parts.vault), places: this.#places });
     const output = (): Output => ({ builder: undefined, writer: undefined, entries: new ContainerEntries(), tail: Promise.resolve() });
     this.#outputs = { data: output(), metadata: output() };
   }
@@ -114,6 +107,12 @@ export class LocalStore implements ChunkStore {
   /** Bytes of arena that a store reserves. */
   static arenaBytes(limits: Limits): number {
     return (GROUP_BYTES + STORED_BYTES + 64) * GROUP_BLOCKS + GroupCache.arenaBytes(limits) + 65_536;
+  }
+
+  /** What the filter did since it was opened, and whether it is complete. */
+  get filterState(): FilterMetrics & { readonly isBuilding: boolean } {
+    const { filter } = this.#parts;
+    return { ...filter.metrics, isBuilding: filter.isBuilding };
   }
 
   /** Tells of `bytes` that will be read or written, so that threads are there in time. */
@@ -377,21 +376,47 @@ export class LocalStore implements ChunkStore {
     output.builder = undefined;
     const compressed = this.#compress(builder);
     compressed.catch((error: unknown) => { this.#fail(error); });
+    const { block } = builder;
+    this.#enqueue(kind, builder, { compressed, free: (target) => { (target === undefined ? this.#rawBlocks : this.#storedBlocks).release(target ?? block); } });
+  }
+
+  /** Appends a group behind those submitted before; `free` is called for its target, and at the end without one. */
+  #enqueue(kind: ContainerKind, group: BuiltGroup, { compressed, free }: { compressed: Compressed | Promise<Compressed>; free(target?: Block): void }): void {
+    const output = this.#outputs[kind];
     output.tail = output.tail.then(async () => {
       try {
         const { target, storedLength } = await compressed;
         try {
           this.#assertAlive();
-          await this.#append(kind, builder, { target, storedLength });
+          await this.#append(kind, group, { target, storedLength });
         } finally {
-          this.#storedBlocks.release(target);
+          free(target);
         }
       } catch (error) {
         this.#fail(error);
       } finally {
-        this.#rawBlocks.release(builder.block);
+        free();
       }
     });
+  }
+
+  /**
+   * Takes a whole group as a client compressed it, whose bytes were verified and of which `has` knew nothing.
+   * @returns false when a chunk of it is under way by now: then nothing was taken. Else `free` is called as for the groups of this store.
+   */
+  adopt(kind: ContainerKind, group: BuiltGroup, parts: { readonly compressed: Compressed; free(target?: Block): void }): Promise<boolean> {
+    const adopted = this.#adding.then(async () => {
+      if (this.#underWay.count + group.count > UNDER_WAY_MAX) await this.#renewUnderWay();
+      this.#assertAlive();
+      for (let row = 0; row < group.table.length; row += TABLE_ROW_BYTES) if (this.#isUnderWay(group.table, row)) return false;
+      for (let row = 0; row < group.table.length; row += TABLE_ROW_BYTES) this.#underWay.add(group.table, row);
+      this.totals.chunks[kind] += group.count;
+      this.totals.rawBytes[kind] += group.length;
+      this.#enqueue(kind, group, parts);
+      return true;
+    });
+    this.#adding = adopted.then(() => undefined, () => undefined);
+    return adopted;
   }
 
   async #compress(builder: GroupBuilder): Promise<Compressed> {
@@ -402,7 +427,7 @@ export class LocalStore implements ChunkStore {
     return { target, storedLength: result.storedLength ?? 0 };
   }
 
-  async #append(kind: ContainerKind, builder: GroupBuilder, compressed: Compressed): Promise<void> {
+  async #append(kind: ContainerKind, builder: BuiltGroup, compressed: Compressed): Promise<void> {
     const output = this.#outputs[kind];
     output.writer ??= await createContainer(this.#parts, kind);
     const row = await output.writer.append(await finishGroup(this.#parts.pool, output.writer, builder, compressed));
@@ -449,45 +474,10 @@ export class LocalStore implements ChunkStore {
   }
 }
 
+export { chunkOf, startOfChunk, type ChunkWish } from './chunk-of.ts';
+
 /** Byte `index` of a bitmap in which all of `count` bits are set. */
 function fullByte(count: number, index: number): number {
   const bits = Math.min(8, count - index * 8);
   return (1 << bits) - 1;
-}
-
-/** A chunk as a page of references names it, and the length that the page says. */
-export interface ChunkWish {
-  readonly refs: Uint8Array;
-  readonly index: number;
-  readonly length: number;
-}
-
-/**
- * Where one chunk of a pinned group begins in its block.
- * @throws {IntegrityError} when the group has another chunk there, one of another length, or its bytes are wrong.
- */
-export function startOfChunk(group: Group, ordinal: number, wish: ChunkWish): number {
-  const at = wish.index * REF_BYTES;
-  let i = 0;
-  if (ordinal < group.count) while (i < ID_BYTES && group.ids[ordinal * ID_BYTES + i] === wish.refs[at + i]) i += 1;
-  if (i < ID_BYTES || group.bad.has(ordinal)) chunkOf(group, ordinal, wish.refs.subarray(at, at + ID_BYTES)); // says what is wrong
-  const start = group.offsets[ordinal] as number;
-  const length = (group.offsets[ordinal + 1] as number) - start;
-  if (length !== wish.length) throw new IntegrityError(`Read chunk '${idToHex(wish.refs.subarray(at, at + ID_BYTES))}': it has '${length}' bytes, the recipe says '${wish.length}'`);
-  return start;
-}
-
-/**
- * The bytes of one chunk of a pinned group.
- * @throws {IntegrityError} when the group has another chunk there or its bytes are wrong.
- */
-export function chunkOf(group: Group, ordinal: number, id: Uint8Array): Uint8Array {
-  const text = (): string => idToHex(id);
-  if (ordinal >= group.count || Buffer.compare(group.ids.subarray(ordinal * ID_BYTES, (ordinal + 1) * ID_BYTES), id) !== 0) {
-    throw new IntegrityError(`Read chunk '${text()}': the index names a place that holds another chunk; rebuild the index`, { chunk: text() });
-  }
-  if (group.bad.has(ordinal)) {
-    throw new IntegrityError(`Read chunk '${text()}': its stored bytes are damaged`, { chunk: text(), offset: group.place.offset });
-  }
-  return group.block.bytes.subarray(group.offsets[ordinal], group.offsets[ordinal + 1]);
 }

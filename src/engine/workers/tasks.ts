@@ -4,7 +4,6 @@
 import { HoldfastError, IntegrityError } from '../../core/errors.ts'; // not the whole of core: each thread loads what this file names
 import type { Limits } from '../../core/limits.ts';
 import { createZstd, type Zstd } from '../compression/zstd.ts';
-import { crc32 } from '../containers/checksums.ts';
 import { TABLE_ROW_BYTES, groupCodecs, type GroupCodec } from '../containers/container.layout.ts';
 import { openGroup, sealGroup, type GroupContent, type GroupKey } from '../crypto/group-seal.ts';
 import { createHasher, type HashName, type Hasher } from '../hashing/hasher.ts';
@@ -20,7 +19,7 @@ export interface HashTask {
   readonly bytes: number;
 }
 
-/** Compresses `[source, source + length)` into `target` (as large as the source); level 0 only takes the checksum. */
+/** Compresses `[source, source + length)` into `target` (as large as the source); level 0 leaves it as it is. */
 export interface CompressTask {
   readonly kind: 'compress';
   readonly source: number;
@@ -68,7 +67,6 @@ export type Task = HashTask | CompressTask | SealTask | DecodeTask;
 /** `storedLength` 0: compression does not pay, store the source. `damage`: why a group cannot be used; `bad`: ordinals of wrong chunks. */
 export interface TaskResult {
   readonly storedLength?: number;
-  readonly payloadCrc32?: number;
   readonly damage?: string;
   readonly bad?: readonly number[];
 }
@@ -134,7 +132,7 @@ export class TaskRunner {
     const target = this.#bytes.subarray(task.target, task.target + task.length);
     const stored = task.level > 0 && this.#isWorthwhile(source, target, task.level) ? this.#zstd.compress(source, target, task.level) : 0;
     const pays = stored > 0 && stored < task.length;
-    return { storedLength: pays ? stored : 0, payloadCrc32: crc32(pays ? target.subarray(0, stored) : source) };
+    return { storedLength: pays ? stored : 0 };
   }
 
   #isWorthwhile(source: Uint8Array, target: Uint8Array, level: number): boolean {

@@ -14,6 +14,7 @@ export interface CommonOptions {
   readonly key?: readonly string[];
   readonly keyCmd?: string;
   readonly cacheDir?: string;
+  readonly wireKey?: string;
   readonly mapUser?: readonly string[];
   readonly mapGroup?: readonly string[];
 }
@@ -28,6 +29,8 @@ export interface Context {
   readonly keys: readonly NamedKey[];
   /** What `--cache-dir` gave: where caches of buckets are. */
   readonly cacheDirectory: string | undefined;
+  /** What `--wire-key` gave: the key for places behind a daemon. */
+  readonly wireKey: string | undefined;
   /** Keys, signal, notes and caches for opening locations. */
   readonly opening: OpenOptions;
   /** A line for people on stdout; nothing with `--json`. */

@@ -2,16 +2,20 @@
 import { Command, CommanderError, Option } from 'commander';
 import { UsageError } from '../../core/index.ts';
 import type { Context, CommonOptions, Outcome } from './context.ts';
-import { endQuietlyWithoutReader, failUsage, runVerb } from './run.ts';
+import { endQuietlyWithoutReader, failUsage, runVerb, type RunStyle } from './run.ts';
 
 const locationHelp = `
 A location is ROOT[::STEP]…, each step one layer deeper:
-  ROOT      a host path; a repository (a directory, or s3://BUCKET/PREFIX); a Bacula volume, several joined with ',', or a directory of volumes
+  ROOT      a host path; a repository (a directory, s3://BUCKET/PREFIX, or holdfast://HOST[:PORT][/DOMAIN]);
+            a Bacula volume, several joined with ',', or a directory of volumes
   latest    a repository's newest snapshot; also a snapshot id or a unique beginning of one
   job=12    a job of the volumes; also session=ID/TIME, or a chain jobs=1+4+9 (Full, Differential, Incremental)
   /path     inside a snapshot or job; '\\xHH' is a byte, '\\\\' a backslash
 A file may be opened further: "repo::latest::/volumes/Full-0001::job=12::/etc/hosts".
 Exit codes: 0 done and verified, 1 failed or damaged, 2 usage, 3 finished but some entries failed (each listed).`;
+
+/** Verbs that differ from others in what runs around them. */
+const styles: Readonly<Record<string, RunStyle>> = { daemon: { quietSignals: true } };
 
 type Load<Options> = () => Promise<{ run(context: Context, operands: readonly string[], options: Options): Promise<Outcome> }>;
 
@@ -32,12 +36,13 @@ function verb<Options extends CommonOptions>(program: Command, syntax: string, d
   command.option('--key <file>', 'key of an encrypted layer (may be repeated)', collect);
   command.option('--key-cmd <command>', 'command that prints a key');
   command.option('--cache-dir <directory>', 'where caches of repositories in buckets are; default HOLDFAST_CACHE_DIR, else ~/.cache/holdfast');
+  command.option('--wire-key <file>', 'key for holdfast://HOST[:PORT][/DOMAIN], of the site or of this host; default HOLDFAST_WIRE_KEY_FILE');
   command.option('--map-user <name=id>', 'id of a user name in ACLs of a volume, where this host has another or none (may be repeated)', collect);
   command.option('--map-group <name=id>', 'the same for a group', collect);
   command.action(async () => {
     const { run } = await load();
     const options = command.opts<Options>();
-    process.exitCode = await runVerb(command.name(), options, (context) => run(context, command.args, options));
+    process.exitCode = await runVerb(command.name(), options, (context) => run(context, command.args, options), styles[command.name()]);
   });
   return command;
 }
@@ -128,6 +133,8 @@ function addTreeVerbs(program: Command): void {
     .addOption(new Option('--offset <bytes>', 'begin here').argParser(count))
     .addOption(new Option('--length <bytes>', 'write at most so much').argParser(count));
   verb(program, 'cp <location> <file>', 'copy one file to a file of the host', () => import('./verbs/cp.ts'));
+  verb(program, 'mount <location> <directory>', 'show a location as a read-only file system until it is unmounted or Ctrl-C', () => import('./verbs/mount.ts'))
+    .option('--allow-other', 'let other users in; the kernel then checks permissions');
   verb(program, 'info <location>', 'tell which layers are there, their geometry and damage', () => import('./verbs/info.ts'));
   verb(program, 'check <location>', 'look for damage in a repository, volumes or a tree', () => import('./verbs/check.ts'))
     .option('--read-data', 'read and verify all content')
@@ -141,6 +148,21 @@ function addTreeVerbs(program: Command): void {
     .option('--quick', 'take files of equal size and time as equal instead of reading them');
 }
 
+function addDaemonVerbs(program: Command, version: string): void {
+  verb<CommonOptions & { readonly config: string }>(program, 'daemon', 'serve repositories to other hosts until SIGTERM', async () => {
+    const { run } = await import('./verbs/daemon.ts');
+    return { run: (context, operands, options) => run(context, operands, { ...options, version }) };
+  }).requiredOption('--config <file>', 'configuration, in YAML');
+  verb(program, 'enroll [name]', "make a host's key for a daemon, revoke it, or make a site key", () => import('./verbs/enroll.ts'))
+    .option('--hosts <directory>', 'where the daemon looks for enrolled hosts')
+    .option('--out <file>', "where the host's key is written")
+    .option('--domain <name>', "domain that the host belongs to; default 'default'")
+    .option('--identity <file>', "identity of the daemon, made when it is absent; default 'server.identity' in the directory of hosts")
+    .option('--revoke <name>', 'refuse this host from its next connection on')
+    .option('--list', 'list hosts')
+    .option('--site-key <file>', 'write a new key that hosts of one domain share');
+}
+
 /** Builds the program; exported for tests of its help. */
 export function buildProgram(version: string): Command {
   const program = new Command('holdfast')
@@ -151,6 +173,7 @@ export function buildProgram(version: string): Command {
   addRepositoryVerbs(program);
   addKeyVerb(program);
   addTreeVerbs(program);
+  addDaemonVerbs(program, version);
   addHelpVerb(program);
   program.allowExcessArguments().action(() => {
     const [name] = program.args;

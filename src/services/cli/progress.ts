@@ -1,4 +1,4 @@
-/** Progress on stderr: a bar with rate and time left on a terminal, otherwise a line about every ten seconds. */
+/** Progress on stderr: a bar with rate and time left on a terminal, otherwise a line about every ten seconds, or JSON lines for a program that asks for them. */
 
 /** What is done so far. Totals are there once known. */
 export interface ProgressState {
@@ -10,6 +10,9 @@ export interface ProgressState {
   readonly unit?: string | undefined;
 }
 
+/** `HOLDFAST_PROGRESS=json`: lines for a program that runs this one. */
+const forPrograms = 'json';
+const programIntervalMs = 500;
 const terminalIntervalMs = 100;
 const lineIntervalMs = 10_000;
 /** So that a line fits into 80 columns. */
@@ -56,22 +59,29 @@ export class Progress {
   readonly #verb: string;
   readonly #quiet: boolean;
   readonly #started: number = Date.now();
+  readonly #asJson: boolean = process.env['HOLDFAST_PROGRESS'] === forPrograms;
+  readonly #intervalMs: number;
   #last: number;
   #drawn = false;
 
   constructor(verb: string, quiet: boolean) {
     this.#verb = verb;
     this.#quiet = quiet;
-    this.terminal = !quiet && process.stderr.isTTY === true;
-    this.#last = this.terminal ? 0 : this.#started;
+    this.terminal = !quiet && !this.#asJson && process.stderr.isTTY === true;
+    this.#intervalMs = this.#asJson ? programIntervalMs : this.terminal ? terminalIntervalMs : lineIntervalMs;
+    this.#last = this.terminal || this.#asJson ? 0 : this.#started;
   }
 
   /** Cheap enough to call for every file. */
   update(state: ProgressState): void {
     if (this.#quiet) return;
     const now = Date.now();
-    if (now - this.#last < (this.terminal ? terminalIntervalMs : lineIntervalMs)) return;
+    if (now - this.#last < this.#intervalMs) return;
     this.#last = now;
+    if (this.#asJson) {
+      process.stderr.write(`${JSON.stringify({ progress: { verb: this.#verb, ...state, seconds: (now - this.#started) / 1_000 } })}\n`);
+      return;
+    }
     const line = formatProgress(this.#verb, state, (now - this.#started) / 1_000);
     if (this.terminal) {
       // A terminal that doesn't know its width says 0.

@@ -30,14 +30,20 @@ export function failUsage(error: UsageError, json: boolean): number {
   return 2;
 }
 
+/** How a verb differs from others in what runs around it. */
+export interface RunStyle {
+  /** The verb tells of signals itself, in logs that must hold nothing else. */
+  readonly quietSignals?: boolean;
+}
+
 /** Turns SIGINT and SIGTERM into an abort; the second one ends the process at once. */
-function catchSignals(): { readonly signal: AbortSignal; received(): number | undefined; release(): void } {
+function catchSignals({ quietSignals = false }: RunStyle): { readonly signal: AbortSignal; received(): number | undefined; release(): void } {
   const controller = new AbortController();
   let code: number | undefined;
   const handler = (name: NodeJS.Signals): void => {
     if (code !== undefined) process.exit(code);
     code = signalCodes[name as keyof typeof signalCodes];
-    process.stderr.write(`\nholdfast: stopping after ${name}; once more to stop at once\n`);
+    if (!quietSignals) process.stderr.write(`\nholdfast: stopping after ${name}; once more to stop at once\n`);
     controller.abort();
   };
   process.on('SIGINT', handler);
@@ -66,7 +72,8 @@ function makeContext(verb: string, options: CommonOptions, signal: AbortSignal):
     progress,
     keys: keys.map((bytes, i) => ({ bytes, name: keyNames[i] ?? '' })),
     cacheDirectory: options.cacheDir,
-    opening: { keys, keyNames, cacheDirectory: options.cacheDir, signal, onNote: note, accounts: mappedAccounts(options.mapUser ?? [], options.mapGroup ?? [], hostAccounts()) },
+    wireKey: options.wireKey,
+    opening: { keys, keyNames, cacheDirectory: options.cacheDir, wireKey: options.wireKey, signal, onNote: note, accounts: mappedAccounts(options.mapUser ?? [], options.mapGroup ?? [], hostAccounts()) },
     print: (line) => { if (options.json !== true) process.stdout.write(`${line}\n`); },
     note,
     warn,
@@ -78,8 +85,8 @@ function makeContext(verb: string, options: CommonOptions, signal: AbortSignal):
  * Runs a verb to its end. Never throws.
  * @returns the exit code; all output has been written, a JSON object exactly once.
  */
-export async function runVerb(verb: string, options: CommonOptions, run: (context: Context) => Promise<Outcome>): Promise<number> {
-  const signals = catchSignals();
+export async function runVerb(verb: string, options: CommonOptions, run: (context: Context) => Promise<Outcome>, style: RunStyle = {}): Promise<number> {
+  const signals = catchSignals(style);
   let context: Context | undefined;
   try {
     context = makeContext(verb, options, signals.signal);

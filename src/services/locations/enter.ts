@@ -1,7 +1,7 @@
-/** Going into a file or directory that is itself a layer: a Bacula volume, a directory of volumes, a repository. */
+/** Going into a file or directory that is itself a layer: a Bacula volume, a directory of volumes, a repository, a disk image. */
 import * as path from 'node:path';
 import { LimitError, defaultLimits, textOf, type BlockSource } from '../../core/index.ts';
-import type { Repository } from '../../engine/index.ts';
+import type { Repository, SnapshotStore } from '../../engine/index.ts';
 import { fileSource } from '../../fs-adapters/posix/index.ts';
 import { childPath, type TreeView } from '../trees/walk.ts';
 import type { NamedKey } from './key-remarks.ts';
@@ -49,20 +49,22 @@ async function volumesIn(place: NodePlace, strict: boolean): Promise<readonly Na
   return found;
 }
 
-async function enterFile(place: NodePlace, options: OpenOptions): Promise<Arrival | undefined> {
+async function enterFile(place: NodePlace, images: boolean, options: OpenOptions): Promise<Arrival | undefined> {
   const { openVolumes, probeVolume } = await import('./bacula-layer.ts');
   const source = await openContent(place);
-  if ((await probeVolume(source)).match === 'no') {
-    await source.close();
-    return undefined;
-  }
   const name = textOf(place.view.path.subarray(place.view.path.lastIndexOf(0x2f) + 1));
-  return openVolumes([{ name, source }], options, 'given');
+  if ((await probeVolume(source)).match !== 'no') return openVolumes([{ name, source }], options, 'given');
+  if (images) {
+    const { enterImage, isImage } = await import('./image-layer.ts');
+    if (await isImage(source)) return enterImage(source, name, [], options);
+  }
+  await source.close();
+  return undefined;
 }
 
-function arriveAtRepository(repository: Repository, name: string): Arrival {
+function arriveAtRepository(repository: SnapshotStore, name: string, direct?: Repository): Arrival {
   return {
-    place: { kind: 'repository', repository, name },
+    place: { kind: 'repository', repository, name, ...(direct === undefined ? {} : { direct }) },
     layer: { layer: 'repository', id: repository.id, format: repository.format, parameters: repository.config },
     owned: repository,
   };
@@ -72,11 +74,18 @@ function namedKeys({ keys = [], keyNames = [] }: OpenOptions): readonly NamedKey
   return keys.map((bytes, i) => ({ bytes, name: keyNames[i] ?? `${i + 1}` }));
 }
 
+/** Opens the repository behind a daemon. @throws as `openRepository`. */
+export async function enterDaemon(url: string, { wireKey, onNote }: OpenOptions): Promise<Arrival> {
+  const { openRepository } = await import('../repositories.ts');
+  return arriveAtRepository(await openRepository(url, { wireKey, ...(onNote === undefined ? {} : { onNote }) }), url);
+}
+
 /** Opens the repository at `s3://BUCKET/PREFIX`. @throws as `openRepository`. */
 export async function enterBucket(url: string, options: OpenOptions): Promise<Arrival> {
-  const { openRepository } = await import('../repositories.ts');
+  const { openDirectRepository } = await import('../repositories.ts');
   const { cacheDirectory, onNote } = options;
-  return arriveAtRepository(await openRepository(url, { keys: namedKeys(options), keysMayBeForOthers: true, cacheDirectory, ...(onNote === undefined ? {} : { onNote }) }), url);
+  const repository = await openDirectRepository(url, { keys: namedKeys(options), keysMayBeForOthers: true, cacheDirectory, ...(onNote === undefined ? {} : { onNote }) });
+  return arriveAtRepository(repository, url, repository);
 }
 
 async function enterDirectory(place: NodePlace, strict: boolean, options: OpenOptions): Promise<Arrival | undefined> {
@@ -85,7 +94,8 @@ async function enterDirectory(place: NodePlace, strict: boolean, options: OpenOp
   if ((await Repository.probe(world)).match !== 'no') {
     const { withCredentials } = await import('../credentials.ts');
     const opening = await withCredentials(world, { keys: namedKeys(options), keysMayBeForOthers: true, ...(options.onNote === undefined ? {} : { onNote: options.onNote }) });
-    return arriveAtRepository(await Repository.open(world, { mode: 'read', ...opening }), place.hostPath ?? textOf(place.view.path));
+    const repository = await Repository.open(world, { mode: 'read', ...opening });
+    return arriveAtRepository(repository, place.hostPath ?? textOf(place.view.path), repository);
   }
   const volumes = await volumesIn(place, strict);
   if (volumes.length === 0) return undefined;
@@ -93,23 +103,51 @@ async function enterDirectory(place: NodePlace, strict: boolean, options: OpenOp
   return openVolumes(volumes, options, 'any');
 }
 
-/**
- * Opens the layer that a node holds; undefined when it holds none, or is a directory and `directories` is `no`.
- * `only`: a directory counts as volumes only if it holds nothing else.
- */
-export async function enterNode(place: NodePlace, directories: 'no' | 'only' | 'any', options: OpenOptions): Promise<Arrival | undefined> {
+/** The disk in a file that is a disk image; undefined when it is none. @throws as `openImage`. */
+export async function enterDiskImage(place: NodePlace, options: OpenOptions): Promise<Arrival | undefined> {
   const { type } = await place.view.tree.stat(place.view.id);
-  if (type === 'file') return enterFile(place, options);
+  return type === 'file' ? enterImageWith([place], options) : undefined;
+}
+
+/** What counts as a layer when a node is entered. */
+export interface Entering {
+  /** `only`: a directory counts as volumes only if it holds nothing else. */
+  readonly directories: 'no' | 'only' | 'any';
+  /** Whether disk images are entered: what restores or lists files leaves them the files that they are. */
+  readonly images: boolean;
+}
+
+/** Opens the layer that a node holds; undefined when it holds none that counts. */
+export async function enterNode(place: NodePlace, { directories, images }: Entering, options: OpenOptions): Promise<Arrival | undefined> {
+  const { type } = await place.view.tree.stat(place.view.id);
+  if (type === 'file') return enterFile(place, images, options);
   if (type === 'directory' && directories !== 'no') return enterDirectory(place, directories === 'only', options);
   return undefined;
 }
 
-/** Opens several files as the volumes of one set, in the given order. */
-export async function enterVolumes(places: readonly NodePlace[], options: OpenOptions): Promise<Arrival> {
+function nameOf(place: NodePlace): string {
+  return path.posix.basename(textOf(place.view.path));
+}
+
+/** The first of several files as an image that may name the others; undefined when it is none. */
+async function enterImageWith(places: readonly NodePlace[], options: OpenOptions): Promise<Arrival | undefined> {
+  const [first, ...others] = places;
+  if (first === undefined) return undefined;
+  const { enterImage, isImage } = await import('./image-layer.ts');
+  const source = await openContent(first);
+  if (await isImage(source)) return enterImage(source, nameOf(first), others.map((place) => ({ name: nameOf(place), open: () => openContent(place) })), options);
+  await source.close();
+  return undefined;
+}
+
+/** Opens several files, in the given order: a disk image with the files that it names, or the volumes of one set. */
+export async function enterFiles(places: readonly NodePlace[], options: OpenOptions): Promise<Arrival> {
+  const image = await enterImageWith(places, options);
+  if (image !== undefined) return image;
   const { openVolumes } = await import('./bacula-layer.ts');
   const sources: NamedSource[] = [];
   try {
-    for (const place of places) sources.push({ name: path.posix.basename(textOf(place.view.path)), source: await openContent(place) });
+    for (const place of places) sources.push({ name: nameOf(place), source: await openContent(place) });
   } catch (error) {
     await closeAll(sources);
     throw error;

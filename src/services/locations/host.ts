@@ -1,9 +1,9 @@
-/** The ROOT of a location: something on this host, or a repository in a bucket. */
+/** The ROOT of a location: something on this host, or a repository in a bucket or behind a daemon. */
 import { realpathSync, statSync, type Stats } from 'node:fs';
 import * as path from 'node:path';
-import { NotFoundError, UnsupportedError, formatSourcePath, utf8, type FileTree, type NodeId, type SourcePath } from '../../core/index.ts';
+import { NotFoundError, formatSourcePath, utf8, type FileTree, type NodeId, type SourcePath } from '../../core/index.ts';
 import { PosixTree } from '../../fs-adapters/posix/index.ts';
-import { enterBucket, enterVolumes } from './enter.ts';
+import { enterBucket, enterDaemon, enterFiles } from './enter.ts';
 import type { Arrival, LayerInfo, NodePlace, OpenOptions } from './place.ts';
 
 function hostStat(file: string): Stats | undefined {
@@ -34,12 +34,12 @@ async function arriveAt(root: string, stat: Stats, options: OpenOptions): Promis
 }
 
 /**
- * Opens the ROOT. A text with commas that is no path itself names the volumes of one set.
- * @throws {NotFoundError} when it is not there. @throws {UnsupportedError} for a remote place of a kind that this version does not know.
+ * Opens the ROOT. A text with commas that is no path itself names the volumes of one set, or a disk image and the files that it needs.
+ * @throws {NotFoundError} when it is not there. @throws as `openRepository` for repositories elsewhere.
  */
 export async function openRoot(source: SourcePath, options: OpenOptions): Promise<Arrival> {
   const { root } = source;
-  if (root.startsWith('holdfast://')) throw new UnsupportedError(`Open '${root}': this version knows directories and 's3://BUCKET/PREFIX'`, { root });
+  if (root.startsWith('holdfast://')) return enterDaemon(root, options);
   if (root.startsWith('s3://')) return enterBucket(root, options);
   const stat = hostStat(root);
   if (stat !== undefined) return arriveAt(root, stat, options);
@@ -52,7 +52,7 @@ export async function openRoot(source: SourcePath, options: OpenOptions): Promis
   }
   const members = await Promise.all(names.map((name, index) => arriveAt(name, stats[index] as Stats, options)));
   try {
-    return await enterVolumes(members.map((member) => member.place), options);
+    return await enterFiles(members.map((member) => member.place), options);
   } finally {
     for (const member of members) await member.owned.close();
   }

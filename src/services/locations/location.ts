@@ -1,10 +1,10 @@
 /** Following a location `ROOT[::STEP]…` through the layers. What a layer is, its magic number decides, never its name. */
 import { NotFoundError, UnsupportedError, UsageError, formatSourcePath, parseSourcePath, splitPath, textOf } from '../../core/index.ts';
 import type { FileTree, SourcePath, TreeProblem } from '../../core/index.ts';
-import type { Repository } from '../../engine/index.ts';
+import type { SnapshotStore } from '../../engine/index.ts';
 import type { BaculaLayer } from './bacula-layer.ts';
 import { openRoot } from './host.ts';
-import { enterNode, enterVolumes } from './enter.ts';
+import { enterDiskImage, enterFiles, enterNode, type Entering } from './enter.ts';
 import { parsePathText } from './path-text.ts';
 import type { Arrival, LayerInfo, NodePlace, OpenOptions, Place, RepositoryPlace, VolumesPlace } from './place.ts';
 import { typeName } from '../entry-record.ts';
@@ -12,13 +12,14 @@ import { forest } from '../trees/forest.ts';
 import { childPath, lookupBelow, type TreeView } from '../trees/walk.ts';
 
 /** Steps of the syntax that this version has no layer for, so that they get a better answer than "no such snapshot". */
-const laterSteps = /^(p\d+|(lv|md|subvol|dataset|stream|snapshot)=.*|(raw|qcow2|vhdx|vmdk|vhd|vdi):.*)$/;
+const laterSteps = /^(p\d+|(lv|md|subvol|dataset|stream)=.*|(raw|qcow2|vhdx|vmdk|vhd|vdi):.*)$/;
 
 /** What a place is called in an error, and which steps it takes. */
 function offers(place: Place): string {
   if (place.kind === 'repository') return `repository '${place.name}' takes 'latest' or a snapshot id`;
   if (place.kind === 'volumes') return `Bacula volume '${place.name}' takes ${place.volumes.jobs.map((job) => `'${job.step}'`).join(', ') || 'no step: it holds no job'}`;
-  return `'${textOf(place.view.path) || '/'}' takes a path, or is opened further if it is a repository or Bacula volume`;
+  if (place.kind === 'disk') return `disk '${place.name}' takes ${place.image.facts.snapshots === undefined ? 'no step' : "'snapshot=NAME'"}`;
+  return `'${textOf(place.view.path) || '/'}' takes a path, or is opened further if it is a repository, Bacula volume or disk image ('disk')`;
 }
 
 /** A location that was followed to its end; owns all layers it opened. */
@@ -48,13 +49,19 @@ export class Location {
   }
 
   /**
-   * Goes one layer deeper if the place is a file that holds one, or a directory that does and is wanted too (`only`:
-   * nothing but volumes is in it).
+   * Goes one layer deeper if the place is a file or directory that holds one, as far as that counts.
    * @throws {FormatError} and others, when a layer is recognised but can't be opened.
    */
-  async enter(directories: 'no' | 'only' | 'any'): Promise<void> {
+  async enter(what: Entering): Promise<void> {
     if (this.place.kind !== 'node') return;
-    const inner = await enterNode(this.place, directories, this.options);
+    const inner = await enterNode(this.place, what, this.options);
+    if (inner !== undefined) this.#arrive(inner);
+  }
+
+  /** Goes into a file that is a disk image, and nothing else. @throws as {@link enter}. */
+  async enterDisk(): Promise<void> {
+    if (this.place.kind !== 'node') return;
+    const inner = await enterDiskImage(this.place, this.options);
     if (inner !== undefined) this.#arrive(inner);
   }
 
@@ -62,8 +69,10 @@ export class Location {
   async step(text: string): Promise<void> {
     if (laterSteps.test(text)) throw new UnsupportedError(`Open step '${text}': this version has no layer for it; ${offers(this.place)}`, { step: text });
     if (text.startsWith('/')) return this.#stepPath(text);
-    if (this.place.kind === 'node') await this.enter('any');
+    const disk = text === 'disk' || text.startsWith('snapshot=');
+    if (this.place.kind === 'node') await this.enter({ directories: 'any', images: disk });
     const { place } = this;
+    if (disk) return this.#stepDisk(place, text);
     if (/^(job|jobs|session)=/.test(text)) {
       if (place.kind !== 'volumes') throw new UsageError(`Open step '${text}': not at a Bacula volume; ${offers(place)}`, { step: text });
       return this.#stepJob(place, text);
@@ -82,14 +91,14 @@ export class Location {
       if (job === undefined || others.length > 0) throw new UsageError(`Open '${this.text}': name one job; ${offers(this.place)}`);
       await this.#stepJob(this.place, job.step);
     }
-    if (this.place.kind !== 'node') throw new UsageError(`Open '${this.text}': name a snapshot; ${offers(this.place)}`);
+    if (this.place.kind === 'repository' || this.place.kind === 'volumes') throw new UsageError(`Open '${this.text}': name a snapshot; ${offers(this.place)}`);
     return this.place.view;
   }
 
   /** Like {@link node}, but a repository shows its snapshots and volumes their jobs as directories. */
   async browse(): Promise<TreeView> {
     const { place } = this;
-    if (place.kind === 'node') return place.view;
+    if (place.kind === 'node' || place.kind === 'disk') return place.view;
     const tree = place.kind === 'volumes' ? await jobForest(place.volumes) : await snapshotForest(place.repository);
     this.owns(tree);
     return { tree, id: tree.rootId, path: new Uint8Array() };
@@ -127,7 +136,7 @@ export class Location {
 
   async #stepPath(text: string): Promise<void> {
     const place: Place = this.place;
-    if (place.kind === 'node' && (await place.view.tree.stat(place.view.id)).type !== 'directory') await this.enter('no');
+    if (place.kind === 'node' && (await place.view.tree.stat(place.view.id)).type !== 'directory') await this.enter({ directories: 'no', images: false });
     const view = await this.node();
     const steps = parsePathText(text);
     if (await this.#volumeList(view, text)) return;
@@ -147,8 +156,16 @@ export class Location {
       if (id === undefined) throw new NotFoundError(`Open '${one}': no such file in '${this.text}'`, { path: one });
       members.push({ kind: 'node', view: { tree: view.tree, id, path: splitPath(parsePathText(one)).reduce<Uint8Array>(childPath, view.path) } });
     }
-    this.#arrive(await enterVolumes(members, this.options));
+    this.#arrive(await enterFiles(members, this.options));
     return true;
+  }
+
+  /** `disk`: the disk in an image that would else be a file; `snapshot=NAME`: as it was then. */
+  async #stepDisk(place: Place, text: string): Promise<void> {
+    if (place.kind !== 'disk') throw new UsageError(`Open step '${text}': not at a disk image; ${offers(place)}`, { step: text });
+    if (text === 'disk') return;
+    const { enterDiskSnapshot } = await import('./image-layer.ts');
+    this.#arrive(await enterDiskSnapshot(place, text.slice('snapshot='.length)));
   }
 
   async #stepJob(place: VolumesPlace, text: string): Promise<void> {
@@ -158,7 +175,8 @@ export class Location {
 
   async #stepSnapshot(place: RepositoryPlace, text: string): Promise<void> {
     const snapshot = await place.repository.resolveSnapshot(text);
-    const tree = await place.repository.openSnapshot(snapshot.id);
+    const { showSnapshot } = await import('../volumes/volume-file-tree.ts');
+    const tree = await showSnapshot(place.repository, snapshot);
     this.#arrive({ place: rootPlace(tree), layer: { layer: 'snapshot', ...snapshot }, owned: tree });
   }
 }
@@ -171,17 +189,19 @@ function jobForest(volumes: BaculaLayer): Promise<FileTree> {
   return forest(volumes.jobs.map((job) => ({ name: job.name, timeMs: job.timeMs, open: async () => (await volumes.open(job.step)).tree })));
 }
 
-async function snapshotForest(repository: Repository): Promise<FileTree> {
+async function snapshotForest(repository: SnapshotStore): Promise<FileTree> {
   const snapshots = await repository.snapshots();
-  return forest(snapshots.map((one) => ({ name: one.id, timeMs: one.time, open: () => repository.openSnapshot(one.id) })));
+  const { showSnapshot } = await import('../volumes/volume-file-tree.ts');
+  return forest(snapshots.map((one) => ({ name: one.id, timeMs: one.time, open: () => showSnapshot(repository, one) })));
 }
 
 /** How far a location should be opened beyond its last step. */
-export type Depth = 'as-is' | 'inside-root' | 'inside';
+export type Depth = 'as-is' | 'disk' | 'inside-root' | 'inside' | 'inside-disk';
 
 /**
  * Opens a location. `inside-root`: a bare ROOT that is a volume, a directory of volumes or a repository is entered;
- * `inside`: so is a file at the end of the steps; `as-is`: it stays the file or directory that it is.
+ * `inside`: so is a file at the end of the steps; `inside-disk`: so is a disk image; `as-is`: it stays the file or directory that it is;
+ * `disk`: but for a bare ROOT that is a disk image, which is the disk in it.
  * @throws {UsageError} bad syntax or an unknown step. @throws {NotFoundError} @throws {FormatError} @throws {UnsupportedError}
  */
 export async function openLocation(text: string, options: OpenOptions = {}, depth: Depth = 'as-is'): Promise<Location> {
@@ -189,7 +209,11 @@ export async function openLocation(text: string, options: OpenOptions = {}, dept
   const location = new Location(source, await openRoot(source, options), options);
   try {
     for (const step of source.steps) await location.step(step);
-    if (depth !== 'as-is' && (source.steps.length === 0 || depth === 'inside')) await location.enter(source.steps.length === 0 ? 'only' : 'no');
+    const isRoot = source.steps.length === 0;
+    const inside = depth === 'inside' || depth === 'inside-disk';
+    if (depth === 'disk') {
+      if (isRoot) await location.enterDisk();
+    } else if (inside || (isRoot && depth === 'inside-root')) await location.enter({ directories: isRoot ? 'only' : 'no', images: depth === 'inside-disk' });
   } catch (error) {
     await location.close();
     throw error;

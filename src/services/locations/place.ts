@@ -1,8 +1,9 @@
-/** Where a location has led so far: a node of a tree, a repository, or a set of Bacula volumes. */
+/** Where a location has led so far: a node of a tree, a repository, a set of Bacula volumes, or a disk. */
 import type { Accounts } from './accounts.ts';
 import type { BaculaLayer } from './bacula-layer.ts';
 import type { TreeProblem } from '../../core/index.ts';
-import type { Repository } from '../../engine/index.ts';
+import type { Repository, SnapshotStore } from '../../engine/index.ts';
+import type { DiskImage } from '../../formats/images/index.ts';
 import type { TreeView } from '../trees/walk.ts';
 
 /** How to open locations. */
@@ -14,6 +15,8 @@ export interface OpenOptions {
   readonly signal?: AbortSignal;
   /** Where caches of repositories in buckets are; a default of this user's when absent. */
   readonly cacheDirectory?: string | undefined;
+  /** File with the key for places behind a daemon. */
+  readonly wireKey?: string | undefined;
   /** Ids of the names in ACLs; by default those of this host. */
   readonly accounts?: Accounts;
   /** Remarks for people: an index that is rebuilt, a file that was skipped. */
@@ -30,10 +33,12 @@ export interface NodePlace {
   readonly hostPath?: string;
 }
 
-/** A repository, open for reading. */
+/** A repository, open for reading; here, in a bucket, or behind a daemon. */
 export interface RepositoryPlace {
   readonly kind: 'repository';
-  readonly repository: Repository;
+  readonly repository: SnapshotStore;
+  /** The same, when its objects can be reached from here: what checks it. */
+  readonly direct?: Repository;
   readonly name: string;
 }
 
@@ -44,12 +49,21 @@ export interface VolumesPlace {
   readonly name: string;
 }
 
+/** The disk inside a disk image. */
+export interface DiskPlace {
+  readonly kind: 'disk';
+  readonly image: DiskImage;
+  readonly name: string;
+  /** The disk as a file. */
+  readonly view: TreeView;
+}
+
 /** Any of them. */
-export type Place = NodePlace | RepositoryPlace | VolumesPlace;
+export type Place = NodePlace | RepositoryPlace | VolumesPlace | DiskPlace;
 
 /** One layer as `info` tells it: `layer` is its kind, the rest depends on that. JSON-safe. */
 export interface LayerInfo {
-  readonly layer: 'host' | 'repository' | 'snapshot' | 'bacula' | 'job' | 'chain' | 'path';
+  readonly layer: 'host' | 'repository' | 'snapshot' | 'bacula' | 'job' | 'chain' | 'path' | 'image';
   readonly [field: string]: unknown;
 }
 

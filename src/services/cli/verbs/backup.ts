@@ -26,12 +26,12 @@ export async function run(context: Context, operands: readonly string[], options
   const request: BackupOptions = {
     tags: tag ?? [], exclude: exclude ?? [], oneFileSystem: oneFileSystem ?? false, stdinFilename, chunking,
     ...(parent === undefined ? {} : { parent }), ...(host === undefined ? {} : { host }),
-    ...(keys === undefined ? {} : { keys }), ...(keyNames === undefined ? {} : { keyNames }), ...(accounts === undefined ? {} : { accounts }), ...(signal === undefined ? {} : { signal }), ...(onNote === undefined ? {} : { onNote }), cacheDirectory: context.cacheDirectory,
+    ...(keys === undefined ? {} : { keys }), ...(keyNames === undefined ? {} : { keyNames }), ...(accounts === undefined ? {} : { accounts }), ...(signal === undefined ? {} : { signal }), ...(onNote === undefined ? {} : { onNote }), cacheDirectory: context.cacheDirectory, wireKey: context.wireKey,
     onProgress: (progress) => context.progress.update({ ...progress, ...totals }),
   };
   // Only what is no path of this host can be encrypted otherwise.
   const keysMayBeForOthers = operands.some((source) => source !== '-' && !existsSync(source));
-  const repository = await openRepository(options.repo, { mode: 'write', keys: context.keys, keysMayBeForOthers, onNote: context.note, cacheDirectory: context.cacheDirectory });
+  const repository = await openRepository(options.repo, { mode: 'write', keys: context.keys, keysMayBeForOthers, onNote: context.note, cacheDirectory: context.cacheDirectory, wireKey: context.wireKey });
   try {
     const sources = await openSources(operands, repository.directory === undefined ? request : { ...request, repositoryDirectory: repository.directory });
     try {

@@ -26,7 +26,7 @@ function pour(source: BlockSource, range: { readonly from: number; readonly to: 
 /** Runs the verb. With `--json` the content is in the object, as base64. */
 export async function run(context: Context, operands: readonly string[], options: Options): Promise<Outcome> {
   const [text = ''] = operands;
-  const location = await openLocation(text, context.opening);
+  const location = await openLocation(text, context.opening, 'disk');
   try {
     const { tree, id, path } = await location.node();
     const stat = await tree.stat(id);

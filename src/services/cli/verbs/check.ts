@@ -61,7 +61,7 @@ export async function run(context: Context, operands: readonly string[], options
   const rebuilt = options.rebuildIndex === true ? await rebuildIndex(text, { onNote: context.note, cacheDirectory: context.cacheDirectory }) : undefined;
   if (rebuilt !== undefined && credentialsOf(context.keys).length === 0 && await isEncrypted(text, context)) return withoutKey(context, text, rebuilt);
   if (options.repair === true) return repair(context, text, options);
-  const location = await openLocation(text, context.opening, 'inside');
+  const location = await openLocation(text, context.opening, 'inside-disk');
   try {
     const report = await checkLocation(location, {
       readData: selectionOf(options),

@@ -4,7 +4,7 @@ import {
   PERIODS, parseDuration, parseKeepCount, previewLines, type GroupKey, type KeepRules, type RetentionPolicy, type RetentionRow, type SnapshotInfo,
 } from '../../../engine/index.ts';
 import { forgetSnapshots } from '../../forget.ts';
-import { openRepository } from '../../repositories.ts';
+import { openDirectRepository } from '../../repositories.ts';
 import type { CommonOptions, Context, Outcome } from '../context.ts';
 import { collectGarbage, type GcOptions } from './gc.ts';
 
@@ -92,7 +92,7 @@ export async function run(context: Context, operands: readonly string[], options
   }
   const consider = ({ host, tags }: SnapshotInfo): boolean =>
     (options.host === undefined || options.host.includes(host)) && (options.tag === undefined || options.tag.some((tag) => tags.includes(tag)));
-  const repository = await openRepository(directory, { mode: 'write', keys: context.keys, onNote: context.note, cacheDirectory: context.cacheDirectory });
+  const repository = await openDirectRepository(directory, { mode: 'write', keys: context.keys, onNote: context.note, cacheDirectory: context.cacheDirectory });
   try {
     const errors: { readonly snapshot: string; readonly message: string }[] = [];
     const { plan, dryRun } = await forgetSnapshots(repository, { ids, consider, ...(policy === undefined ? {} : { policy }), dryRun: options.dryRun ?? false }, (snapshot, { message }) => {

@@ -1,7 +1,7 @@
 /** `gc`: removes what no snapshot needs. */
 import { UsageError } from '../../../core/index.ts';
 import type { CollectReport, Repository } from '../../../engine/index.ts';
-import { openRepository } from '../../repositories.ts';
+import { openDirectRepository } from '../../repositories.ts';
 import type { CommonOptions, Context, Outcome } from '../context.ts';
 import { formatBytes } from '../progress.ts';
 
@@ -57,7 +57,7 @@ export async function collectGarbage(repository: Repository, context: Context, o
 
 /** Runs the verb. */
 export async function run(context: Context, operands: readonly string[], options: CommonOptions & GcOptions): Promise<Outcome> {
-  const repository = await openRepository(operands[0] ?? '', { mode: 'write', keys: context.keys, onNote: context.note, cacheDirectory: context.cacheDirectory });
+  const repository = await openDirectRepository(operands[0] ?? '', { mode: 'write', keys: context.keys, onNote: context.note, cacheDirectory: context.cacheDirectory });
   try {
     const report = await collectGarbage(repository, context, options);
     return { exitCode: 0, result: { ...report, seconds: context.progress.seconds() } };

@@ -8,7 +8,7 @@ import { layerLines } from '../layer-text.ts';
 export async function run(context: Context, operands: readonly string[], _options: CommonOptions): Promise<Outcome> {
   const [text = ''] = operands;
   const problems: TreeProblem[] = [];
-  const location = await openLocation(text, { ...context.opening, onProblem: (problem) => problems.push(problem) }, 'inside');
+  const location = await openLocation(text, { ...context.opening, onProblem: (problem) => problems.push(problem) }, 'inside-disk');
   try {
     const { place } = location;
     const damage = place.kind === 'volumes' ? [...problems, ...place.volumes.problems()] : problems;

@@ -15,7 +15,7 @@ function snapshotObject({ counts, ...info }: SnapshotInfo): object {
 
 /** Runs the verb. */
 export async function run(context: Context, operands: readonly string[], options: Options): Promise<Outcome> {
-  const repository = await openRepository(operands[0] ?? '', { keys: context.keys, onNote: context.note, cacheDirectory: context.cacheDirectory });
+  const repository = await openRepository(operands[0] ?? '', { keys: context.keys, onNote: context.note, cacheDirectory: context.cacheDirectory, wireKey: context.wireKey });
   try {
     const errors: { readonly snapshot: string; readonly code: string; readonly message: string }[] = [];
     const all = await repository.snapshots((snapshot, { code, message }) => {

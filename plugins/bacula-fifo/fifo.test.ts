@@ -1,0 +1,95 @@
+/** The three commands as processes: a volume through a FIFO into a repository, back out of it, and confirmed; a cut one is never confirmed. */
+import assert from 'node:assert/strict';
+import { spawn, spawnSync } from 'node:child_process';
+import * as fs from 'node:fs';
+import * as os from 'node:os';
+import * as path from 'node:path';
+import { after, before, test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
+import { createRepository } from '../../src/services/repositories.ts';
+
+const main = fileURLToPath(new URL('main.js', import.meta.url));
+const fixtures = fileURLToPath(new URL('../../../src/formats/bacula/testdata/', import.meta.url));
+const root = fs.mkdtempSync(path.join(os.tmpdir(), 'holdfast-fifo-'));
+const [repository, spool, fifo] = ['repository', 'spool', 'fifo'].map((name) => path.join(root, name)) as [string, string, string];
+
+interface Ended {
+  readonly code: number | null;
+  readonly lines: readonly Record<string, unknown>[];
+  readonly errors: string;
+}
+
+function run(...words: readonly string[]): Promise<Ended> {
+  return new Promise((resolve, reject) => {
+    const child = spawn(process.execPath, [main, ...words], { stdio: ['ignore', 'pipe', 'pipe'], env: { ...process.env, HOLDFAST_REPO: repository, HOLDFAST_SPOOL_DIR: spool } });
+    let [text, errors] = ['', ''];
+    child.stdout.on('data', (bytes: Buffer) => { text += bytes.toString(); });
+    child.stderr.on('data', (bytes: Buffer) => { errors += bytes.toString(); });
+    child.on('error', reject);
+    child.on('close', (code) => { resolve({ code, errors, lines: text.split('\n').filter((line) => line !== '').map((line) => JSON.parse(line) as Record<string, unknown>) }); });
+  });
+}
+
+function fixture(set: string): { readonly name: string; readonly bytes: Buffer } {
+  const directory = path.join(fixtures, set, 'volumes');
+  const [name = ''] = fs.readdirSync(directory);
+  return { name, bytes: fs.readFileSync(path.join(directory, name)) };
+}
+
+/** Opens and closes as the storage daemon does, then writes. */
+async function writeJob(bytes: Uint8Array): Promise<void> {
+  for (let i = 0; i < 2; i += 1) await (await fs.promises.open(fifo, 'w')).close();
+  await sleep(30);
+  await fs.promises.writeFile(fifo, bytes);
+}
+
+before(async () => {
+  await (await createRepository(repository)).close();
+  assert.equal(spawnSync('mkfifo', [fifo]).status, 0);
+});
+after(() => { fs.rmSync(root, { recursive: true, force: true }); });
+
+test('jobs are stored, confirmed and fed back', async () => {
+  const [first, second] = [fixture('special-files'), fixture('b15-acl-xattr')];
+  const storing = run('store', '--fifo', fifo, '--volume', first.name, '--volume', second.name);
+  await writeJob(first.bytes);
+  const confirming = run('confirm', '--volume', first.name, '--wait', '30');
+  await sleep(300);
+  await writeJob(second.bytes);
+  const stored = await storing;
+  assert.deepEqual([stored.code, stored.errors], [0, '']);
+  assert.deepEqual(stored.lines.map(({ volume, bytes, faults }) => [volume, bytes, faults]), [[first.name, first.bytes.length, []], [second.name, second.bytes.length, []]]);
+  assert.equal((await confirming).code, 0);
+  const [jobId] = (stored.lines[1] as Record<string, unknown>)['jobs'] as readonly [number];
+  assert.equal((await run('confirm', '--volume', second.name, '--job', String(jobId), '--wait', '0')).code, 0);
+  assert.equal((await run('confirm', '--volume', `${first.name}|${second.name}`, '--wait', '0')).code, 0);
+
+  const back = fs.promises.readFile(fifo);
+  assert.equal((await run('feed', '--fifo', fifo, '--volume', first.name)).code, 0);
+  assert.equal(Buffer.compare(await back, first.bytes), 0);
+});
+
+test('what is not whole, or not there, is not confirmed', async () => {
+  const { name, bytes } = fixture('b15-sparselzo');
+  const storing = run('store', '--fifo', fifo, '--volume', name);
+  await writeJob(bytes.subarray(0, bytes.length - 5000));
+  const stored = await storing;
+  assert.equal(stored.code, 1);
+  assert.match(stored.errors, /not whole/);
+  for (const words of [['--volume', name], ['--volume', 'none'], ['--volume', fixture('special-files').name, '--job', '4711']]) {
+    const confirmed = await run('confirm', ...words, '--wait', '0');
+    assert.deepEqual([confirmed.code, confirmed.lines], [1, []], confirmed.errors);
+  }
+  const wrongLabel = run('store', '--fifo', fifo, '--volume', 'Another');
+  await writeJob(bytes);
+  assert.equal((await wrongLabel).code, 1);
+  assert.equal((await run('confirm', '--volume', 'Another', '--wait', '0')).code, 1);
+});
+
+test('wrong use is told apart', async () => {
+  for (const words of [[], ['store'], ['store', '--fifo', fifo], ['feed', '--volume', 'x'], ['confirm'], ['confirm', '--volume', 'x', '--job', 'y'], ['store', '--nonsense']]) {
+    assert.equal((await run(...words)).code, 2, words.join(' '));
+  }
+  assert.equal((await run('store', '--fifo', path.join(root, 'none'), '--volume', 'x')).code, 1);
+});

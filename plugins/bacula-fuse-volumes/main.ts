@@ -1,0 +1,80 @@
+#!/usr/bin/env node
+/** `holdfast-bacula-fuse-volumes`: mode A with the storage daemon's archive device on a mount that is served from a repository. See README.md. */
+import * as path from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { BusyError, UsageError } from '../../src/core/index.ts';
+import { StoreFilesystem, mountFuse, type FuseMount, type RequestHeader } from '../../src/exports/index.ts';
+import { keepProcessSmall } from '../../src/services/process-memory.ts';
+import { commonOptions, endWith, note, readArguments, withShelf } from '../shelf-command.ts';
+
+const USAGE = `Usage: holdfast-bacula-fuse-volumes --repo REPO DIRECTORY [--owner UID:GID] [--mode OCTAL] [--allow-other]
+Options: --key FILE… --spool DIR --host NAME`;
+const retryMs = 500;
+
+/** `UID:GID` in numbers. @throws {UsageError} */
+function ownerOption(text: string | undefined): { readonly uid: number; readonly gid: number } {
+  if (text === undefined) return { uid: process.getuid?.() ?? 0, gid: process.getgid?.() ?? 0 };
+  const [, uid, gid] = /^(\d{1,10}):(\d{1,10})$/.exec(text) ?? [];
+  if (uid === undefined || gid === undefined) throw new UsageError(`Read option '--owner': found '${text}', expected UID:GID in numbers`);
+  return { uid: Number(uid), gid: Number(gid) };
+}
+
+/** Permission bits of volumes. @throws {UsageError} */
+function modeOption(text = '640'): number {
+  if (!/^[0-7]{3}$/.test(text)) throw new UsageError(`Read option '--mode': found '${text}', expected three octal digits`);
+  return Number.parseInt(text, 8);
+}
+
+/** The first SIGINT or SIGTERM unmounts as soon as no volume is open; the second one at once, and jobs that still write fail. */
+async function unmountAtSignal(mount: FuseMount): Promise<void> {
+  let signals = 0;
+  await new Promise<void>((resolve) => {
+    for (const name of ['SIGINT', 'SIGTERM'] as const) {
+      process.on(name, () => {
+        signals += 1;
+        resolve();
+      });
+    }
+  });
+  let isTold = false;
+  for (;;) {
+    try {
+      return await mount.unmount(signals > 1);
+    } catch (error) {
+      if (!(error instanceof BusyError)) throw error;
+      if (!isTold) note(`'${mount.directory}' is in use: waiting; a second signal unmounts all the same, and jobs that use it fail`);
+      isTold = true;
+      await sleep(retryMs);
+    }
+  }
+}
+
+function report(error: unknown, { opcode }: RequestHeader): void {
+  note(`operation ${opcode} failed: ${(error as Error).message}`);
+}
+
+keepProcessSmall();
+await endWith('holdfast-bacula-fuse-volumes', async () => {
+  const { values, positionals } = readArguments({
+    args: process.argv.slice(2), allowPositionals: true, strict: true,
+    options: { ...commonOptions, owner: { type: 'string' }, mode: { type: 'string' }, 'allow-other': { type: 'boolean' }, help: { type: 'boolean' } },
+  });
+  if (values.help === true) {
+    process.stdout.write(`${USAGE}\n`);
+    return 0;
+  }
+  const [given, ...others] = positionals;
+  if (given === undefined || others.length > 0) throw new UsageError(`Name one directory\n${USAGE}`);
+  const directory = path.resolve(given);
+  const owned = { ...ownerOption(values.owner), mode: modeOption(values.mode) };
+  return withShelf(values, async ({ shelf }) => {
+    const handler = new StoreFilesystem(shelf, owned);
+    // `afterDeath` stays 'stay': a storage daemon must not go on writing into the directory below a mount that is gone.
+    const mount = await mountFuse(handler, { directory, readOnly: false, allowOther: values['allow-other'] === true, name: 'holdfast-volumes', onProblem: report });
+    process.stdout.write(`${JSON.stringify({ mounted: directory })}\n`);
+    await Promise.race([mount.ended, unmountAtSignal(mount)]);
+    await mount.ended;
+    process.stdout.write(`${JSON.stringify({ unmounted: directory, ...mount.session.counts })}\n`);
+    return 0;
+  });
+});

@@ -1,0 +1,121 @@
+/** A volume file of the storage daemon's archive directory, read beside the daemon that writes it: only whole blocks count. */
+import { createHash } from 'node:crypto';
+import * as fs from 'node:fs';
+import { ToolError, defaultLimits } from '../../src/core/index.ts';
+import { blockBytesAt } from '../../src/formats/bacula/index.ts';
+
+/** Bytes before the end of what was taken that are compared to see whether the file is still the same. */
+const TAIL_BYTES = 65_536;
+
+/** What is known of a file whose first bytes are stored. */
+export interface FileState {
+  readonly inode: number;
+  /** Bytes that are stored. */
+  readonly size: number;
+  /** Bytes of the first block, and its digest: Bacula writes it over when the first job uses the volume. */
+  readonly labelBytes: number;
+  readonly label: string;
+  /** Digest of the last bytes that are stored. */
+  readonly tail: string;
+}
+
+/** What became of a file since a state was taken. */
+export type FileChange = 'grown' | 'relabelled' | 'replaced';
+
+function digest(bytes: Uint8Array): string {
+  return createHash('sha256').update(bytes).digest('hex');
+}
+
+/** One open file. */
+export class VolumeFile {
+  readonly path: string;
+  readonly inode: number;
+  readonly size: number;
+  /** When it was written last, milliseconds since 1970. */
+  readonly modified: number;
+  readonly #handle: fs.promises.FileHandle;
+
+  private constructor(path: string, handle: fs.promises.FileHandle, stat: fs.Stats) {
+    this.path = path;
+    this.#handle = handle;
+    [this.inode, this.size, this.modified] = [stat.ino, stat.size, stat.mtimeMs];
+  }
+
+  /** Undefined when it went away, or is no file. @throws {ToolError} */
+  static async open(path: string): Promise<VolumeFile | undefined> {
+    try {
+      const handle = await fs.promises.open(path, 'r');
+      const stat = await handle.stat();
+      if (stat.isFile()) return new VolumeFile(path, handle, stat);
+      await handle.close();
+      return undefined;
+    } catch (error) {
+      const { code } = error as NodeJS.ErrnoException;
+      if (code === 'ENOENT' || code === 'EISDIR') return undefined;
+      throw new ToolError(`Open volume file '${path}': ${code ?? String(error)}`, { path, errno: code }, error);
+    }
+  }
+
+  /** Bytes of `[at, at + length)` as far as the file goes, which may have become shorter; in `buffer` if one is given. @throws {ToolError} */
+  async read(at: number, length: number, buffer?: Uint8Array): Promise<Uint8Array> {
+    const bytes = buffer?.subarray(0, length) ?? new Uint8Array(length);
+    let done = 0;
+    while (done < length) {
+      const { bytesRead } = await this.#handle.read(bytes, done, length - done, at + done).catch((error: unknown) => {
+        throw new ToolError(`Read volume file '${this.path}': ${(error as NodeJS.ErrnoException).code ?? String(error)}`, { path: this.path }, error);
+      });
+      if (bytesRead === 0) break;
+      done += bytesRead;
+    }
+    return bytes.subarray(0, done);
+  }
+
+  /**
+   * Bytes of whole blocks at the start of `bytes`, which stand at `at`; `needed` is how many bytes would show one more. -1: what stands there is no block.
+   */
+  static wholeBlocks(bytes: Uint8Array): { readonly whole: number; readonly needed: number } {
+    for (let whole = 0; ;) {
+      const size = blockBytesAt(bytes, whole, defaultLimits);
+      if (size === undefined) return { whole, needed: whole + 24 };
+      if (size < 0) return { whole, needed: -1 };
+      if (whole + size > bytes.length) return { whole, needed: whole + size };
+      whole += size;
+    }
+  }
+
+  /** The first block; undefined as long as it is not whole, and when the file does not begin with one. */
+  async label(): Promise<Uint8Array | undefined> {
+    const head = await this.read(0, TAIL_BYTES);
+    const size = blockBytesAt(head, 0, defaultLimits);
+    if (size === undefined || size < 0) return undefined;
+    const block = size <= head.length ? head.subarray(0, size) : await this.read(0, size);
+    return block.length === size ? block : undefined;
+  }
+
+  /** What is stored when the first `size` bytes are. */
+  async state(size: number): Promise<FileState> {
+    const label = await this.label() ?? new Uint8Array(0);
+    return { inode: this.inode, size, labelBytes: label.length, label: digest(label), tail: digest(await this.#tail(size)) };
+  }
+
+  /** How the file relates to what was stored of it. */
+  async changeSince(state: FileState): Promise<FileChange> {
+    if (this.size < state.size || this.inode !== state.inode || digest(await this.#tail(state.size)) !== state.tail) {
+      // A file that is as short as its label shows a new label in its tail, too.
+      if (this.inode !== state.inode || this.size < state.size || state.size > state.labelBytes) return 'replaced';
+    }
+    const label = await this.label();
+    if (label === undefined) return state.labelBytes === 0 ? 'grown' : 'replaced';
+    if (digest(label) === state.label) return 'grown';
+    return label.length === state.labelBytes ? 'relabelled' : 'replaced';
+  }
+
+  async close(): Promise<void> {
+    await this.#handle.close();
+  }
+
+  #tail(size: number): Promise<Uint8Array> {
+    const from = Math.max(0, size - TAIL_BYTES);
+    return this.read(from, size - from);
+  }
+}

@@ -1,0 +1,39 @@
+/** What readers of content and a backup need of a store, be it local or behind a daemon. */
+import type { IdBatch } from '../../core/index.ts';
+import type { ContainerKind } from '../containers/container.layout.ts';
+import type { Group, GroupCache } from './group-cache.ts';
+
+/** Totals since a store was opened, in bytes and chunks. */
+export interface StoreTotals {
+  readonly chunks: Record<ContainerKind, number>;
+  readonly rawBytes: Record<ContainerKind, number>;
+  /** Bytes of group records written. */
+  readonly storedBytes: Record<ContainerKind, number>;
+  containers: number;
+}
+
+/** Chunks by their places: readers ask for places of many ids at once, then pin the groups that hold them. */
+export interface ContentStore {
+  readonly groups: GroupCache;
+  /** Tells of `bytes` that will be read or written, so that threads are there in time. */
+  expectWork(bytes: number): void;
+  /** Places of chunks, `PLACE_BYTES` each. @throws {NotFoundError} naming the first id that is unknown. */
+  locate(ids: IdBatch): Promise<Uint8Array>;
+  /** Pins the group with a chunk; the caller releases it. @throws {NotFoundError} @throws {IntegrityError} */
+  acquire(id: Uint8Array): Promise<{ readonly group: Group; readonly ordinal: number }>;
+  /** Whether a read failed because a collector moved what is still wanted; then places have to be asked for again. */
+  hasMoved(error: unknown): Promise<boolean>;
+}
+
+/** What a backup needs beside. A store whose write failed is dead: each later call throws the first error. */
+export interface IngestStore extends ContentStore {
+  readonly totals: StoreTotals;
+  /** A bitmap, least significant bit first: 1 = stored, and safe to refer to. */
+  has(ids: IdBatch): Promise<Uint8Array>;
+  /** Stores one chunk that `has` did not know; see `LocalStore.add`. @returns false when the chunk is already under way. */
+  add(kind: ContainerKind, ids: Uint8Array, offset: number, data: Uint8Array): boolean | Promise<boolean>;
+  /** False when the chunk is surely not stored; true proves nothing. Absent where that can't be told at once: then {@link isPageIntact} is there. */
+  mayKnow?(id: Uint8Array): boolean;
+  /** Whether no chunk that the entries of a stored directory page refer to, at any depth, is surely lost. */
+  isPageIntact?(id: Uint8Array): Promise<boolean>;
+}

@@ -1,0 +1,342 @@
+/**
+ * Chunks behind a daemon: cut and hashed here, asked for by id, and what is missing goes there in groups that were compressed here. The server checks every
+ * id; readers check every id again. Reads go by group, as from containers of this host.
+ *
+ * Metadata is sent after the data that it refers to: the server takes no page that refers to what it does not have.
+ */
+import assert from 'node:assert';
+import {
+  ID_BYTES, IntegrityError, LimitError, PLACE_BYTES, ProtocolError, UsageError, decodePlace, encodePlace, idAt, idToHex, type ChunkStore, type IdBatch, type Limits, type PutCounts,
+} from '../../core/index.ts';
+import type { ContainerKind } from '../containers/container.layout.ts';
+import { createHasher, type HashName } from '../hashing/hasher.ts';
+import { chunkOf } from '../store/chunk-of.ts';
+import { MissingContainerError } from '../store/container-records.ts';
+import type { IngestStore, StoreTotals } from '../store/content-store.ts';
+import type { Compressed } from '../store/finish-group.ts';
+import { GROUP_BYTES, GroupBuilder } from '../store/group-builder.ts';
+import { GroupCache, type Group } from '../store/group-cache.ts';
+import { IdSet, PlaceCache } from '../store/id-table.ts';
+import { BlockPool, type Arena, type Block } from '../workers/arena.ts';
+import type { WorkerPool } from '../workers/pool.ts';
+import type { WireClient } from './client.ts';
+import { IDS_MAX, putAnswer, putCodecs, putHead, putKinds } from './message.layout.ts';
+import { RemoteRecords } from './remote-records.ts';
+
+/** Groups that are filled, compressed or on their way. */
+const GROUP_BLOCKS = 4;
+const PLACES_CACHED = 32_768;
+/** Ids remembered as stored, twice; 72 bytes each. */
+const KNOWN_MAX = 32_768;
+
+/** What a store works with; it owns none of it. */
+export interface RemoteStoreParts {
+  readonly client: WireClient;
+  readonly arena: Arena;
+  readonly pool: WorkerPool;
+  readonly limits: Limits;
+  readonly hash: HashName;
+  readonly idKey?: Uint8Array;
+  /** zstd level; 0 sends as is. */
+  readonly level: number;
+}
+
+/** When a group may be sent. */
+interface SendOrder {
+  readonly compressed: Promise<Compressed>;
+  /** Resolves when the one before it was handed over. */
+  readonly before: Promise<void>;
+  handedOver(): void;
+}
+
+/** The `ChunkStore` behind a daemon. Writing needs a session of the client. */
+export class RemoteStore implements ChunkStore, IngestStore {
+  readonly totals: StoreTotals = { chunks: { data: 0, metadata: 0 }, rawBytes: { data: 0, metadata: 0 }, storedBytes: { data: 0, metadata: 0 }, containers: 0 };
+  readonly groups: GroupCache;
+  readonly #parts: RemoteStoreParts;
+  readonly #rawBlocks: BlockPool;
+  readonly #storedBlocks: BlockPool;
+  readonly #places = new PlaceCache(PLACES_CACHED);
+  readonly #builders: (GroupBuilder | undefined)[] = [];
+  readonly #filling: Record<ContainerKind, GroupBuilder | undefined> = { data: undefined, metadata: undefined };
+  readonly #sending = new Set<Promise<void>>();
+  readonly #intact = new WeakMap<Group, Promise<Uint8Array>>();
+  readonly #chunkBytesMax: number;
+  /** Ids that were added here or that the server knew; the older ones go first, all at once. */
+  #known = new IdSet(4096);
+  #knownBefore = new IdSet(16);
+  /** Groups are handed over in the order in which they were filled. */
+  #sent: Promise<void> = Promise.resolve();
+  #adding: Promise<void> = Promise.resolve();
+  #failure: unknown;
+
+  constructor(parts: RemoteStoreParts) {
+    this.#parts = parts;
+    this.#chunkBytesMax = Math.min(parts.limits.chunkBytesMax, GROUP_BYTES);
+    this.#rawBlocks = new BlockPool(parts.arena, GROUP_BYTES, GROUP_BLOCKS);
+    this.#storedBlocks = new BlockPool(parts.arena, GROUP_BYTES, GROUP_BLOCKS);
+    this.groups = new GroupCache({ ...parts, records: new RemoteRecords(parts.client), places: this.#places });
+  }
+
+  /** Bytes of arena that a store reserves. */
+  static arenaBytes(limits: Limits): number {
+    return (GROUP_BYTES + 64) * GROUP_BLOCKS * 2 + GroupCache.arenaBytes(limits) + 65_536;
+  }
+
+  expectWork(bytes: number): void {
+    this.#parts.pool.expect(bytes);
+  }
+
+  async has(ids: IdBatch): Promise<Uint8Array> {
+    this.#assertAlive();
+    const bitmap = new Uint8Array((ids.count + 7) >> 3);
+    const asked = new Uint8Array(ids.count * ID_BYTES);
+    const positions: number[] = [];
+    for (let i = 0; i < ids.count; i += 1) {
+      if (this.#isKnown(ids.bytes, i * ID_BYTES)) {
+        bitmap[i >> 3] = (bitmap[i >> 3] as number) | 1 << (i & 7);
+      } else {
+        asked.set(idAt(ids, i), positions.length * ID_BYTES);
+        positions.push(i);
+      }
+    }
+    for (let start = 0; start < positions.length; start += IDS_MAX) {
+      const count = Math.min(IDS_MAX, positions.length - start);
+      const found = await this.#parts.client.request('has', [asked.subarray(start * ID_BYTES, (start + count) * ID_BYTES)], (body) => {
+        if (body.length !== (count + 7) >> 3) throw new ProtocolError(`Ask for '${count}' chunks: the answer has '${body.length}' bytes`);
+        return body.slice();
+      });
+      for (let i = 0; i < count; i += 1) {
+        if (((found[i >> 3] as number) & (1 << (i & 7))) === 0) continue;
+        const position = positions[start + i] as number;
+        bitmap[position >> 3] = (bitmap[position >> 3] as number) | 1 << (position & 7);
+        this.#remember(ids.bytes, position * ID_BYTES);
+      }
+    }
+    return bitmap;
+  }
+
+  add(kind: ContainerKind, ids: Uint8Array, offset: number, data: Uint8Array): boolean | Promise<boolean> {
+    this.#assertAlive();
+    assert(data.length <= this.#chunkBytesMax, 'a chunk can be read again');
+    if (this.#isKnown(ids, offset)) return false;
+    const builder = this.#filling[kind];
+    if (builder?.hasRoom(data.length) !== true) return this.#addSlowly(kind, ids.slice(offset, offset + ID_BYTES), data);
+    this.#push(builder, kind, { ids, offset, data });
+    return true;
+  }
+
+  async put(ids: IdBatch, payloads: readonly Uint8Array[]): Promise<PutCounts> {
+    assert(payloads.length === ids.count, 'one payload for each id');
+    for (const payload of payloads) {
+      if (payload.length > this.#chunkBytesMax) throw new LimitError('chunkBytesMax', payload.length, this.#chunkBytesMax, 'chunk to be put');
+    }
+    const hasher = await createHasher(this.#parts.hash, this.#parts.idKey);
+    const id = new Uint8Array(ID_BYTES);
+    payloads.forEach((payload, i) => {
+      hasher.digestInto(payload, id, 0);
+      if (Buffer.compare(id, idAt(ids, i)) !== 0) throw new IntegrityError(`Put chunk: its bytes have id '${idToHex(id)}', not '${idToHex(idAt(ids, i))}'`);
+    });
+    const known = await this.has(ids);
+    const counts = { chunks: ids.count, chunksNew: 0, bytes: 0, bytesNew: 0 };
+    for (const [i, payload] of payloads.entries()) {
+      counts.bytes += payload.length;
+      if (((known[i >> 3] as number) & (1 << (i & 7))) !== 0 || !(await this.add('data', ids.bytes, i * ID_BYTES, payload))) continue;
+      counts.chunksNew += 1;
+      counts.bytesNew += payload.length;
+    }
+    return counts;
+  }
+
+  async locate(ids: IdBatch): Promise<Uint8Array> {
+    const places = new Uint8Array(ids.count * PLACE_BYTES);
+    const missing: number[] = [];
+    for (let i = 0; i < ids.count; i += 1) if (!this.#places.get(ids.bytes, i * ID_BYTES, places, i * PLACE_BYTES)) missing.push(i);
+    for (let start = 0; start < missing.length; start += IDS_MAX) {
+      const positions = missing.slice(start, start + IDS_MAX);
+      const asked = new Uint8Array(positions.length * ID_BYTES);
+      positions.forEach((position, i) => { asked.set(idAt(ids, position), i * ID_BYTES); });
+      const found = await this.#parts.client.request('locate', [asked], (body) => {
+        if (body.length !== positions.length * PLACE_BYTES) throw new ProtocolError(`Ask for places of '${positions.length}' chunks: the answer has '${body.length}' bytes`);
+        return body.slice();
+      });
+      positions.forEach((position, i) => {
+        places.set(found.subarray(i * PLACE_BYTES, (i + 1) * PLACE_BYTES), position * PLACE_BYTES);
+        this.#places.put(ids.bytes, position * ID_BYTES, found, i * PLACE_BYTES);
+      });
+    }
+    return places;
+  }
+
+  async readInto(ids: IdBatch, index: number, target: Uint8Array): Promise<number> {
+    const id = idAt(ids, index);
+    const { group, ordinal } = await this.acquire(id);
+    try {
+      const bytes = chunkOf(group, ordinal, id);
+      if (bytes.length > target.length) throw new RangeError(`Read chunk '${idToHex(id)}': '${bytes.length}' bytes do not fit into '${target.length}'`);
+      target.set(bytes);
+      return bytes.length;
+    } finally {
+      this.groups.release(group);
+    }
+  }
+
+  async acquire(id: Uint8Array): Promise<{ readonly group: Group; readonly ordinal: number }> {
+    const batch = { bytes: id, count: 1 };
+    let place = decodePlace(await this.locate(batch), 0);
+    try {
+      return { group: await this.groups.acquire(place), ordinal: place.ordinal };
+    } catch (error) {
+      if (!(await this.hasMoved(error))) throw error;
+      place = decodePlace(await this.locate(batch), 0);
+      return { group: await this.groups.acquire(place), ordinal: place.ordinal };
+    }
+  }
+
+  hasMoved(error: unknown): Promise<boolean> {
+    if (!(error instanceof MissingContainerError)) return Promise.resolve(false);
+    this.#places.clear();
+    return Promise.resolve(true);
+  }
+
+  /** Asked once for each group of pages: the neighbours' answers come with it. */
+  async isPageIntact(id: Uint8Array): Promise<boolean> {
+    const { group, ordinal } = await this.acquire(id);
+    try {
+      let answers = this.#intact.get(group);
+      if (answers === undefined) {
+        const place = new Uint8Array(PLACE_BYTES);
+        encodePlace(place, 0, group.place);
+        answers = this.#parts.client.request('known', [place], (body) => body.slice());
+        this.#intact.set(group, answers);
+      }
+      return (await answers)[ordinal] === 1;
+    } finally {
+      this.groups.release(group);
+    }
+  }
+
+  /** After it resolves, the server has verified and taken all chunks added before. They are not durable yet: a commit or a flush makes them so. */
+  async settle(): Promise<void> {
+    this.#assertAlive();
+    await this.#adding;
+    for (const kind of putKinds) if (this.#filling[kind] !== undefined) this.#submit(kind);
+    await this.#sent;
+    await Promise.all(this.#sending);
+    this.#assertAlive();
+  }
+
+  async flush(): Promise<void> {
+    await this.settle();
+    await this.#parts.client.request('flush', [], () => undefined);
+  }
+
+  /** Forgets what the last session knew: in the next one it may be gone. */
+  forgetKnown(): void {
+    this.#known.clear();
+    this.#knownBefore.clear();
+  }
+
+  /** Ends reading. What is on its way is not waited for. */
+  async close(): Promise<void> {
+    this.#fail(new UsageError('Use a store: it was closed'));
+    await Promise.allSettled(this.#sending);
+    await this.groups.close();
+  }
+
+  /** One at a time: a second caller must not start another group while the first waits for a block. */
+  #addSlowly(kind: ContainerKind, id: Uint8Array, data: Uint8Array): Promise<boolean> {
+    const added = this.#adding.then(async () => {
+      if (this.#isKnown(id, 0)) return false;
+      if (this.#filling[kind]?.hasRoom(data.length) === false) this.#submit(kind);
+      const builder = this.#filling[kind] ??= this.#builderOf(await this.#rawBlocks.acquire());
+      this.#assertAlive();
+      this.#push(builder, kind, { ids: id, offset: 0, data });
+      return true;
+    });
+    this.#adding = added.then(() => undefined, () => undefined);
+    return added;
+  }
+
+  #builderOf(block: Block): GroupBuilder {
+    const builder = this.#builders[block.index] ?? new GroupBuilder(block);
+    this.#builders[block.index] = builder;
+    builder.clear();
+    return builder;
+  }
+
+  #push(builder: GroupBuilder, kind: ContainerKind, { ids, offset, data }: { ids: Uint8Array; offset: number; data: Uint8Array }): void {
+    this.#remember(ids, offset);
+    builder.push(ids, offset, data);
+    this.totals.chunks[kind] += 1;
+    this.totals.rawBytes[kind] += data.length;
+  }
+
+  #submit(kind: ContainerKind): void {
+    // What metadata refers to goes first.
+    if (kind === 'metadata' && this.#filling.data !== undefined) this.#submit('data');
+    const builder = this.#filling[kind];
+    assert(builder !== undefined && builder.count > 0, 'only a group with chunks is submitted');
+    this.#filling[kind] = undefined;
+    const before = this.#sent;
+    const compressed = this.#compress(builder);
+    compressed.catch(() => undefined); // reported by the task below
+    let handedOver = (): void => undefined;
+    this.#sent = new Promise((resolve) => { handedOver = resolve; });
+    const task = this.#send(kind, builder, { compressed, before, handedOver }).catch((error: unknown) => { this.#fail(error); }).finally(handedOver);
+    this.#sending.add(task);
+    void task.finally(() => { this.#sending.delete(task); });
+  }
+
+  async #compress(builder: GroupBuilder): Promise<Compressed> {
+    const target = await this.#storedBlocks.acquire();
+    const result = await this.#parts.pool.run({ kind: 'compress', source: builder.block.offset, length: builder.length, target: target.offset, level: this.#parts.level });
+    return { target, storedLength: result.storedLength ?? 0 };
+  }
+
+  /** The block that is not sent is free for other groups as soon as that is known. */
+  async #send(kind: ContainerKind, builder: GroupBuilder, order: SendOrder): Promise<void> {
+    const { block, length, count } = builder;
+    const table = builder.table.slice();
+    const { target, storedLength } = await order.compressed.catch((error: unknown) => {
+      this.#rawBlocks.release(block);
+      throw error;
+    });
+    const pays = storedLength > 0;
+    if (pays) this.#rawBlocks.release(block);
+    else this.#storedBlocks.release(target);
+    try {
+      await order.before;
+      this.#assertAlive();
+      const payload = pays ? target.bytes.subarray(0, storedLength) : block.bytes.subarray(0, length);
+      const head = putHead.encode({ kind: putKinds.indexOf(kind), codec: putCodecs.indexOf(pays ? 'zstd' : 'none'), zero: 0, count, rawLength: length, storedLength: payload.length });
+      const answered = this.#parts.client.request('put', [head, table, payload], (body) => putAnswer.view(body).chunksNew);
+      order.handedOver();
+      await answered;
+      this.totals.storedBytes[kind] += head.length + table.length + payload.length;
+    } finally {
+      if (pays) this.#storedBlocks.release(target);
+      else this.#rawBlocks.release(block);
+    }
+  }
+
+  #isKnown(ids: Uint8Array, offset: number): boolean {
+    return this.#known.has(ids, offset) || this.#knownBefore.has(ids, offset);
+  }
+
+  #remember(ids: Uint8Array, offset: number): void {
+    if (this.#known.count >= KNOWN_MAX) {
+      [this.#known, this.#knownBefore] = [this.#knownBefore, this.#known];
+      this.#known.clear();
+    }
+    this.#known.add(ids, offset);
+  }
+
+  #assertAlive(): void {
+    if (this.#failure !== undefined) throw this.#failure as Error;
+  }
+
+  #fail(error: unknown): void {
+    this.#failure ??= error;
+  }
+}

@@ -1,0 +1,53 @@
+/** Compressed clusters of qcow2: raw deflate or Zstandard, each cluster for itself. Source: QEMU documentation, `docs/interop/qcow2.txt`, "Compressed Clusters Descriptor". */
+import { promisify } from 'node:util';
+import { inflateRaw } from 'node:zlib';
+import { type BlockSource, FormatError, HoldfastError, readRange } from '../../../core/index.ts';
+import { decodeZstd } from '../../compression/index.ts';
+import { UnitCache } from '../unit-cache.ts';
+import { zstdFrames } from '../zstd-frames.ts';
+
+const inflate = promisify(inflateRaw);
+
+/** Gives the cluster whose compressed bytes are at `place`; at most `bytes` of them belong to it, some may not. */
+export type UnpackCluster = (place: number, bytes: number) => Promise<Uint8Array>;
+
+function fault(place: number, found: string | number, expected: string, cause?: unknown): FormatError {
+  return new FormatError('Unpack qcow2 cluster', { structure: 'qcow2 compressed cluster', field: 'data', offset: place, found, expected }, cause);
+}
+
+async function inflated(input: Uint8Array, clusterBytes: number, place: number): Promise<Uint8Array> {
+  try {
+    return await inflate(input, { maxOutputLength: clusterBytes });
+  } catch (error) {
+    throw fault(place, (error as NodeJS.ErrnoException).code ?? 'unknown', `a deflate stream of ${clusterBytes} bytes`, error);
+  }
+}
+
+function unzstd(input: Uint8Array, clusterBytes: number, place: number): Uint8Array {
+  try {
+    const parts: Uint8Array[] = [];
+    let bytes = 0;
+    for (const frame of zstdFrames(input, clusterBytes)) {
+      const part = decodeZstd(frame, clusterBytes - bytes);
+      parts.push(part);
+      bytes += part.length;
+      if (bytes === clusterBytes) break;
+    }
+    return parts.length === 1 ? parts[0] as Uint8Array : Buffer.concat(parts);
+  } catch (error) {
+    if (!(error instanceof HoldfastError)) throw error;
+    throw fault(place, error.message, `a Zstandard frame of ${clusterBytes} bytes`, error);
+  }
+}
+
+/** An unpacker that remembers the clusters it gave last. */
+export function clusterUnpacker(file: BlockSource, clusterBytes: number, options: { readonly compression: 'zlib' | 'zstd'; readonly budget: number }): UnpackCluster {
+  const cache = new UnitCache(clusterBytes, options.budget);
+  const load = async (place: number, bytes: number): Promise<Uint8Array> => {
+    const input = await readRange(file, place, bytes);
+    const unit = options.compression === 'zlib' ? await inflated(input, clusterBytes, place) : unzstd(input, clusterBytes, place);
+    if (unit.length !== clusterBytes) throw fault(place, unit.length, `${clusterBytes} bytes`);
+    return unit;
+  };
+  return (place, bytes) => cache.get(place, () => load(place, bytes));
+}

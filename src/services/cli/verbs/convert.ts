@@ -1,0 +1,35 @@
+/** `convert`: the disk in a location into a new image file of another format. */
+import * as path from 'node:path';
+import { UsageError } from '../../../core/index.ts';
+import { convertDisk, writableFormat } from '../../convert.ts';
+import { openLocation } from '../../locations/index.ts';
+import type { CommonOptions, Context, Outcome } from '../context.ts';
+
+interface Options extends CommonOptions {
+  readonly to: string;
+}
+
+/** Runs the verb. The source may be a file that is no image: then its bytes are the disk. */
+export async function run(context: Context, operands: readonly string[], options: Options): Promise<Outcome> {
+  const [text = '', out = ''] = operands;
+  const format = writableFormat(options.to);
+  const location = await openLocation(text, context.opening, 'inside-disk');
+  try {
+    const view = await location.node();
+    const stat = await view.tree.stat(view.id);
+    if (stat.type !== 'file') throw new UsageError(`Convert '${text}': it is a ${stat.type}, expected a disk image or a raw disk`);
+    const source = await view.tree.open(view.id);
+    try {
+      const report = await convertDisk(source, path.resolve(out), format, {
+        signal: context.signal,
+        onProgress: (bytes, phase) => { context.progress.update({ files: phase === 'writing' ? 0 : 1, bytes, unit: 'images', totalBytes: source.size }); },
+      });
+      context.print(`${report.file}: ${report.format}, ${report.bytes} bytes of disk in ${report.fileBytes} bytes of file, compared with the source`);
+      return { exitCode: 0, result: { files: [report], verified: true } };
+    } finally {
+      await source.close();
+    }
+  } finally {
+    await location.close();
+  }
+}

@@ -1,0 +1,70 @@
+/** Disk images as a layer: probing, opening one with the files that it names, internal snapshots. */
+import * as path from 'node:path';
+import { NotFoundError, defaultLimits, type BlockSource } from '../../core/index.ts';
+import { openImage, probeImage, type DiskImage } from '../../formats/images/index.ts';
+import { DiskTree } from './disk-tree.ts';
+import type { Arrival, DiskPlace, LayerInfo, OpenOptions } from './place.ts';
+
+/** A file that an image may name, under the name it has here. */
+export interface CompanionFile {
+  readonly name: string;
+  open(): Promise<BlockSource>;
+}
+
+/** Whether bytes are a disk image; reads little and never throws for bad content. Raw disks never are. */
+export async function isImage(source: BlockSource): Promise<boolean> {
+  return await probeImage(source) !== undefined;
+}
+
+function lastPart(name: string): string {
+  return name.slice(Math.max(name.lastIndexOf('/'), name.lastIndexOf('\\')) + 1);
+}
+
+/**
+ * Finds what an image names among the files that the user listed behind it, by the last part of the name: directories of the
+ * machine that it came from mean nothing here. A VDI names its parent by number only: it has the files in the order in which they are listed.
+ */
+function resolver(files: readonly CompanionFile[]): (name: string) => Promise<BlockSource> {
+  let unnamed = 0;
+  return (name) => {
+    const wanted = lastPart(name);
+    const file = name.startsWith('uuid:')
+      ? files[unnamed++]
+      : files.find((one) => path.posix.basename(one.name) === wanted) ?? files.find((one) => path.posix.basename(one.name).toLowerCase() === wanted.toLowerCase());
+    if (file === undefined) return Promise.reject(new NotFoundError(`Find '${name}': list it behind the image, as in 'image,${wanted}'`, { reference: name }));
+    return file.open();
+  };
+}
+
+function layerOf({ facts }: DiskImage): LayerInfo {
+  const { parent, ...rest } = facts;
+  return { layer: 'image', ...rest, ...(parent === undefined ? {} : { parent: parent.names[0] ?? '' }) };
+}
+
+/** The place that a disk is. */
+export function arriveAtDisk(image: DiskImage, name: string, more: Partial<LayerInfo> = {}): Arrival {
+  const tree = new DiskTree(image);
+  return { place: { kind: 'disk', image, name, view: { tree, id: tree.rootId, path: new Uint8Array() } }, layer: { ...layerOf(image), ...more }, owned: image };
+}
+
+/**
+ * Opens an image, which then owns `source`; after a failure it is closed. `files` are those that it may name.
+ * @throws {FormatError} @throws {UnsupportedError} @throws {LimitError} @throws {NotFoundError} a file that it names is not among them.
+ */
+export async function enterImage(source: BlockSource, name: string, files: readonly CompanionFile[], options: OpenOptions): Promise<Arrival> {
+  try {
+    const image = await openImage(source, { limits: defaultLimits, resolveReference: resolver(files), ...(options.signal === undefined ? {} : { signal: options.signal }) });
+    for (const remark of image.facts.remarks) options.onNote?.(`${name}: ${remark}`);
+    return arriveAtDisk(image, name);
+  } catch (error) {
+    await source.close();
+    throw error;
+  }
+}
+
+/** The disk as it was in an internal snapshot. @throws {NotFoundError} */
+export async function enterDiskSnapshot(place: DiskPlace, snapshot: string): Promise<Arrival> {
+  if (place.image.openSnapshot === undefined) throw new NotFoundError(`Open snapshot '${snapshot}' of '${place.name}': ${place.image.facts.format} images have no internal snapshots`, { snapshot });
+  const image = await place.image.openSnapshot(snapshot);
+  return arriveAtDisk(image, place.name, { snapshot });
+}

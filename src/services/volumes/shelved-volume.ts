@@ -1,0 +1,310 @@
+/** One volume of a shelf: puts what its handles do in order, and commits it. */
+import { IntegrityError, SliceSource, UnsupportedError, UsageError, type BlockSource } from '../../core/index.ts';
+import { sameContent } from '../trees/content.ts';
+import { CommitTree } from './commit-tree.ts';
+import { FrozenVolume, readLayers } from './frozen-volume.ts';
+import { volumeSource, volumeTags, type ShelfRepository } from './repository.ts';
+import type { ShelfVolume, VolumeFacts } from './shelf-volume.ts';
+import { StoredVolume, type StoredFacts, type StoredSegment } from './stored-volume.ts';
+import type { Frozen, VolumeSpool } from './volume-spool.ts';
+
+/** What the volumes of a shelf share. */
+export interface ShelfParts {
+  readonly repository: ShelfRepository;
+  /** Id of the spool. */
+  readonly id: string;
+  readonly host: string;
+  readonly segmentBytes?: number;
+  /** A volume is committed in the background when its spool holds so many bytes, and a sixteenth of its size. */
+  readonly commitBytes: number;
+  /** A write waits for a commit when its volume's spool holds so many bytes. */
+  readonly spoolBytesMax: number;
+  now(): number;
+  note(text: string): void;
+  /** One commit at a time: a repository takes one backup at a time. */
+  exclusive<T>(run: () => Promise<T>): Promise<T>;
+}
+
+/** A commit that is more than that of what changed. */
+interface CommitWish {
+  readonly name?: string;
+  /** The commit gets a higher number. */
+  readonly sequence?: number;
+  readonly isRemoved?: boolean;
+}
+
+/** See the header. */
+export class ShelvedVolume {
+  readonly name: string;
+  readonly #parts: ShelfParts;
+  readonly #spool: VolumeSpool;
+  #handles = 0;
+  /** Changes and the beginnings of reads, in order. */
+  #order: Promise<void> = Promise.resolve();
+  readonly #reads = new Set<Promise<void>>();
+  #commits: Promise<void> = Promise.resolve();
+  #isCommitting = false;
+  /** A change of the spool that failed: from then on nothing is known for sure. */
+  #failure: Error | undefined;
+
+  constructor(name: string, parts: ShelfParts, spool: VolumeSpool) {
+    this.name = name;
+    this.#parts = parts;
+    this.#spool = spool;
+  }
+
+  get facts(): VolumeFacts {
+    const { size, modified, visible, extents } = this.#spool;
+    return { name: this.name, size, modified, committed: Math.min(visible, extents.at(0)?.start ?? visible) };
+  }
+
+  get isOpen(): boolean {
+    return this.#handles > 0;
+  }
+
+  /** A handle; see {@link ShelfVolume}. */
+  handle(): ShelfVolume {
+    this.#handles += 1;
+    return new VolumeHandle(this);
+  }
+
+  async release(): Promise<void> {
+    this.#handles -= 1;
+    await this.sync();
+    if (this.#handles === 0) this.#spool.base?.rest();
+    this.#commitInBackground();
+  }
+
+  readInto(offset: number, target: Uint8Array): Promise<void> {
+    const begun = this.#order.then(() => {
+      const read = readLayers(this.#spool.layers, offset, target, { sequential: true });
+      const ended = read.catch(() => undefined).then(() => { this.#reads.delete(ended); }); // the reader gets the error itself
+      this.#reads.add(ended);
+      return { read };
+    });
+    return begun.then(({ read }) => read);
+  }
+
+  async write(offset: number, bytes: Uint8Array): Promise<void> {
+    if (!Number.isSafeInteger(offset) || offset < 0 || !Number.isSafeInteger(offset + bytes.length)) throw new RangeError(`Write volume '${this.name}' at '${offset}': no such place`);
+    const { spoolBytesMax } = this.#parts;
+    if (this.#spool.bytes + bytes.length > spoolBytesMax && this.#spool.bytes > 0) await this.commit();
+    await this.#change(() => this.#spool.write(offset, bytes, this.#parts.now()));
+    if (this.#spool.bytes >= Math.max(this.#parts.commitBytes, this.#spool.size / 16)) this.#commitInBackground();
+  }
+
+  truncate(size: number): Promise<void> {
+    if (!Number.isSafeInteger(size) || size < 0) throw new RangeError(`Truncate volume '${this.name}' to '${size}': no such size`);
+    return this.#change(() => this.#spool.truncate(size, this.#parts.now()));
+  }
+
+  sync(): Promise<void> {
+    return this.#change(() => this.#spool.sync());
+  }
+
+  /** @throws {IntegrityError} what was stored is not what was written; the spool keeps everything. */
+  commit(): Promise<void> {
+    const commit = this.#commits.then(() => this.#commit());
+    this.#commits = commit.catch(() => undefined); // whoever asked gets the error; the next commit tries again
+    return commit;
+  }
+
+  /** Commits this name and then, as {@link snapshot}, another one, whose commits so far counted up to `sequence`. Only to be closed or removed afterwards. */
+  async commitAs(name: string, sequence: number): Promise<void> {
+    await this.commit();
+    await this.#commit({ name, sequence });
+  }
+
+  /** Commits that the volume is gone, where nothing may be forgotten. */
+  async commitRemoval(): Promise<void> {
+    await this.truncate(0);
+    await this.#commit({ isRemoved: true });
+  }
+
+  /** Resolves when no commit is under way. */
+  settled(): Promise<void> {
+    return this.#commits;
+  }
+
+  /** The snapshot that holds the last commit. */
+  get snapshot(): string | undefined {
+    return this.#spool.base?.snapshot;
+  }
+
+  /** Number of the last commit; 0 when there was none. */
+  get sequence(): number {
+    return this.#spool.base?.facts.sequence ?? 0;
+  }
+
+  /** Ends the spool. `remove`: also what is not in the repository. */
+  async close(remove = false): Promise<void> {
+    await this.#commits;
+    await this.#order;
+    await Promise.all(this.#reads);
+    await this.#spool.close(remove);
+    await this.#spool.base?.close();
+  }
+
+  #change<T>(run: () => Promise<T>): Promise<T> {
+    const done = this.#order.then(async () => {
+      if (this.#failure !== undefined) throw this.#failure;
+      try {
+        return await run();
+      } catch (error) {
+        this.#failure = error as Error;
+        throw error;
+      }
+    });
+    this.#order = done.then(() => undefined, () => undefined); // its caller gets the error, the next one meets `#failure`
+    return done;
+  }
+
+  #commitInBackground(): void {
+    if (this.#isCommitting || this.#failure !== undefined) return;
+    this.#isCommitting = true;
+    this.commit().catch((error: unknown) => {
+      this.#parts.note(`volume '${this.name}' stays in the spool for now: ${(error as Error).message}`);
+    }).finally(() => { this.#isCommitting = false; });
+  }
+
+  async #commit(wish?: CommitWish): Promise<void> {
+    await this.#parts.exclusive(async () => {
+      const frozen = await this.#change(async () => (this.#spool.isChanged || wish !== undefined ? this.#spool.freeze() : undefined));
+      if (frozen === undefined) return;
+      let stored: StoredVolume;
+      try {
+        stored = await this.#store(frozen, wish ?? {});
+      } catch (error) {
+        this.#spool.thaw();
+        throw error;
+      }
+      const before = await this.#change(async () => {
+        await Promise.all(this.#reads);
+        return this.#spool.settle(frozen, stored);
+      });
+      await before?.close();
+      if (this.#handles === 0) stored.rest();
+      if (before !== undefined) await this.#forget(before.snapshot);
+    });
+  }
+
+  /** Stores a moment and reads it back. */
+  async #store({ layers, modified, log }: Frozen, { name = this.name, sequence = 0, isRemoved = false }: CommitWish): Promise<StoredVolume> {
+    const { repository, id, host, segmentBytes } = this.#parts;
+    const volume = new FrozenVolume(layers);
+    const facts: Omit<StoredFacts, 'segments'> = {
+      format: 'holdfast volume', version: 1, name, size: volume.size, modified, sequence: Math.max(layers.base?.facts.sequence ?? 0, sequence) + 1, shelf: id, log,
+      ...(isRemoved ? { removed: true } : {}),
+    };
+    const tree = new CommitTree({ volume, base: layers.base, kept: keptSegments(frozenBase(layers), layers), facts, ...(segmentBytes === undefined ? {} : { segmentBytes }) });
+    const stop = new AbortController();
+    let failure: Error | undefined;
+    const backup = repository.backup(tree, {
+      sources: [volumeSource(name)], tags: volumeTags(facts), host, chunking: 'fastcdc', tuning: 'off', signal: stop.signal,
+      ...(layers.base === undefined ? {} : { parent: layers.base.snapshot }),
+      onProblem: ({ kind, message }) => {
+        if (kind === 'damaged-parent') return this.#parts.note(message);
+        failure ??= new IntegrityError(`Commit volume '${name}': ${message}`, { volume: name });
+        stop.abort(); // the facts are the tree's last file: without them there is no snapshot
+      },
+    });
+    const { snapshot } = await backup.catch((error: unknown) => { throw failure ?? error; });
+    const stored = await StoredVolume.open(await repository.openSnapshot(snapshot), snapshot);
+    try {
+      if (failure !== undefined) throw failure;
+      await checkStored(stored, volume, tree.fresh);
+      return stored;
+    } catch (error) {
+      await stored.close();
+      await this.#forget(snapshot);
+      throw error;
+    }
+  }
+
+  /** Takes a superseded snapshot away where that is allowed; the newest one is known by its number. */
+  async #forget(snapshot: string): Promise<void> {
+    try {
+      await this.#parts.repository.forget?.([snapshot]);
+    } catch (error) {
+      if (!(error instanceof UnsupportedError) && !(error instanceof UsageError)) this.#parts.note(`snapshot '${snapshot.slice(0, 12)}' of volume '${this.name}' is superseded and stays: ${(error as Error).message}`);
+    }
+  }
+}
+
+function frozenBase({ base }: Frozen['layers']): readonly StoredSegment[] {
+  return base?.segments ?? [];
+}
+
+/** Segments of the base that no change touches. One that ends inside a block is split again when the volume goes on behind it. */
+function keptSegments(segments: readonly StoredSegment[], { size, visible, extents }: Frozen['layers']): readonly StoredSegment[] {
+  return segments.filter(({ offset, length, isTorn }) => {
+    const end = offset + length;
+    return end <= visible && !extents.touches(offset, end) && !(isTorn && end < size);
+  });
+}
+
+/** Reads new segments back from the repository. @throws {IntegrityError} other bytes came. */
+async function checkStored(stored: StoredVolume, volume: BlockSource, fresh: CommitTree['fresh']): Promise<void> {
+  if (stored.size !== volume.size) throw new IntegrityError(`Commit volume '${stored.facts.name}': '${stored.size}' bytes came back, expected '${volume.size}'`);
+  const part = (source: BlockSource, offset: number, length: number): BlockSource => new SliceSource(source, offset, length);
+  for (const { offset, length } of fresh) {
+    if (await sameContent(part(stored, offset, length), part(volume, offset, length))) continue;
+    throw new IntegrityError(`Commit volume '${stored.facts.name}': other bytes came back from the repository for the segment at '${offset}'; nothing was removed from the spool`, { volume: stored.facts.name, offset });
+  }
+}
+
+class VolumeHandle implements ShelfVolume {
+  readonly #volume: ShelvedVolume;
+  #isClosed = false;
+
+  constructor(volume: ShelvedVolume) {
+    this.#volume = volume;
+  }
+
+  get name(): string {
+    return this.#volume.name;
+  }
+
+  get size(): number {
+    return this.#volume.facts.size;
+  }
+
+  get modified(): number {
+    return this.#volume.facts.modified;
+  }
+
+  async readInto(offset: number, target: Uint8Array): Promise<void> {
+    this.#check();
+    return this.#volume.readInto(offset, target);
+  }
+
+  async write(offset: number, bytes: Uint8Array): Promise<void> {
+    this.#check();
+    return this.#volume.write(offset, bytes);
+  }
+
+  async truncate(size: number): Promise<void> {
+    this.#check();
+    return this.#volume.truncate(size);
+  }
+
+  async sync(): Promise<void> {
+    this.#check();
+    return this.#volume.sync();
+  }
+
+  async commit(): Promise<void> {
+    this.#check();
+    return this.#volume.commit();
+  }
+
+  async close(): Promise<void> {
+    if (this.#isClosed) return;
+    this.#isClosed = true;
+    await this.#volume.release();
+  }
+
+  #check(): void {
+    if (this.#isClosed) throw new UsageError(`Use volume '${this.name}': this handle is closed`);
+  }
+}

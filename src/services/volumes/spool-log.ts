@@ -1,0 +1,167 @@
+/**
+ * One log of a volume's spool: operations in their order in one file, the bytes of writes in another.
+ * A log is read back only after a crash or a stop: up to the first operation that is torn or whose bytes are not there.
+ */
+import * as fs from 'node:fs';
+import * as path from 'node:path';
+import { FormatError } from '../../core/index.ts';
+import { crc32 } from '../../formats/bacula/index.ts';
+import { SpoolFile, syncDirectory } from './spool-file.ts';
+import { OPERATION, operationLayout } from './spool-log.layout.ts';
+
+/** An operation as it was logged. */
+export interface Operation {
+  readonly kind: 'write' | 'truncate';
+  readonly offset: number;
+  readonly length: number;
+  readonly at: number;
+  /** Milliseconds since 1970. */
+  readonly time: number;
+}
+
+/** Operations are written in pieces of this many bytes, or at a sync. */
+const PENDING_BYTES = 32 << 10;
+const READ_BYTES = 1 << 20;
+
+/** One log. Calls come one at a time, but for reads. */
+export class SpoolLog {
+  readonly number: number;
+  readonly #directory: string;
+  readonly #operations: SpoolFile;
+  readonly #data: SpoolFile;
+  readonly #pending: Uint8Array[] = [];
+  #operationBytes = 0;
+  #dataBytes = 0;
+  #isSynced = true;
+
+  private constructor(directory: string, number: number, files: { readonly operations: SpoolFile; readonly data: SpoolFile }) {
+    this.#directory = directory;
+    this.number = number;
+    this.#operations = files.operations;
+    this.#data = files.data;
+  }
+
+  /** Bytes of written data. */
+  get dataBytes(): number {
+    return this.#dataBytes;
+  }
+
+  get isEmpty(): boolean {
+    return this.#operationBytes === 0 && this.#pending.length === 0;
+  }
+
+  /** Numbers of the logs in a directory, ascending. Operations are made last and go first: without them there is no log. */
+  static numbers(directory: string): readonly number[] {
+    return fs.readdirSync(directory).flatMap((name) => /^(\d{10})\.operations$/.exec(name)?.[1] ?? []).map(Number).sort((a, b) => a - b);
+  }
+
+  /** Begins a log; durable when it resolves. @throws {ToolError} */
+  static async create(directory: string, number: number): Promise<SpoolLog> {
+    removeFiles(directory, number); // of a log that never began
+    const data = await SpoolFile.open(fileName(directory, number, 'data'), 'wx+');
+    const operations = await SpoolFile.open(fileName(directory, number, 'operations'), 'wx+');
+    await syncDirectory(directory);
+    return new SpoolLog(directory, number, { operations, data });
+  }
+
+  /**
+   * Opens a log and hands over its operations as far as they are whole; what is behind is cut off. `isTorn`: there was something, so that
+   * nothing behind this point was ever synced. @throws {ToolError}
+   */
+  static async recover(directory: string, number: number, take: (operation: Operation) => void): Promise<{ readonly log: SpoolLog; readonly isTorn: boolean }> {
+    const operations = await SpoolFile.open(fileName(directory, number, 'operations'), 'r+');
+    const data = await SpoolFile.open(fileName(directory, number, 'data'), 'r+');
+    const log = new SpoolLog(directory, number, { operations, data });
+    return { log, isTorn: await log.#replay(take) };
+  }
+
+  /** Logs a write; its bytes are in the file when it resolves. @returns where they are. */
+  async write(offset: number, bytes: Uint8Array, time: number): Promise<number> {
+    const at = this.#dataBytes;
+    this.#isSynced = false;
+    await this.#data.write(at, bytes);
+    this.#dataBytes = at + bytes.length;
+    await this.#log({ Kind: OPERATION.write, Offset: offset, Length: bytes.length, DataAt: at, DataChecksum: crc32(bytes), Time: time });
+    return at;
+  }
+
+  /** Logs a change of size. */
+  async truncate(size: number, time: number): Promise<void> {
+    this.#isSynced = false;
+    await this.#log({ Kind: OPERATION.truncate, Offset: size, Length: 0, DataAt: 0, DataChecksum: 0, Time: time });
+  }
+
+  async readInto(at: number, target: Uint8Array): Promise<void> {
+    const done = await this.#data.read(at, target);
+    if (done < target.length) {
+      throw new FormatError(`Read spool '${this.#directory}'`, { structure: 'log', field: 'data', offset: at, found: done, expected: target.length });
+    }
+  }
+
+  /** When it resolves, everything logged so far survives a crash. */
+  async sync(): Promise<void> {
+    if (this.#isSynced) return;
+    await this.#flush();
+    await this.#data.sync();
+    await this.#operations.sync();
+    this.#isSynced = true;
+  }
+
+  async close(): Promise<void> {
+    await this.#operations.close();
+    await this.#data.close();
+  }
+
+  /** Closes and removes the log. */
+  async remove(): Promise<void> {
+    await this.close();
+    removeFiles(this.#directory, this.number);
+  }
+
+  async #log(values: Omit<Parameters<typeof operationLayout.encode>[0], 'Checksum' | 'Reserved'>): Promise<void> {
+    const bytes = operationLayout.encode({ ...values, Checksum: 0, Reserved: 0 });
+    new DataView(bytes.buffer).setUint32(0, crc32(bytes.subarray(4)));
+    this.#pending.push(bytes);
+    if (this.#pending.length * operationLayout.size >= PENDING_BYTES) await this.#flush();
+  }
+
+  async #flush(): Promise<void> {
+    const bytes = Buffer.concat(this.#pending.splice(0));
+    await this.#operations.write(this.#operationBytes, bytes);
+    this.#operationBytes += bytes.length;
+  }
+
+  async #replay(take: (operation: Operation) => void): Promise<boolean> {
+    const [operationBytes, dataBytes] = [await this.#operations.size(), await this.#data.size()];
+    const buffer = new Uint8Array(READ_BYTES);
+    const one = new Uint8Array(operationLayout.size);
+    for (; this.#operationBytes + one.length <= operationBytes; this.#operationBytes += one.length) {
+      await this.#operations.read(this.#operationBytes, one);
+      const { Checksum, Kind, Offset, Length, DataAt, DataChecksum, Time } = operationLayout.view(one);
+      if (Checksum !== crc32(one.subarray(4)) || (Kind !== OPERATION.write && Kind !== OPERATION.truncate)) break;
+      if (Kind === OPERATION.write) {
+        if (DataAt !== this.#dataBytes || DataAt + Length > dataBytes || Length > MAX_WRITE_BYTES) break;
+        const bytes = Length <= buffer.length ? buffer.subarray(0, Length) : new Uint8Array(Length);
+        await this.#data.read(DataAt, bytes);
+        if (crc32(bytes) !== DataChecksum) break;
+        this.#dataBytes += Length;
+      }
+      take({ kind: Kind === OPERATION.write ? 'write' : 'truncate', offset: Offset, length: Length, at: DataAt, time: Time });
+    }
+    await this.#operations.truncate(this.#operationBytes);
+    await this.#data.truncate(this.#dataBytes);
+    this.#isSynced = false; // a crash of the process may have left it in the kernel's memory only
+    return this.#operationBytes < operationBytes || this.#dataBytes < dataBytes;
+  }
+}
+
+/** Bytes of one logged write; longer writes are logged in pieces. */
+export const MAX_WRITE_BYTES: number = 16 << 20;
+
+function fileName(directory: string, number: number, part: 'operations' | 'data'): string {
+  return path.join(directory, `${String(number).padStart(10, '0')}.${part}`);
+}
+
+function removeFiles(directory: string, number: number): void {
+  for (const part of ['operations', 'data'] as const) fs.rmSync(fileName(directory, number, part), { force: true });
+}

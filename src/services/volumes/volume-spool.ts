@@ -1,0 +1,181 @@
+/** The part of a volume that is not in the repository yet: its logs, which bytes they hold, and what is cut off of the last commit. */
+import * as fs from 'node:fs';
+import * as path from 'node:path';
+import { IntegrityError } from '../../core/index.ts';
+import { ExtentMap } from './extent-map.ts';
+import type { VolumeLayers } from './frozen-volume.ts';
+import { spoolCall, syncDirectory } from './spool-file.ts';
+import { MAX_WRITE_BYTES, SpoolLog, type Operation } from './spool-log.ts';
+import type { StoredVolume } from './stored-volume.ts';
+
+/** A moment to be committed. */
+export interface Frozen {
+  readonly layers: VolumeLayers;
+  readonly modified: number;
+  /** The last log that is in it. */
+  readonly log: number;
+}
+
+/** Calls come one at a time, but for reads of {@link layers}. */
+export class VolumeSpool {
+  size: number;
+  modified: number;
+  /** Bytes of the last commit that were not cut off since. */
+  visible: number;
+  extents: ExtentMap = new ExtentMap();
+  base: StoredVolume | undefined;
+  readonly #directory: string;
+  readonly #logs = new Map<number, SpoolLog>();
+  #next: number;
+  /** The least size since the last {@link freeze}. */
+  #leastSize = Infinity;
+  #isChanged = false;
+
+  private constructor(directory: string, base: StoredVolume | undefined) {
+    this.#directory = directory;
+    this.base = base;
+    this.size = this.visible = base?.size ?? 0;
+    this.modified = base?.facts.modified ?? 0;
+    this.#next = (base?.facts.log ?? 0) + 1;
+  }
+
+  /**
+   * Opens what a directory holds over the last commit, and makes it where it is not there. Logs that the commit contains are removed.
+   * @throws {IntegrityError} the logs belong on top of a commit that is not there. @throws {ToolError}
+   */
+  static async open(directory: string, base: StoredVolume | undefined, shelf: { readonly id: string; note(text: string): void }): Promise<VolumeSpool> {
+    const spool = new VolumeSpool(directory, base);
+    if (!fs.existsSync(directory)) {
+      await spoolCall('Make directory', directory, () => fs.promises.mkdir(directory, { mode: 0o700 }));
+      await syncDirectory(path.dirname(directory));
+    }
+    const own = base?.facts.shelf === shelf.id ? base.facts.log : 0;
+    let isTorn = false;
+    for (const number of SpoolLog.numbers(directory)) {
+      const isKnown = number <= own;
+      const operations: Operation[] = [];
+      const { log, isTorn: ends } = await SpoolLog.recover(directory, number, (operation) => { if (!isKnown && !isTorn) operations.push(operation); });
+      const isStray = log.isEmpty && number !== spool.#next;
+      if (isKnown || isTorn || isStray) {
+        if (!isKnown && !log.isEmpty) shelf.note(`spool '${directory}': log '${number}' was never synced and lies behind one that is torn; it is left out`);
+        await log.remove();
+        continue;
+      }
+      const foreign = base !== undefined && base.facts.shelf !== shelf.id;
+      if (!log.isEmpty && (foreign || number !== spool.#next)) {
+        await log.close();
+        throw new IntegrityError(`Recover spool '${directory}': its log '${number}' does not continue the last commit in the repository (log '${own}'${foreign ? ' of another spool' : ''}); move the directory away to use the volume as it is in the repository`, { path: directory });
+      }
+      isTorn ||= ends;
+      for (const operation of operations) spool.#apply(operation, number);
+      spool.#logs.set(number, log);
+      spool.#next = number + 1;
+    }
+    if (isTorn) shelf.note(`spool '${directory}': writes that were not synced were lost`);
+    return spool;
+  }
+
+  get layers(): VolumeLayers {
+    return { size: this.size, extents: this.extents, logs: this.#logs, base: this.base, visible: this.visible };
+  }
+
+  /** Bytes in logs. */
+  get bytes(): number {
+    let bytes = 0;
+    for (const log of this.#logs.values()) bytes += log.dataBytes;
+    return bytes;
+  }
+
+  /** Whether it has any log: a volume that was never written to gets one, so that it is there after a crash. */
+  get isStarted(): boolean {
+    return this.#logs.size > 0;
+  }
+
+  /** Whether there is anything that the last commit does not have. */
+  get isChanged(): boolean {
+    return this.#isChanged || this.base === undefined;
+  }
+
+  async write(offset: number, bytes: Uint8Array, time: number): Promise<void> {
+    for (let done = 0; done < bytes.length;) {
+      const piece = bytes.subarray(done, done + MAX_WRITE_BYTES);
+      const log = await this.#log();
+      const at = await log.write(offset + done, piece, time);
+      this.#apply({ kind: 'write', offset: offset + done, length: piece.length, at, time }, log.number);
+      done += piece.length;
+    }
+  }
+
+  async truncate(size: number, time: number): Promise<void> {
+    const log = await this.#log();
+    await log.truncate(size, time);
+    this.#apply({ kind: 'truncate', offset: size, length: 0, at: 0, time }, log.number);
+  }
+
+  /** When it resolves, everything done so far survives a crash. */
+  async sync(): Promise<void> {
+    for (const log of this.#logs.values()) await log.sync();
+  }
+
+  /** The volume as it is now; what is written from now on goes to other logs. */
+  async freeze(): Promise<Frozen> {
+    const log = this.#next - 1;
+    this.#logs.set(this.#next, await SpoolLog.create(this.#directory, this.#next));
+    this.#next += 1;
+    this.#leastSize = Infinity;
+    this.#isChanged = false;
+    return { layers: { ...this.layers, extents: this.extents.copy(), logs: new Map(this.#logs) }, modified: this.modified, log };
+  }
+
+  /** The commit of what was frozen failed: its logs are needed further. */
+  thaw(): void {
+    this.#isChanged = true;
+  }
+
+  /** `base` has all of `frozen`: its logs go. Nobody may be reading. @returns the base before. */
+  async settle(frozen: Frozen, base: StoredVolume): Promise<StoredVolume | undefined> {
+    const before = this.base;
+    this.base = base;
+    this.visible = Math.min(base.size, this.#leastSize);
+    this.extents.dropLogs(frozen.log);
+    for (const [number, log] of this.#logs) {
+      if (number > frozen.log) continue;
+      this.#logs.delete(number);
+      await log.remove();
+    }
+    return before;
+  }
+
+  /** Closes the files. With `remove`, or when the repository has everything, the directory goes. */
+  async close(remove: boolean): Promise<void> {
+    const isGone = remove || !this.isChanged;
+    for (const log of this.#logs.values()) await log.close();
+    this.#logs.clear();
+    if (!isGone) return;
+    fs.rmSync(this.#directory, { recursive: true, force: true });
+    await syncDirectory(path.dirname(this.#directory));
+  }
+
+  async #log(): Promise<SpoolLog> {
+    const last = this.#logs.get(this.#next - 1);
+    if (last !== undefined) return last;
+    const log = await SpoolLog.create(this.#directory, this.#next);
+    this.#logs.set(this.#next, log);
+    this.#next += 1;
+    return log;
+  }
+
+  #apply({ kind, offset, length, at, time }: Operation, log: number): void {
+    this.#isChanged = true;
+    this.modified = time;
+    if (kind === 'write') {
+      this.extents.set({ start: offset, end: offset + length, log, at });
+      this.size = Math.max(this.size, offset + length);
+      return;
+    }
+    this.extents.cut(offset);
+    this.visible = Math.min(this.visible, offset);
+    this.#leastSize = Math.min(this.#leastSize, offset);
+    this.size = offset;
+  }
+}
