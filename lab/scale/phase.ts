@@ -40,4 +40,6 @@ if (run === undefined) throw new Error(`Run a phase: there is no '${phase}'`);
 const begun = process.hrtime.bigint();
 const result = await run();
 const seconds = Number(process.hrtime.bigint() - begun) / 1e9;
-process.stdout.write(`${JSON.stringify({ result, seconds, peakMegabytes: process.resourceUsage().maxRSS * 1024 / 1e6 })}\n`);
+const { user, system } = process.cpuUsage();
+const cpuSeconds = (user + system) / 1e6;
+process.stdout.write(`${JSON.stringify({ result, seconds, cpuSeconds, peakMegabytes: process.resourceUsage().maxRSS * 1024 / 1e6 })}\n`);

@@ -29,6 +29,8 @@ export interface SalvageParts {
   readonly index: ChunkIndex;
   readonly store: LocalStore;
   readonly catchUp: CatchUp;
+  /** Names of temporary files begin so. */
+  readonly prefix: string;
 }
 
 /** What came of it, in chunks. */

@@ -50,7 +50,8 @@ export async function repairParts(parts: CheckingParts, options: RepairOptions &
     options.onAction?.({ action, name, message });
   };
   const dryRun = options.dryRun === true;
-  const repair = { ...parts, hash: config.hash, percent: config.parity ?? 0, act, heal: { objects: stored, limits, isDryRun: dryRun } };
+  const prefix = `${STAGING_DIRECTORY}/${parts.lock?.writer.id ?? ''}-repair`; // it was opened for writing
+  const repair = { ...parts, prefix, hash: config.hash, percent: config.parity ?? 0, act, heal: { objects: stored, limits, isDryRun: dryRun } };
   await finishRepairs(repair);
   const found: CheckProblem[] = [];
   const { report: before, findings } = await checkParts(parts, { ...options, readData: options.readData ?? true, onProblem: (problem) => { found.push(problem); } });

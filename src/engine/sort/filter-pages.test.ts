@@ -3,8 +3,10 @@ import { test } from 'node:test';
 import fc from 'fast-check';
 import { IntegrityError, PLACE_BYTES } from '../../core/index.ts';
 import { MemoryIndex } from '../index/memory.ts';
-import { filterPages, type SortedStream } from './filter-pages.ts';
+import { filterPages } from './filter-pages.ts';
 import { INDEX_ROW_BYTES, indexPages } from './index-pages.ts';
+import { joinPages } from './join-pages.ts';
+import type { SortedStream } from './record-page.ts';
 
 /** Rows of 8 bytes: a prefix of 4, then their number. */
 function streamOf(prefixes: readonly number[], pageRecords: number, recordBytes = 8): SortedStream {
@@ -44,6 +46,21 @@ test('keeps the rows that have, or have not, a key', async () => {
       assert.deepEqual(found, rows.map((prefix, i) => [prefix, i]).filter(([prefix]) => set.has(prefix as number) === (keep === 'present')));
     }
   }), { numRuns: 500 });
+});
+
+test('a join puts the record with the same key beside each row', async () => {
+  await fc.assert(fc.asyncProperty(sorted, sorted, pageRecords, pageRecords, async (rows, keys, rowPage, keyPage) => {
+    const unique = [...new Set(keys)];
+    const found: number[][] = [];
+    for await (const { bytes, count } of joinPages(streamOf(rows, rowPage), streamOf(unique, keyPage), 4)) {
+      const view = new DataView(bytes.buffer, bytes.byteOffset);
+      for (let i = 0; i < count; i += 1) found.push([0, 4, 8].map((at) => view.getUint32(i * 12 + at)));
+    }
+    assert.deepEqual(found, rows.flatMap((prefix, i) => (unique.includes(prefix) ? [[prefix, i, unique.indexOf(prefix)]] : [])));
+  }), { numRuns: 500 });
+  for (const [rows, others] of [[[1, 3, 2, 9], [0, 9]], [[1, 9, 10], [3, 2, 9, 10]]] as const) {
+    await assert.rejects(async () => { for await (const _ of joinPages(streamOf(rows, 2), streamOf(others, 1), 4)); }, IntegrityError);
+  }
 });
 
 test('a stream out of order is an error on either side, inside a page and between pages', async () => {

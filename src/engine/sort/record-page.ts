@@ -7,6 +7,12 @@ export interface RecordPage {
   readonly count: number;
 }
 
+/** One side of a join. */
+export interface SortedStream {
+  readonly pages: AsyncIterable<RecordPage>;
+  readonly recordBytes: number;
+}
+
 /** The largest record, in bytes. */
 const RECORD_BYTES_MAX = 1024;
 
