@@ -119,14 +119,18 @@ class Round {
       this.#stand.good(level, row);
       await this.#both(server, level, row.id, after);
     }
-    await this.#both(server, 'the older Full', first.id, before, false);
+    await this.#byBacula(server, 'the older Full', first.id, before);
   }
 
-  async #both(server: BaculaServer, what: string, job: number, lines: readonly LiveLine[], latest = true): Promise<void> {
+  async #byBacula(server: BaculaServer, what: string, job: number, lines: readonly LiveLine[]): Promise<void> {
     const target = this.#stand.path(`by-bacula-${job}`);
     this.#stand.good(`${what}: Bacula's restore`, await server.restore([job], target));
     this.#stand.none(`${what}: restored by Bacula, equal in md5 and metadata`, await this.#stand.differences(lines, target));
-    if (!latest) return;
+  }
+
+  /** The last job: through Bacula, and by the command line. */
+  async #both(server: BaculaServer, what: string, job: number, lines: readonly LiveLine[]): Promise<void> {
+    await this.#byBacula(server, what, job, lines);
     const own = this.#stand.path(`by-holdfast-${job}`);
     await this.#stand.holdfast('restore', `${this.#stand.path('plain')}::latest`, own);
     this.#stand.none(`${what}: restored by holdfast, equal in md5 and metadata`, await this.#stand.differences(lines, own));

@@ -2,6 +2,7 @@
  * A daemon and its clients as real processes on loopback: bytes on the wire counted by metrics and by a proxy, a real Prometheus, refused keys, a broken network, a daemon that is
  * stopped and one that is killed, memory under load. And every command of `docs/daemon.md`.
  */
+import { execFileSync } from 'node:child_process';
 import { createCipheriv, createHash } from 'node:crypto';
 import { mkdirSync, readFileSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
@@ -94,6 +95,10 @@ async function tryWire(stage: Stage, size: number, key: string): Promise<void> {
 async function tryPrometheus({ site, checks, context, source }: Stage): Promise<void> {
   const { status, output } = promtool(['check', 'metrics'], (await site.get('/metrics')).body);
   checks.expect('promtool check metrics has nothing to say', status === 0 && output === '', output);
+  for (const [what, file] of [['config', 'prometheus.yml'], ['rules', 'holdfast-alerts.yml']] as const) {
+    const checked = promtool(['check', what, path.join(repositoryRoot(), 'deploy', file)]);
+    checks.expect(`promtool check ${what} takes deploy/${file}`, checked.status === 0, checked.output);
+  }
   const prometheus = await Prometheus.start(path.join(context.workDirectory, 'prometheus'), `127.0.0.1:${site.httpPort}`);
   try {
     await until('Prometheus has scraped', async () => (await prometheus.query('up{job="holdfast"}')).some(({ value }) => value[1] === '1') && (await prometheus.query('gdd_bytes_in')).length === 1);
@@ -180,7 +185,7 @@ async function tryStop(stage: Stage): Promise<void> {
   const result = await ended;
   checks.expect('SIGTERM: the backup under way succeeds', result.status === 0, said(result));
   const stopped = await stage.daemon.ended;
-  checks.expect('SIGTERM: the daemon ends with 0, and all it logged is JSON', stopped.status === 0 && stopped.stderr.trim().split('\n').every((line) => line.startsWith('{')), said(stopped));
+  checks.expect('SIGTERM: the daemon ends with 0, and all it logged is JSON', stopped.status === 0 && stopped.stderr.split('\n').every((line) => line.trim() === '' || line.startsWith('{') || line.startsWith('holdfast-lab-')), said(stopped));
   proxy.bytesPerSecond = Number.POSITIVE_INFINITY;
   stage.daemon = await site.start();
   const wrong = await difference({ ...stage, source }, site.siteKey);
@@ -216,6 +221,29 @@ async function tryTwice(stage: Stage): Promise<void> {
     stage.daemon = await stage.site.start();
     checks.expect('a second SIGTERM: the client fails with 1', (await ended).status === 1, said(await ended));
   });
+}
+
+/** Files can't grow any more, as on a full disk: the domain is given up, and whoever watches sees it. */
+async function tryFailingDisk(stage: Stage): Promise<void> {
+  const { site, checks, context } = stage;
+  const before = await site.snapshots();
+  const source = path.join(context.workDirectory, 'unlucky');
+  writeTree(source, TREE_MEBIBYTES, context.seed + 77);
+  execFileSync('prlimit', ['--pid', String(stage.daemon.process.pid), '--fsize=8388608']);
+  const result = await holdfast(site.backupWords(source));
+  checks.expect('a write fails: the client fails with 1', result.status === 1, said(result));
+  await until('readiness says so', async () => (await site.get('/readyz')).status === 503);
+  const [ready, healthy] = [await site.get('/readyz'), await site.get('/healthz')];
+  checks.expect('a write fails: not ready any more, and why; the process is healthy', ready.body.includes('can not be written') && healthy.status === 200, ready.body);
+  const [writable, isReady] = [await site.metric('gdd_domain_writable{domain="default"}'), await site.metric('gdd_ready')];
+  checks.expect('a write fails: metrics say so', writable === 0 && isReady === 0, `${writable} ${isReady}`);
+  stage.daemon.process.kill('SIGTERM');
+  await stage.daemon.ended;
+  stage.daemon = await site.start();
+  checks.expect('a write fails: nothing was committed', (await site.snapshots()).join() === before.join(), 'snapshots were added');
+  const next = await holdfast(site.backupWords(source));
+  const wrong = next.status === 0 ? await difference({ ...stage, source }, site.siteKey) : said(next);
+  checks.expect('a write fails: after a restart the next backup succeeds and is right', wrong === '', wrong);
 }
 
 /** Two clients at once, while garbage is collected by schedule. */
@@ -262,6 +290,7 @@ async function run(context: ScenarioContext): Promise<{ passed: number; failed: 
     await tryStop(stage);
     await tryKill(stage);
     await tryTwice(stage);
+    await tryFailingDisk(stage);
     await tryLoad(stage);
     stage.daemon.process.kill('SIGTERM');
     const { status } = await stage.daemon.ended;
@@ -277,4 +306,4 @@ async function run(context: ScenarioContext): Promise<{ passed: number; failed: 
 }
 
 /** A daemon, its clients, and whoever watches it. */
-export const scenario: Scenario = { name: 'daemon', needs: ['bash', 'curl', 'diff', 'prometheus', 'promtool'], quick: true, run };
+export const scenario: Scenario = { name: 'daemon', needs: ['bash', 'curl', 'diff', 'prlimit', 'prometheus', 'promtool'], quick: true, run };

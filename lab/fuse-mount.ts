@@ -73,6 +73,35 @@ class Round {
     }
   }
 
+  /** Seconds to read the big file from the tree and from the mount, turn by turn, without caches; then from the kernel's cache of the mount. */
+  async rates(): Promise<Tally> {
+    mkdirSync(this.#tree);
+    const random = new SeededBytes(this.#context.seed);
+    const big = openSync(path.join(this.#tree, 'big'), 'w');
+    for (let done = 0; done < 2 * bigBytes; done += 4_000_000) writeSync(big, done % 8_000_000 === 0 ? random.bytes(4_000_000) : Buffer.alloc(4_000_000, `offset ${done} of the big file `));
+    closeSync(big);
+    await holdfast(['init', this.#repository]);
+    await holdfast(['backup', this.#tree, '--repo', this.#repository]);
+    await this.#withMount('mnt', async ({ directory }) => {
+      const seconds = { direct: [] as number[], mounted: [] as number[], cached: [] as number[] };
+      const timed = async (kind: keyof typeof seconds, place: string): Promise<void> => {
+        if (kind !== 'cached') await runTool(['sh', '-c', 'sync; echo 3 > /proc/sys/vm/drop_caches']);
+        const begun = performance.now();
+        await runTool(['dd', 'bs=1M', 'of=/dev/null', 'status=none', `if=${path.join(place, 'big')}`]);
+        seconds[kind].push((performance.now() - begun) / 1000);
+      };
+      for (let round = 0; round < 5; round += 1) {
+        await timed('direct', this.#tree);
+        await timed('mounted', directory);
+        await timed('cached', directory);
+      }
+      const middle = (kind: keyof typeof seconds): number => seconds[kind].toSorted((a, b) => a - b)[2] ?? 0;
+      for (const kind of ['direct', 'mounted', 'cached'] as const) this.#context.log(`${kind}: ${Math.round(2 * bigBytes / 1e6 / middle(kind))} MB/s, ${(middle('direct') / middle(kind)).toFixed(2)} of direct`);
+      await this.#succeeds('and the bytes are right', ['cmp', path.join(this.#tree, 'big'), path.join(directory, 'big')]);
+    });
+    return this.#checks.tally;
+  }
+
   /** A program that must end with 0 and, if told, print this. */
   async #succeeds(what: string, command: Command, expected?: string): Promise<void> {
     const { status, stdout, stderr } = await runTool(command, { anyStatus: true });
@@ -176,3 +205,6 @@ export const fuseMount: Scenario = {
   quick: true,
   run: (context) => new Round(context).run(),
 };
+
+/** Two minutes; of use only where nothing else runs. */
+export const fuseSpeed: Scenario = { name: 'fuse-speed', needs: ['root'], quick: false, run: (context) => new Round(context).rates() };

@@ -8,6 +8,8 @@ import { differenceFrom, openIn } from './images/compare.ts';
 import { checkContainers, checkDamaged, imagesFolder } from './images/corpus.ts';
 import { imageKinds, makeChain, makeImage, makeRaw, type RandomImage } from './images/random-image.ts';
 import { toRaw } from './images/tools.ts';
+import { checkVhdxLog } from './images/vhdx-log.ts';
+import { checkWriters } from './images/writers.ts';
 import type { Scenario, ScenarioContext } from './scenario.ts';
 
 /** Images of each kind; with chains, about a minute. */
@@ -32,6 +34,11 @@ async function run({ seed, workDirectory, log }: ScenarioContext): Promise<Check
   const checks = new Checks({ log });
   const random = seededRandom(seed);
   for (let round = 0; round < ROUNDS; round += 1) {
+    if (round % 2 === 0) {
+      makeRaw(workDirectory, 'disk.raw', random);
+      await checkWriters(workDirectory, 'disk.raw', checks);
+      await checkVhdxLog(workDirectory, 'disk.raw', random, checks);
+    }
     for (const kind of imageKinds) {
       makeRaw(workDirectory, 'disk.raw', random);
       const image = makeImage(workDirectory, { raw: 'disk.raw', image: `i${round}.${kind.startsWith('vmdk') ? 'vmdk' : 'img'}` }, kind, random);

@@ -5,10 +5,16 @@
 import assert from 'node:assert';
 import { randomInt } from 'node:crypto';
 import { endProcess } from '../src/services/cli/end-process.ts';
+import { baculaBpipe, baculaBpipe15 } from './bacula-bpipe.ts';
 import { run as runCorpus } from './bacula-corpus.ts';
-import { baculaFuse } from './bacula-fuse.ts';
+import { baculaDaemon, baculaDaemon15 } from './bacula-daemon.ts';
+import { baculaDocs, baculaDocs15 } from './bacula-docs.ts';
+import { baculaFifo, baculaFifo15 } from './bacula-fifo.ts';
+import { baculaFuse, baculaFuseSpeed } from './bacula-fuse.ts';
+import { baculaKills, baculaKills15 } from './bacula-kills.ts';
 import { scenario as baculaLive15 } from './bacula-live-15.ts';
 import { scenario as baculaLive } from './bacula-live.ts';
+import { baculaTail, baculaTail15 } from './bacula-tail.ts';
 import { scenario as compose } from './compose.ts';
 import { scenario as cephObjects } from './ceph-objects.ts';
 import { scenario as cephRepository } from './ceph-repository.ts';
@@ -23,7 +29,7 @@ import { crashSimulated } from './crash/crash-simulated.ts';
 import { crashSensitivity } from './crash/sensitivity.ts';
 import { scenario as daemon } from './daemon.ts';
 import { faults } from './faults.ts';
-import { fuseMount } from './fuse-mount.ts';
+import { fuseMount, fuseSpeed } from './fuse-mount.ts';
 import { memoryBacula, memoryFull, memoryQuick } from './memory.ts';
 import { peerFailures } from './peer-failures.ts';
 import { scenario as powerLoss } from './power-loss.ts';
@@ -33,6 +39,7 @@ import { storeRoundtrip } from './store-roundtrip.ts';
 import { scale, scaleQuick } from './scale.ts';
 import type { Scenario } from './scenario.ts';
 import { crashReal, thrashLong, thrashQuick } from './thrash/thrash.ts';
+import { volumeShelf } from './volume-shelf.ts';
 
 const baculaCorpus: Scenario = {
   name: 'bacula-corpus',
@@ -45,7 +52,7 @@ const baculaCorpus: Scenario = {
 };
 
 /** Every scenario of the lab, cheapest first. */
-const scenarios: readonly Scenario[] = [baculaCorpus, storeRoundtrip, faults, crashSimulated, crashSensitivity, crashReal, thrashQuick, peerFailures, runbook, daemon, fuseMount, baculaLive, baculaFuse, retentionRestic, imagesQemu, cephObjects, cephRepository, memoryQuick, scaleQuick, baculaLive15, compose, cephSpeed, memoryBacula, memoryFull, scale, thrashLong, powerLoss];
+const scenarios: readonly Scenario[] = [baculaCorpus, storeRoundtrip, volumeShelf, faults, crashSimulated, crashSensitivity, crashReal, thrashQuick, peerFailures, runbook, daemon, fuseMount, baculaLive, baculaBpipe, baculaDocs, baculaFuse, retentionRestic, imagesQemu, cephObjects, cephRepository, memoryQuick, scaleQuick, baculaLive15, baculaFifo, baculaTail, baculaDaemon, baculaBpipe15, baculaDocs15, baculaFifo15, baculaTail15, baculaDaemon15, compose, cephSpeed, fuseSpeed, baculaFuseSpeed, memoryBacula, memoryFull, scale, thrashLong, powerLoss, baculaKills, baculaKills15];
 
 function optionsFromEnvironment(): RunOptions {
   let corpus: CorpusLookup | undefined;

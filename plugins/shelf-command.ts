@@ -5,7 +5,7 @@ import * as path from 'node:path';
 import { parseArgs, type ParseArgsConfig } from 'node:util';
 import { HoldfastError, UsageError } from '../src/core/index.ts';
 import { openRepository } from '../src/services/repositories.ts';
-import { VolumeShelf } from '../src/services/volumes/index.ts';
+import { VolumeShelf, type ShelfOptions } from '../src/services/volumes/index.ts';
 
 type SnapshotStore = Awaited<ReturnType<typeof openRepository>>;
 
@@ -72,11 +72,13 @@ function spoolOf(values: CommonValues, repository: SnapshotStore): string {
 }
 
 /** Opens the repository for writing and its shelf, runs, and closes both: what was written is committed then. */
-export async function withShelf<T>(values: CommonValues, run: (open: { readonly shelf: VolumeShelf; readonly repository: SnapshotStore; readonly spool: string }) => Promise<T>): Promise<T> {
+export async function withShelf<T>(
+  values: CommonValues, run: (open: { readonly shelf: VolumeShelf; readonly repository: SnapshotStore; readonly spool: string }) => Promise<T>, choices: Pick<ShelfOptions, 'commitBytes'> = {},
+): Promise<T> {
   const repository = await openGivenRepository(values, 'write');
   try {
     const spool = spoolOf(values, repository);
-    const shelf = await VolumeShelf.open(repository, { spool, note, ...(values.host === undefined ? {} : { host: values.host }) });
+    const shelf = await VolumeShelf.open(repository, { spool, note, ...choices, ...(values.host === undefined ? {} : { host: values.host }) });
     let result: T;
     try {
       result = await run({ shelf, repository, spool });

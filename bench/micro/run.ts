@@ -16,6 +16,7 @@ import { indexSuite } from './index-store.ts';
 import { paritySuite } from './parity.ts';
 import { renderReport, type Report } from './report.ts';
 import { measure } from './suite.ts';
+import { WEAVE_ROUNDS, weaveRows } from './weave.ts';
 import { ROUNDS, wireRows } from './wire.ts';
 
 const RESULTS = new URL('../../../bench/results/', import.meta.url);
@@ -39,6 +40,8 @@ async function measureAll(timeMs: number, kernelRounds: number): Promise<Report>
   const harness = `CPU time of both ends, least of ${ROUNDS} rounds in turns`;
   suites.push({ title: 'Frames of the wire', unit: 'bytes', harness, rows: wire.frames });
   suites.push({ title: 'Handshakes of the wire', unit: 'handshakes', harness, rows: wire.handshakes });
+  console.log('measuring: weaving');
+  suites.push({ title: 'Weaving of volumes', unit: 'bytes', harness: `CPU time, least of ${WEAVE_ROUNDS} rounds in turns`, rows: await weaveRows() });
   console.log('measuring: indexes');
   const indexRows = await indexSuite(undefined, timeMs);
   suites.push({

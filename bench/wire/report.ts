@@ -15,8 +15,7 @@ export interface WireRound {
 /** Everything a run found. */
 export interface WireReport {
   readonly machine: { readonly cpu: string; readonly cores: number; readonly node: string; readonly loadAverage: readonly number[] };
-  readonly source: string;
-  readonly rounds: readonly WireRound[];
+  readonly sources: readonly { readonly source: string; readonly rounds: readonly WireRound[] }[];
 }
 
 function median(values: readonly number[]): number {
@@ -28,24 +27,28 @@ function wireShare({ sent, received, bytes }: BackupFigures): string {
   return `${((sent + received) / bytes * 100).toFixed(3)} %`;
 }
 
+/** One cell of each row of the table. */
+const rows: readonly (readonly [what: string, of: (rounds: readonly WireRound[], one: WireRound) => string])[] = [
+  ['MB, files', (_, { local }) => `${(local.bytes / 1e6).toFixed(0)}, ${local.files}`],
+  ['first backup, local, MB/s', (rounds) => median(rounds.map(({ local }) => local.bytes / local.seconds / 1e6)).toFixed(0)],
+  ['first backup, over loopback, MB/s', (rounds) => median(rounds.map(({ first }) => first.bytes / first.seconds / 1e6)).toFixed(0)],
+  ['ratio to the local backup of its round', (rounds) => median(rounds.map(({ local, first }) => local.seconds / first.seconds)).toFixed(2)],
+  ['processor seconds of the client, ratio to local', (rounds) => median(rounds.map(({ local, first }) => first.cpuSeconds / local.cpuSeconds)).toFixed(2)],
+  ['processor seconds of the daemon for its three backups, ratio to local', (rounds) => median(rounds.map(({ local, daemon }) => daemon.cpuSeconds / local.cpuSeconds)).toFixed(2)],
+  ['bytes on the socket: first backup', (_, { first }) => wireShare(first)],
+  ['unchanged, with parent', (_, { again }) => wireShare(again)],
+  ['unchanged, all content read and all ids asked for', (_, { exchanged }) => wireShare(exchanged)],
+  ['daemon, resident at most, MB', (rounds) => (Math.max(...rounds.map(({ daemon }) => daemon.residentBytesMax)) / 1e6).toFixed(0)],
+];
+
 /** The whole report. */
-export function renderWire({ machine, source, rounds }: WireReport): string {
-  const of = (pick: (round: WireRound) => number): number => median(rounds.map(pick));
-  const [one] = rounds;
-  if (one === undefined) return 'no rounds\n';
+export function renderWire({ machine, sources }: WireReport): string {
+  const cell = (of: (typeof rows)[number][1]): string => sources.map(({ rounds }) => (rounds[0] === undefined ? '' : of(rounds, rounds[0]))).join(' | ');
   return [
     '# Backups over the wire', '',
-    `${machine.cpu}, ${machine.cores} cores, Node ${machine.node}, load ${machine.loadAverage.map((load) => load.toFixed(1)).join(' ')}. Source ${source}: ${(one.local.bytes / 1e6).toFixed(0)} MB in ${one.local.files} files, in the page cache. `
-    + `${rounds.length} rounds, local and over loopback in turns; medians. The daemon is a process of its own on the same cores.`, '',
-    '| what | figure |', '|---|---|',
-    `| first backup, local | ${of(({ local }) => local.bytes / local.seconds / 1e6).toFixed(0)} MB/s |`,
-    `| first backup, over loopback | ${of(({ first }) => first.bytes / first.seconds / 1e6).toFixed(0)} MB/s |`,
-    `| ratio, each round with its own local backup | ${of(({ local, first }) => local.seconds / first.seconds).toFixed(2)} |`,
-    `| bytes on the socket, first backup | ${wireShare(one.first)} of the source |`,
-    `| bytes on the socket, unchanged, with parent | ${wireShare(one.again)} |`,
-    `| bytes on the socket, unchanged, all ids asked for | ${wireShare(one.exchanged)} |`,
-    `| daemon, resident at most | ${(Math.max(...rounds.map(({ daemon }) => daemon.residentBytesMax)) / 1e6).toFixed(0)} MB |`,
-    `| processor seconds of client and daemon a GB (three backups), local for one | ${of(({ first, again, exchanged, daemon }) => (first.cpuSeconds + again.cpuSeconds + exchanged.cpuSeconds + daemon.cpuSeconds) / first.bytes * 1e9).toFixed(1)}, ${of(({ local }) => local.cpuSeconds / local.bytes * 1e9).toFixed(1)} |`,
-    '',
+    `${machine.cpu}, ${machine.cores} cores, Node ${machine.node}, load ${machine.loadAverage.map((load) => load.toFixed(1)).join(' ')}: what else the machine does shows in all times. `
+    + 'Sources in the page cache. Local and over loopback in turns; medians. The daemon is a process of its own on the same cores, warmed by one small backup, as daemons live for long.', '',
+    `| what | ${sources.map(({ source, rounds }) => `${source}, ${rounds.length} rounds`).join(' | ')} |`, `|---|${sources.map(() => '---|').join('')}`,
+    ...rows.map(([what, of]) => `| ${what} | ${cell(of)} |`), '',
   ].join('\n');
 }

@@ -1,5 +1,5 @@
 /**
- * Entry of `npm run bench:wire [-- SOURCE [ROUNDS] | --quick]`: a backup over loopback against the same into a local repository, in turns, and the bytes
+ * Entry of `npm run bench:wire [-- --rounds=N SOURCE… | --quick]`: a backup over loopback against the same into a local repository, in turns, and the bytes
  * on the socket of first and unchanged second backups. Writes `bench/results/wire.md` and `.json`; `--quick` writes nothing.
  */
 import { spawn, type ChildProcess } from 'node:child_process';
@@ -14,8 +14,10 @@ import type { BackupFigures, DaemonFigures } from './role.ts';
 
 const ROLE = fileURLToPath(new URL('./role.js', import.meta.url));
 const RESULTS = new URL('../../../bench/results/', import.meta.url);
-const SOURCE = '/usr/share';
-const ROUNDS = 5;
+const SOURCES: readonly string[] = ['/usr/share', '/usr/lib/x86_64-linux-gnu'];
+const ROUNDS = 3;
+/** What warms a daemon: sources of this benchmark and its neighbours. */
+const WARMING = path.dirname(path.dirname(ROLE));
 
 async function lastLine(child: ChildProcess): Promise<string> {
   let last = '';
@@ -51,35 +53,42 @@ async function round(work: string, source: string): Promise<WireRound> {
     const local = await backup('local', directories[0], source, 'none');
     mkdirSync(directories[1]);
     const { result, daemon } = await withDaemon(directories[1], async (port) => ({
+      warming: await backup('remote', port, WARMING, 'none'),
       first: await backup('remote', port, source, 'none'),
       again: await backup('remote', port, source, 'auto'),
       exchanged: await backup('remote', port, source, 'none'),
     }));
-    return { local, ...result, daemon };
+    const { warming: _, ...measured } = result;
+    return { local, ...measured, daemon };
   } finally {
     for (const directory of directories) rmSync(directory, { recursive: true, force: true });
   }
 }
 
-const words = process.argv.slice(2).filter((word) => word !== '--quick');
-const isQuick = process.argv.includes('--quick');
-const source = words[0] ?? (isQuick ? path.dirname(ROLE) : SOURCE);
-const rounds: WireRound[] = [];
-const work = mkdtempSync(path.join(process.env['TMPDIR'] ?? tmpdir(), 'holdfast-bench-wire-'));
-try {
-  for (let i = 0; i < (isQuick ? 1 : Number(words[1] ?? ROUNDS)); i += 1) {
+/** Measures one source. */
+async function measure(work: string, source: string, count: number): Promise<readonly WireRound[]> {
+  const rounds: WireRound[] = [];
+  for (let i = 0; i < count; i += 1) {
     const found = await round(work, source);
     rounds.push(found);
-    const { local, first, again, exchanged, daemon } = found;
-    console.log(`local ${local.seconds.toFixed(2)} s, wire ${first.seconds.toFixed(2)} s (${(local.seconds / first.seconds).toFixed(2)}), sent ${(first.sent / first.bytes * 100).toFixed(2)} %; `
-      + `again ${((again.sent + again.received) / again.bytes * 100).toFixed(3)} % in ${again.seconds.toFixed(2)} s; all ids ${((exchanged.sent + exchanged.received) / exchanged.bytes * 100).toFixed(3)} % in ${exchanged.seconds.toFixed(2)} s; `
-      + `daemon ${(daemon.residentBytesMax / 1e6).toFixed(0)} MB, cpu ${daemon.cpuSeconds.toFixed(1)} s, clients ${local.cpuSeconds.toFixed(1)} and ${first.cpuSeconds.toFixed(1)} s`);
+    const { local, first } = found;
+    console.log(`${source}: local ${local.seconds.toFixed(2)} s, over loopback ${first.seconds.toFixed(2)} s`);
   }
+  return rounds;
+}
+
+const isQuick = process.argv.includes('--quick');
+const count = Number(/^--rounds=(\d+)$/.exec(process.argv.find((word) => word.startsWith('--rounds=')) ?? '')?.[1] ?? (isQuick ? 1 : ROUNDS));
+const given = process.argv.slice(2).filter((word) => !word.startsWith('--'));
+const work = mkdtempSync(path.join(process.env['TMPDIR'] ?? tmpdir(), 'holdfast-bench-wire-'));
+const sources: { readonly source: string; readonly rounds: readonly WireRound[] }[] = [];
+try {
+  for (const source of given.length > 0 ? given : isQuick ? [WARMING] : SOURCES) sources.push({ source, rounds: await measure(work, source, count) });
 } finally {
   rmSync(work, { recursive: true, force: true });
 }
 const machine = { cpu: cpus()[0]?.model.trim() ?? 'unknown', cores: cpus().length, node: process.version, loadAverage: loadavg() };
-const report: WireReport = { machine, source, rounds };
+const report: WireReport = { machine, sources };
 console.log(`\n${renderWire(report)}`);
 if (!isQuick) {
   writeFileSync(new URL('wire.json', RESULTS), `${JSON.stringify(report, undefined, 1)}\n`);

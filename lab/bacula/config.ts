@@ -68,12 +68,16 @@ export interface Setup {
   readonly devices?: readonly DeviceSetup[];
   /** Of the restore job. */
   readonly restoreScripts?: readonly RunScript[];
+  /** Folder of the volume files; default `<directory>/volumes`. */
+  readonly volumes?: string;
+  /** Resources as text, to be added to the director's and the storage daemon's files. */
+  readonly more?: (setup: { readonly setup: Pick<Setup, 'ports' | 'password'> }) => { readonly director: string; readonly storage: string };
   /** The client encrypts with this PEM file of a certificate and its private key. */
   readonly keyPair?: string;
 }
 
 /** What a scenario chooses of a {@link Setup}. */
-export type SetupChoices = Pick<Setup, 'devices' | 'restoreScripts' | 'keyPair'>;
+export type SetupChoices = Pick<Setup, 'devices' | 'restoreScripts' | 'keyPair' | 'volumes' | 'more'>;
 
 const loopback = '127.0.0.1';
 const jobsMax = 10;
@@ -141,7 +145,8 @@ function directorAccess(setup: Setup): Resource {
 export function directorFile(setup: Setup): string {
   const { directory, ports, jobs } = setup;
   const password = quoted(setup.password);
-  const first = jobs[0]?.name ?? '';
+  // A restore job names a FileSet and a Pool, and uses neither.
+  const first = jobs[0]?.name ?? 'Default';
   return render([
     {
       kind: 'Director',
@@ -154,9 +159,11 @@ export function directorFile(setup: Setup): string {
     { kind: 'Messages', directives: { Name: 'Standard', append: `${quoted(`${directory}/bacula.log`)} = all, !skipped` } },
     { kind: 'Client', directives: { Name: 'live-fd', Address: loopback, FDPort: ports.client, Catalog: 'Catalog', Password: password, AutoPrune: 'no' } },
     ...['File', ...(setup.devices ?? []).map(({ name }) => name)].map((name) => storageResource(name, ports, password)),
+    ...(jobs.length > 0 ? [] : [{ kind: 'FileSet', directives: { Name: first } }]),
+    { kind: 'Pool', directives: { Name: 'Default', PoolType: 'Backup', LabelFormat: quoted('volume-') } },
     ...jobs.flatMap((job) => jobResources(setup, job)),
     { kind: 'Job', directives: { ...jobDirectives('restore', first, 'File'), Type: 'Restore', Where: quoted(`${directory}/restored`) }, children: scriptResources(setup.restoreScripts) },
-  ]);
+  ]) + (setup.more?.({ setup }).director ?? '');
 }
 
 function storageResource(name: string, ports: Ports, password: string): Resource {
@@ -174,13 +181,13 @@ function deviceResource({ name, kind, archive }: DeviceSetup): Resource {
 /** The storage daemon's file: `sd.conf`. Volumes of the device `File` are files in `<directory>/volumes`. */
 export function storageFile(setup: Setup): string {
   const { directory, ports } = setup;
-  const devices: readonly DeviceSetup[] = [{ name: 'File', kind: 'file', archive: `${directory}/volumes` }, ...(setup.devices ?? [])];
+  const devices: readonly DeviceSetup[] = [{ name: 'File', kind: 'file', archive: setup.volumes ?? `${directory}/volumes` }, ...(setup.devices ?? [])];
   return render([
     { kind: 'Storage', directives: { Name: 'live-sd', SDPort: ports.storage, SDAddress: loopback, ...daemonDirectives(setup, 'storage') } },
     directorAccess(setup),
     { kind: 'Messages', directives: { Name: 'Standard', director: 'live-dir = all' } },
     ...devices.map(deviceResource),
-  ]);
+  ]) + (setup.more?.({ setup }).storage ?? '');
 }
 
 /** The client's file: `fd.conf`. */

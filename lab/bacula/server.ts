@@ -64,7 +64,7 @@ export class BaculaServer {
 
   /** Folder of the volume files. */
   get volumes(): string {
-    return path.join(this.setup.directory, 'volumes');
+    return this.setup.volumes ?? path.join(this.setup.directory, 'volumes');
   }
 
   /** Sets what the next run of a job backs up. */
@@ -114,6 +114,12 @@ export class BaculaServer {
       row = await this.row(id);
     }
     return row;
+  }
+
+  /** Cancels a job; one that has ended meanwhile is none. */
+  async cancel(id: number): Promise<void> {
+    const command = this.installation.command('bconsole', '-n', '-c', path.join(this.setup.directory, 'bconsole.conf'));
+    await runTool(command, { input: `cancel jobid=${id} yes\nquit\n`, anyStatus: true });
   }
 
   /** Lines of Bacula's log about a job. */

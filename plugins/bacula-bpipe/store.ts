@@ -9,9 +9,8 @@ import type { Settings } from './settings.ts';
 /** Opens, uses and closes. @throws what opening throws: no repository, a key that does not fit, a host that can't be reached. */
 export async function withStore<T>(settings: Settings, mode: 'read' | 'write', use: (store: SnapshotStore) => Promise<T>): Promise<T> {
   const { repository, keys, cacheDirectory, wireKey } = settings;
-  if (wireKey !== undefined) process.env['HOLDFAST_WIRE_KEY_FILE'] = wireKey;
   const files = readKeys(keys);
-  const store = await openRepository(repository, { mode, cacheDirectory, keys: files.map((bytes, i) => ({ bytes, name: keys[i] ?? '' })) });
+  const store = await openRepository(repository, { mode, cacheDirectory, wireKey, keys: files.map((bytes, i) => ({ bytes, name: keys[i] ?? '' })) });
   try {
     return await use(store);
   } finally {

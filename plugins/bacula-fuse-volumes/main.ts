@@ -10,6 +10,8 @@ import { commonOptions, endWith, note, readArguments, withShelf } from '../shelf
 const USAGE = `Usage: holdfast-bacula-fuse-volumes --repo REPO DIRECTORY [--owner UID:GID] [--mode OCTAL] [--allow-other]
 Options: --key FILE… --spool DIR --host NAME`;
 const retryMs = 500;
+/** A job that fits is committed when Bacula has closed its volume: a commit beside it would take the processor from the daemons. */
+const commitBytes = 2 * 2 ** 30;
 
 /** `UID:GID` in numbers. @throws {UsageError} */
 function ownerOption(text: string | undefined): { readonly uid: number; readonly gid: number } {
@@ -76,5 +78,5 @@ await endWith('holdfast-bacula-fuse-volumes', async () => {
     await mount.ended;
     process.stdout.write(`${JSON.stringify({ unmounted: directory, ...mount.session.counts })}\n`);
     return 0;
-  });
+  }, { commitBytes });
 });

@@ -1,5 +1,6 @@
 /** A disk into a new image file: written beside its name, read back and compared, then given its name. */
 import { randomBytes } from 'node:crypto';
+import { existsSync } from 'node:fs';
 import { link, open, rename, rm, type FileHandle } from 'node:fs/promises';
 import * as path from 'node:path';
 import { AbortedError, IntegrityError, ToolError, UsageError, defaultLimits, type BlockSource } from '../core/index.ts';
@@ -112,6 +113,7 @@ async function name(temporary: string, target: string): Promise<void> {
  * @throws {UsageError} the file exists. @throws {IntegrityError} what was written reads otherwise. @throws {LimitError} @throws {ToolError} @throws whatever reading throws.
  */
 export async function convertDisk(source: BlockSource, target: string, format: WritableFormat, options: ConvertOptions = {}): Promise<ConvertReport> {
+  if (existsSync(target)) throw new UsageError(`Write '${target}': it exists`, { path: target });
   const temporary = path.join(path.dirname(target), `.${path.basename(target)}.${randomBytes(6).toString('hex')}.partial`);
   const file = await open(temporary, 'wx').catch((error: unknown) => Promise.reject(new ToolError(`Write '${target}': ${(error as Error).message}`, { errno: (error as NodeJS.ErrnoException).code ?? '' }, error)));
   try {

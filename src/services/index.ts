@@ -7,6 +7,7 @@ export { Repository, type BackupResult, type RepositoryChoices, type RepositoryC
 export { backupPaths, type BackupOptions, type BackupProgress, type BackupReport } from './backup.ts';
 export { checkLocation, type CheckOptions, type CheckReport } from './check.ts';
 export { cloneLocation } from './clone.ts';
+export { convertDisk, writableFormat, type ConvertOptions, type ConvertReport } from './convert.ts';
 export { diffTrees, type Aspect, type DiffEntry, type DiffOptions } from './diff.ts';
 export type { EntryError } from './entry-error.ts';
 export { entryRecord, type EntryRecord, type RecordOptions } from './entry-record.ts';

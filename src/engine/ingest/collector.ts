@@ -67,10 +67,10 @@ export class Collector {
     return [...this.#names.slice(1), name].reduce(joinPath, new Uint8Array(0));
   }
 
-  /** Takes one slab. */
-  async take(slab: Slab): Promise<void> {
+  /** Takes one slab; `asked` is the answer for its ids where they were asked for ahead. */
+  async take(slab: Slab, asked?: Promise<Uint8Array>): Promise<void> {
     await slab.hashed;
-    const known = await this.#store.has({ bytes: slab.ids, count: slab.count });
+    const known = await (asked ?? this.#store.has({ bytes: slab.ids, count: slab.count }));
     for (const step of slab.steps) {
       if (step.kind === 'chunks') await this.#chunks(slab, step, known);
       else await this.#step(step);

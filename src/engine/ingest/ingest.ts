@@ -100,9 +100,12 @@ export class Ingest {
 
   /** The consumer takes slabs one after another; its error reaches whoever waits for a slab, and `run`. */
   #handOver(slab: Slab): void {
-    const taken = this.#consumed.then(() => this.#collector.take(slab));
+    const { store } = this.#parts;
+    const asked = store.answersLate === true && slab.count > 0 ? slab.hashed.then(() => store.has({ bytes: slab.ids, count: slab.count })) : undefined;
+    asked?.catch(() => undefined); // the collector awaits it
+    const taken = this.#consumed.then(() => this.#collector.take(slab, asked));
     this.#consumed = taken.finally(async () => {
-      await slab.hashed.catch(() => undefined); // a worker may still read it, even when the consumer has failed
+      await (asked ?? slab.hashed).catch(() => undefined); // a worker may still read it, even when the consumer has failed
       this.#parts.slabs.release(slab.block);
     }).then(() => { this.#parts.onProgress?.(this.#collector.counts, this.#collector.current); });
     this.#consumed.catch((error: unknown) => { this.#fail(error); });

@@ -12,7 +12,7 @@ import { decodeEntries } from '../snapshots/entry.ts';
 import type { DamagedManifest, Manifest, SnapshotCounts, SnapshotInfo } from '../snapshots/manifest.ts';
 import { MetadataStore } from '../snapshots/metadata-store.ts';
 import { SnapshotTree } from '../snapshots/snapshot-tree.ts';
-import { tunerParameters, type StoredGrains, type TunerState } from '../tuner/index.ts';
+import { streamClasses, tunerParameters, type StoredGrains, type TunerState } from '../tuner/index.ts';
 import { WireClient } from '../wire/client.ts';
 import { bytesField, isObject, numberField, objectField, optionalText, parametersField, textField, textsField, type JsonObject } from '../wire/json-body.ts';
 import type { Channel } from '../wire/channel/index.ts';
@@ -205,7 +205,7 @@ export class RemoteRepository implements SnapshotStore {
 
   async #history({ sources, parent, tuning }: BackupOptions, host: string): Promise<{ readonly parent: Manifest | undefined; readonly grains: StoredGrains; record(counts: Ingest['counts']['classes']): Record<string, number> }> {
     const answer = await this.#client.ask('history', { host, sources, ...(parent === undefined ? {} : { parent }), ...(tuning === undefined ? {} : { tuning }) });
-    const [state, grains] = [objectField(answer, 'state') as unknown as TunerState, objectField(answer, 'grains') as unknown as StoredGrains];
+    const [state, grains] = grainsOf(answer);
     return { parent: isObject(answer['parent']) ? this.#manifestOf(answer['parent']) : undefined, grains, record: (counts) => tunerParameters(state, grains, counts) };
   }
 
@@ -214,6 +214,27 @@ export class RemoteRepository implements SnapshotStore {
     if (root === undefined || more.length > 0 || root.stat.type !== 'directory') throw new ProtocolError('Read manifest: its root is not one directory');
     return { ...infoOf(object), root };
   }
+}
+
+/** Where the tuner stands, and the grains to store in; all numbers are checked. */
+function grainsOf(answer: JsonObject): readonly [TunerState, StoredGrains] {
+  const whole = (object: JsonObject, key: string, most: number): number => {
+    const value = numberField(object, key);
+    if (!Number.isInteger(value) || Math.abs(value) > most) throw new ProtocolError(`Read history: '${key}' is '${value}'`);
+    return value;
+  };
+  const [states, stored] = [objectField(answer, 'state'), objectField(answer, 'grains')];
+  const state = streamClasses.map((name) => {
+    const one = objectField(states, name);
+    return [name, { grain: whole(one, 'grain', 2), votes: whole(one, 'votes', 1_000), rest: whole(one, 'rest', 1_000) }];
+  });
+  const grains = streamClasses.map((name) => {
+    const one = objectField(stored, name);
+    const list = one['grains'];
+    if (!Array.isArray(list) || list.length > 4 || !list.every((grain) => Number.isInteger(grain) && grain >= -1 && grain <= 2)) throw new ProtocolError(`Read history: the grains of '${name}' are no list of them`);
+    return [name, { grain: whole(one, 'grain', 2), grains: list as readonly number[] }];
+  });
+  return [Object.fromEntries(state) as TunerState, Object.fromEntries(grains) as StoredGrains];
 }
 
 function listField(object: JsonObject, key: string): readonly JsonObject[] {
@@ -242,7 +263,7 @@ function configOf(object: JsonObject, place: string): RepositoryConfig {
   textField(object, 'encryption', /^[a-z0-9-]{1,64}$/);
   const level = numberField(object, 'level');
   if (!Number.isInteger(level) || level < 0 || level > 19) throw new ProtocolError(`Open '${place}': its level of compression is '${level}'`);
-  objectField(object, 'fastcdc');
+  textField(objectField(object, 'fastcdc'), 'algorithm', /^fastcdc$/);
   checkChunkerParameters(config.fastcdc);
   checkChunkerParameters({ algorithm: 'fixed', blockBytes: numberField(object, 'fixedBlockBytes') });
   return config;

@@ -18,6 +18,10 @@ export class MetadataStore {
   async put(bytes: Uint8Array): Promise<Uint8Array> {
     const id = new Uint8Array(ID_BYTES);
     this.#hasher.digestInto(bytes, id, 0);
+    if (this.#store.offer !== undefined) {
+      await this.#store.offer(id, bytes);
+      return id;
+    }
     const batch: IdBatch = { bytes: id, count: 1 };
     const known = await this.#store.has(batch);
     if (((known[0] as number) & 1) === 0) await this.#store.add('metadata', id, 0, bytes);

@@ -32,6 +32,10 @@ export interface IngestStore extends ContentStore {
   has(ids: IdBatch): Promise<Uint8Array>;
   /** Stores one chunk that `has` did not know; see `LocalStore.add`. @returns false when the chunk is already under way. */
   add(kind: ContainerKind, ids: Uint8Array, offset: number, data: Uint8Array): boolean | Promise<boolean>;
+  /** Present where an answer takes a while: then `has` is called for content before the content ahead of it was added. */
+  readonly answersLate?: true;
+  /** Stores a metadata chunk unless it is there, perhaps later, but before anything is committed; `bytes` are copied. Absent where `has` answers at once. */
+  offer?(id: Uint8Array, bytes: Uint8Array): Promise<void> | undefined;
   /** False when the chunk is surely not stored; true proves nothing. Absent where that can't be told at once: then {@link isPageIntact} is there. */
   mayKnow?(id: Uint8Array): boolean;
   /** Whether no chunk that the entries of a stored directory page refer to, at any depth, is surely lost. */

@@ -92,3 +92,36 @@ test('more readers than cached groups never wait for each other, and each sees i
   assert.ok(seen.size > 40, `${seen.size} groups`);
   await repository.close();
 });
+
+/**
+ * Two clients of a daemon share one store. The flush at the end of one backup used to forget all chunks that were under way, also those that the other had put while it
+ * ran: then they counted as not stored, and the other backup was refused ("it refers to chunk …, which is not stored").
+ */
+test('what is put while others flush is known from then on', async () => {
+  const repository = await Repository.create(memoryWorld(), { compression: 'none' }, { index: 'memory', workers: 0 });
+  const { store } = repository;
+  const hasher = await createHasher('blake3');
+  let isOver = false;
+  const flush = async (): Promise<void> => { while (!isOver) await store.flush(); };
+  const put = async (writer: number): Promise<void> => {
+    const ids: Uint8Array[] = [];
+    for (let i = 0; i < 150; i += 1) {
+      const payload = seededBytes(20_000, writer * 1_000 + i);
+      const id = new Uint8Array(ID_BYTES);
+      hasher.digestInto(payload, id, 0);
+      ids.push(id);
+      await store.put({ bytes: id, count: 1 }, [payload]);
+      const known = await store.has({ bytes: new Uint8Array(Buffer.concat(ids)), count: ids.length });
+      for (let j = 0; j <= i; j += 1) assert.ok(((known[j >> 3] as number) & (1 << (j & 7))) !== 0, `chunk ${j} of writer ${writer} is known after ${i + 1} puts`);
+    }
+  };
+  const flushing = [flush(), flush()];
+  try {
+    await Promise.all([put(1), put(2)]);
+  } finally {
+    isOver = true;
+    await Promise.all(flushing);
+    await repository.close();
+  }
+  assert.equal(store.totals.chunks.data, 300, 'no chunk was stored twice');
+});

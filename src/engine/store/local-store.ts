@@ -309,12 +309,14 @@ export class LocalStore implements ChunkStore, IngestStore {
     return true;
   }
 
-  /** After it resolves, all chunks added before are durable and indexed. */
+  /** After it resolves, all chunks added before are durable and indexed. Others may add chunks meanwhile: those stay under way. */
   async flush(): Promise<void> {
     this.#assertAlive();
-    await this.#settle();
-    this.#underWay.clear();
-    this.#underWayBefore.clear();
+    await this.#renewUnderWay();
+    const settling = this.#underWayBefore;
+    await this.#barrier;
+    this.#assertAlive();
+    if (this.#underWayBefore === settling) settling.clear();
   }
 
   /** Ends the store. Chunks that were not flushed are lost, as after a crash. */
@@ -346,7 +348,11 @@ export class LocalStore implements ChunkStore, IngestStore {
 
   /** The older set may be forgotten once all its chunks are indexed; the younger takes its place. */
   async #renewUnderWay(): Promise<void> {
-    await this.#barrier;
+    // Who waits beside us may have renewed it already: two who do so after one wait would forget chunks that are not indexed.
+    for (let settled: Promise<void> | undefined; settled !== this.#barrier;) {
+      settled = this.#barrier;
+      await settled;
+    }
     this.#assertAlive();
     this.#barrier = this.#settle();
     this.#barrier.catch(() => undefined);

@@ -1,6 +1,6 @@
 /**
  * The client's end: requests over a connection that may break. A broken connection is made anew for a while; then the session goes on where it was, and
- * what was not answered is asked again, in the same order. All requests may be repeated: they say what should be, not what to do.
+ * what was not answered is asked again, in the same order. A connection that breaks while nobody waits is made anew by the next request. All requests may be repeated: they say what should be, not what to do.
  */
 import { NotFoundError, ProtocolError, ToolError, AbortedError, HoldfastError, type World } from '../../core/index.ts';
 import { channelFault, type Channel } from './channel/index.ts';
@@ -59,6 +59,8 @@ export class WireClient {
   #token: string | undefined;
   #failure: unknown;
   #closing = false;
+  /** Set while a connection is lost that nobody needs. */
+  #idle: { readonly cause: unknown } | undefined;
   #fruitless = 0;
   #reading: Promise<void> = Promise.resolve();
   readonly #stop = new AbortController();
@@ -90,7 +92,7 @@ export class WireClient {
 
   /**
    * Asks, and gives what `take` makes of the answer's body, which is valid only while it runs. `parts` must stay as they are until then.
-   * @throws the server's error. @throws {ToolError} the connection is lost for good: then all later requests fail, too.
+   * @throws the server's error. @throws {ToolError} the connection is lost and could not be made again; if a session was lost with it, all later requests fail, too.
    */
   request<T>(name: RequestName, parts: readonly Uint8Array[], take: (body: Uint8Array) => T): Promise<T> {
     if (this.#failure !== undefined) return Promise.reject(this.#failure);
@@ -109,6 +111,7 @@ export class WireClient {
       };
       this.#pending.set(this.#requests, pending);
       if (this.#port !== undefined) this.#send(this.#port, this.#requests, pending);
+      else if (this.#idle !== undefined) this.#mend(this.#idle.cause);
     });
   }
 
@@ -180,7 +183,20 @@ export class WireClient {
     this.#channel.destroy();
     if (this.#closing) return;
     this.#fruitless += 1;
-    this.#reading = this.#reconnect(error).catch((failure: unknown) => { this.#fail(failure); });
+    // Nobody waits, and no session would be lost: the next request connects. A mount may be quiet for days.
+    if (this.#pending.size === 0 && this.#token === undefined) this.#idle = { cause: error };
+    else this.#mend(error);
+  }
+
+  #mend(cause: unknown): void {
+    this.#idle = undefined;
+    this.#reading = this.#reconnect(cause).catch((failure: unknown) => {
+      if (this.#token !== undefined) this.#fail(failure);
+      else {
+        this.#idle = { cause: failure };
+        this.#reject(failure);
+      }
+    });
   }
 
   #keepCounts(): void {
@@ -232,6 +248,10 @@ export class WireClient {
 
   #fail(error: unknown): void {
     this.#failure ??= error;
+    this.#reject(error);
+  }
+
+  #reject(error: unknown): void {
     const pending = [...this.#pending.values()];
     this.#pending.clear();
     for (const { fail } of pending) fail(error);

@@ -26,6 +26,9 @@ import { RemoteRecords } from './remote-records.ts';
 /** Groups that are filled, compressed or on their way. */
 const GROUP_BLOCKS = 4;
 const PLACES_CACHED = 32_768;
+/** Metadata that is asked for at once. */
+const OFFERS_MAX = 256;
+const OFFERED_BYTES_MAX = 1 << 20;
 /** Ids remembered as stored, twice; 72 bytes each. */
 const KNOWN_MAX = 32_768;
 
@@ -51,6 +54,7 @@ interface SendOrder {
 
 /** The `ChunkStore` behind a daemon. Writing needs a session of the client. */
 export class RemoteStore implements ChunkStore, IngestStore {
+  readonly answersLate = true;
   readonly totals: StoreTotals = { chunks: { data: 0, metadata: 0 }, rawBytes: { data: 0, metadata: 0 }, storedBytes: { data: 0, metadata: 0 }, containers: 0 };
   readonly groups: GroupCache;
   readonly #parts: RemoteStoreParts;
@@ -68,6 +72,10 @@ export class RemoteStore implements ChunkStore, IngestStore {
   /** Groups are handed over in the order in which they were filled. */
   #sent: Promise<void> = Promise.resolve();
   #adding: Promise<void> = Promise.resolve();
+  /** Metadata that is not asked for yet. */
+  #offered: { readonly id: Uint8Array; readonly bytes: Uint8Array }[] = [];
+  #offeredBytes = 0;
+  #offering: Promise<void> = Promise.resolve();
   #failure: unknown;
 
   constructor(parts: RemoteStoreParts) {
@@ -124,6 +132,18 @@ export class RemoteStore implements ChunkStore, IngestStore {
     if (builder?.hasRoom(data.length) !== true) return this.#addSlowly(kind, ids.slice(offset, offset + ID_BYTES), data);
     this.#push(builder, kind, { ids, offset, data });
     return true;
+  }
+
+  /** Asked for many at a time: a question for each page of a tree would wait as often for an answer. */
+  offer(id: Uint8Array, bytes: Uint8Array): Promise<void> | undefined {
+    this.#assertAlive();
+    if (this.#isKnown(id, 0)) return undefined;
+    this.#offered.push({ id, bytes: bytes.slice() });
+    this.#offeredBytes += bytes.length;
+    if (this.#offered.length < OFFERS_MAX && this.#offeredBytes < OFFERED_BYTES_MAX) return undefined;
+    const before = this.#offering;
+    this.#addOffered();
+    return before; // one batch is asked for while the next is filled
   }
 
   async put(ids: IdBatch, payloads: readonly Uint8Array[]): Promise<PutCounts> {
@@ -219,6 +239,8 @@ export class RemoteStore implements ChunkStore, IngestStore {
   /** After it resolves, the server has verified and taken all chunks added before. They are not durable yet: a commit or a flush makes them so. */
   async settle(): Promise<void> {
     this.#assertAlive();
+    this.#addOffered();
+    await this.#offering;
     await this.#adding;
     for (const kind of putKinds) if (this.#filling[kind] !== undefined) this.#submit(kind);
     await this.#sent;
@@ -242,6 +264,23 @@ export class RemoteStore implements ChunkStore, IngestStore {
     this.#fail(new UsageError('Use a store: it was closed'));
     await Promise.allSettled(this.#sending);
     await this.groups.close();
+  }
+
+  /** Asks for what was offered, and adds what is missing, behind what was offered before. */
+  #addOffered(): void {
+    const pages = this.#offered;
+    if (pages.length === 0) return;
+    this.#offered = [];
+    this.#offeredBytes = 0;
+    const ids = new Uint8Array(pages.length * ID_BYTES);
+    pages.forEach(({ id }, i) => { ids.set(id, i * ID_BYTES); });
+    const before = this.#offering;
+    const add = async (): Promise<void> => {
+      const known = await this.has({ bytes: ids, count: pages.length });
+      await before;
+      for (const [i, { bytes }] of pages.entries()) if (((known[i >> 3] as number) & (1 << (i & 7))) === 0) await this.add('metadata', ids, i * ID_BYTES, bytes);
+    };
+    this.#offering = add().catch((error: unknown) => { this.#fail(error); });
   }
 
   /** One at a time: a second caller must not start another group while the first waits for a block. */

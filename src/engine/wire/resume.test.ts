@@ -140,3 +140,25 @@ test('more connections than allowed are refused, and the others are served', asy
   await rig.close();
   await repository.close();
 });
+
+test('a connection that breaks while nobody uses it is made again by the next request, however long that takes', async () => {
+  const repository = await Repository.create(memoryWorld(), {}, local);
+  const rig = new WireRig(repository, { workers: 0, clientResumeMs: 200 });
+  const link = new FaultyLink(await rig.listen(), { next: () => ({ fault: 'none', afterBytes: 0 }) });
+  const [port, dead] = [await link.listen(), 1];
+  let isUp = true;
+  const remote = await rig.connect(() => dialPort(isUp ? port : dead));
+  const { snapshot } = await remote.backup(new MemoryTree(root), options);
+  isUp = false;
+  link.cutAll();
+  await new Promise((resolve) => { setTimeout(resolve, 100); });
+  await assert.rejects(remote.snapshots());
+  isUp = true;
+  assert.deepEqual((await remote.snapshots()).map(({ id }) => id), [snapshot]);
+  const again = await remote.backup(new MemoryTree(root), options);
+  await assertSameTree(await remote.openSnapshot(again.snapshot), new MemoryTree(root));
+  await remote.close();
+  link.close();
+  await rig.close();
+  await repository.close();
+});

@@ -193,7 +193,10 @@ export class ServerConnection {
 
   async #enter(name: 'begin' | 'attach', token: string): Promise<Answer> {
     if (this.#session !== undefined && !this.#session.isOver && this.#session.token !== token) throw new ProtocolError(`Serve client: '${name}' of a second session on one connection`);
+    const before = this.#session;
     this.#session = await this.#parts.sessions[name](token, this.#parts.domain, this);
+    // Who begins anew has had the answer to the last commit.
+    if (before !== undefined && before !== this.#session) await this.#parts.sessions.abandon(before, 'client');
     return [encodeJson({ session: this.#session.id })];
   }
 

@@ -32,6 +32,8 @@ export interface WireServerOptions {
 
 const RESUME_MS = 120_000;
 const CONNECTIONS_MAX = 32;
+/** Sessions that may be kept, for each connection that may be open. */
+const SESSIONS_PER_CONNECTION = 4;
 /** Milliseconds between two looks while a server drains. */
 const DRAIN_STEP_MS = 50;
 
@@ -137,6 +139,8 @@ export class WireServer {
       return this.#attach(token, domain, connection);
     }
     if (this.#draining) throw new BusyError('Begin a backup: the daemon is about to stop; try again later');
+    const most = SESSIONS_PER_CONNECTION * (this.#options.connectionsMax ?? CONNECTIONS_MAX);
+    if (this.#sessions.size + this.#beginning.size >= most) throw new BusyError(`Begin a backup: '${most}' are under way or wait for their clients to come back, which is the most; try again later`);
     const beginning = ServerSession.begin(token, domain, connection.peer);
     this.#beginning.set(token, beginning);
     try {

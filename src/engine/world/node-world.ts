@@ -250,8 +250,14 @@ export function nodeWorld(rootDirectory: string): World {
     disk: new NodeDisk(rootDirectory),
     now: () => Date.now(),
     sleep: (milliseconds, signal) => new Promise((resolve) => {
-      const timer = setTimeout(resolve, milliseconds);
-      signal?.addEventListener('abort', () => { clearTimeout(timer); resolve(); }, { once: true });
+      const end = (): void => {
+        clearTimeout(timer);
+        signal?.removeEventListener('abort', end);
+        resolve();
+      };
+      const timer = setTimeout(end, milliseconds);
+      if (signal?.aborted === true) end();
+      else signal?.addEventListener('abort', end, { once: true });
     }),
     randomBytes: (count) => new Uint8Array(randomBytes(count)),
   };

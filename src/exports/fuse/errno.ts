@@ -24,6 +24,7 @@ export function refuse(errno: number): Refusal {
 }
 
 function namedErrno(error: unknown): number | undefined {
+  if (!(error instanceof Error)) return undefined;
   const { code, data } = error as { readonly code?: unknown; readonly data?: { readonly errno?: unknown } };
   for (const name of [data?.errno, code]) {
     if (typeof name === 'string' && name in errors) return errors[name as keyof typeof errors];
@@ -39,9 +40,4 @@ export function errnoOf(error: unknown): number {
   if (error instanceof BusyError) return errors.EBUSY;
   if (error instanceof AbortedError) return errors.EINTR;
   return errors.EIO;
-}
-
-/** `ENOENT` for 2, and so on. */
-export function errnoName(errno: number): string {
-  return Object.entries(errors).find(([, number]) => number === errno)?.[0] ?? String(errno);
 }

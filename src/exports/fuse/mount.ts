@@ -153,9 +153,16 @@ export async function mountFuse(handler: FuseHandler, options: MountOptions): Pr
   }
   const session = serveFuse(opened.device, handler, options);
   const ended = session.ended.finally(opened.release);
-  await Promise.race([session.ready, ended]);
+  ended.catch(() => undefined); // whoever waits for the end gets it
+  const mount = new Mount(options.directory, session, ended);
+  try {
+    await session.ready;
+  } catch (error) {
+    await mount.unmount(true);
+    throw error;
+  }
   await raiseReadahead(options.directory);
-  return new Mount(options.directory, session, ended);
+  return mount;
 }
 
 function explained(error: unknown, directory: string): unknown {

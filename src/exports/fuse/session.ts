@@ -42,7 +42,7 @@ export interface SessionCounts {
 
 /** A running session; made by {@link serveFuse}. */
 export interface FuseSession {
-  /** Resolves when the kernel has begun to talk. Never rejects; a session that ends before is told by `ended`. */
+  /** Resolves when the kernel has begun to talk. @throws {ProtocolError} its version is too old; the mount ended before */
   readonly ready: Promise<void>;
   /** Resolves when the kernel has ended the connection and handler and device are closed. @throws what closing threw; a thread's failure */
   readonly ended: Promise<void>;
@@ -59,19 +59,20 @@ class Session implements FuseSession {
   readonly #running = new Set<Promise<void>>();
   /** Reads that wait for their data; an interrupt answers them at once. */
   readonly #interruptible = new Set<number>();
-  #isReady: () => void = () => undefined;
+  #begun: { readonly resolve: () => void; readonly reject: (error: Error) => void } = { resolve: () => undefined, reject: () => undefined };
 
   constructor(fd: number, handler: FuseHandler, options: SessionOptions) {
     this.#fd = fd;
     this.#handler = handler;
     this.#options = options;
-    this.ready = new Promise((resolve) => { this.#isReady = resolve; });
+    this.ready = new Promise((resolve, reject) => { this.#begun = { resolve, reject }; });
     this.ended = this.#run();
   }
 
   async #run(): Promise<void> {
     const results = await Promise.allSettled(Array.from({ length: this.#options.threads ?? 2 }, () => this.#thread()));
     await Promise.all(this.#running);
+    this.#begun.reject(new ProtocolError('Begin FUSE: the mount ended before the kernel had begun'));
     try {
       await this.#handler.close();
     } finally {
@@ -147,11 +148,11 @@ class Session implements FuseSession {
 
   #init(request: FuseRequest & { readonly op: 'init' }): Reply {
     if (request.major !== fuseVersion.major || request.minor < fuseVersion.minor) {
-      this.#problem(new ProtocolError(`Begin FUSE: the kernel speaks version '${request.major}.${request.minor}', expected at least '${fuseVersion.major}.${fuseVersion.minor}'`), request);
+      this.#begun.reject(new ProtocolError(`Begin FUSE: the kernel speaks version '${request.major}.${request.minor}', expected at least '${fuseVersion.major}.${fuseVersion.minor}'`));
       return refuse(errors.EPROTO);
     }
     const { settings } = this.#handler;
-    this.#isReady();
+    this.#begun.resolve();
     return initOut.encode({
       ...fuseVersion, max_readahead: Math.min(request.readaheadMax, this.#options.readaheadBytes ?? 1 << 20), flags: (request.flags & (commonFlags | settings.flags)) >>> 0,
       background: backgroundMax | (congestion << 16), max_write: settings.writeBytesMax, time_gran: 1, pages: pagesMax, unused: new Uint8Array(32),

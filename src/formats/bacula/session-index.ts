@@ -14,6 +14,7 @@ import type { PathTable } from './path-table.ts';
 import type { DamagePlace, ProblemList, VolumeProblem, VolumeProblemKind } from './problem.ts';
 import { checkRows, relink } from './session-check.ts';
 import { dataStream, isAppliedMetadata, STREAM, STREAM_BITS_UNSUPPORTED, STREAM_TYPE_MASK, streamRole } from './stream.ts';
+import { labelBytes } from './volume-head.ts';
 
 /** What all sessions of a set share. */
 export interface SetState {
@@ -471,8 +472,8 @@ export class SessionIndex {
   }
 }
 
-/** Whether the block's first record is a start-of-session label. */
+/** Whether the session begins with this block. On a device that cannot go back, a FIFO, the volume's label stands in front of it in the same block. */
 function startsWithSessionLabel(payload: Uint8Array): boolean {
-  if (payload.length < 12) return false;
-  return new DataView(payload.buffer, payload.byteOffset, 12).getInt32(0) === LABEL.SOS_LABEL;
+  const at = labelBytes(payload);
+  return at + 12 <= payload.length && new DataView(payload.buffer, payload.byteOffset, payload.byteLength).getInt32(at) === LABEL.SOS_LABEL;
 }

@@ -6,7 +6,7 @@ import { BlockTable } from './block-table.ts';
 import { PathTable } from './path-table.ts';
 import { ProblemList } from './problem.ts';
 import { SessionIndex } from './session-index.ts';
-import { labelOfBlock } from './volume-head.ts';
+import { labelBytes, labelOfBlock, RECORD_HEAD_BYTES } from './volume-head.ts';
 import type { ScanFault, ScanVisitor } from './volume-scan.ts';
 
 /** Takes the volumes one after the other, in the order they were written. */
@@ -58,7 +58,8 @@ export class SetScan implements ScanVisitor {
     const payload = block.subarray(head.headBytes);
     this.#checkChecksummed(head, offset);
     try {
-      if (labelOfBlock(head, payload) !== undefined) return;
+      // Written to a FIFO, the block of the label holds the first records, too.
+      if (labelOfBlock(head, payload) !== undefined && labelBytes(payload) + RECORD_HEAD_BYTES > payload.length) return;
     } catch (error) {
       if (!(error instanceof HoldfastError)) throw error;
       this.problems.add({ kind: 'bad-label', volume: this.#name, block: head.number, offset, message: error.message });

@@ -5,8 +5,11 @@ import { type BlockHead, HEAD_BYTES_MIN, openBlock, readBlockHead } from './bloc
 import { sharedBlockHasher } from './checksum.ts';
 import { parseVolumeLabel, type VolumeLabel } from './label.ts';
 
-/** Bytes that a label block may have; real ones have about 200. */
-const LABEL_BYTES_MAX = 65_536;
+/** Bytes that a label block has at most where it holds nothing else; real ones have about 200. */
+const LABEL_BYTES = 65_536;
+
+/** FileIndex, Stream, length. */
+export const RECORD_HEAD_BYTES = 12;
 
 /** A volume's source and what its first block says. */
 export interface VolumeHead {
@@ -23,7 +26,7 @@ export interface VolumeHead {
  * @throws {FormatError} @throws {UnsupportedError}
  */
 export function labelOfBlock(head: BlockHead, payload: Uint8Array): VolumeLabel | undefined {
-  if (payload.length < 12) return undefined;
+  if (payload.length < RECORD_HEAD_BYTES) return undefined;
   const view = new DataView(payload.buffer, payload.byteOffset, payload.byteLength);
   const fileIndex = view.getInt32(0);
   if (fileIndex !== LABEL.VOL_LABEL && fileIndex !== LABEL.PRE_LABEL) return undefined;
@@ -31,13 +34,22 @@ export function labelOfBlock(head: BlockHead, payload: Uint8Array): VolumeLabel 
   return parseVolumeLabel(payload.subarray(12, 12 + size), { id: head.sessionId, time: head.sessionTime }, view.getInt32(4));
 }
 
+/** Bytes of the volume's label with its record head at the start of a block; 0 when another record stands there. */
+export function labelBytes(payload: Uint8Array): number {
+  if (payload.length < RECORD_HEAD_BYTES) return 0;
+  const view = new DataView(payload.buffer, payload.byteOffset, payload.byteLength);
+  const fileIndex = view.getInt32(0);
+  return fileIndex === LABEL.VOL_LABEL || fileIndex === LABEL.PRE_LABEL ? RECORD_HEAD_BYTES + view.getUint32(8) : 0;
+}
+
 /** Reads the label. @throws {UnsupportedError} when it is that of an aligned, cloud or deduplicating volume. */
 export async function readVolumeHead(name: string, source: BlockSource, limits: Limits): Promise<VolumeHead> {
-  const bytes = await readRange(source, 0, Math.min(source.size, LABEL_BYTES_MAX));
+  let bytes = await readRange(source, 0, Math.min(source.size, LABEL_BYTES));
   const none = (fault: string): VolumeHead => ({ name, source, label: undefined, fault });
   if (bytes.length < HEAD_BYTES_MIN) return none('the volume is shorter than a block head');
   const head = readBlockHead(bytes, 0, limits);
-  if (typeof head === 'string' || head.size > bytes.length) return none('the first block is no label block');
+  if (typeof head === 'string' || head.size > source.size) return none('the first block is no label block');
+  if (head.size > bytes.length) bytes = await readRange(source, 0, head.size);
   const block = bytes.subarray(0, head.size);
   if (openBlock(head, block, { hasher: await sharedBlockHasher() }) !== undefined) return none('the label block does not match its checksum');
   try {

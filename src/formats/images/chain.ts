@@ -3,16 +3,16 @@
  * opened but through the caller's `resolveReference`, and chains of them are bounded.
  */
 import { FormatError, HoldfastError, LimitError, NotFoundError, UnsupportedError, type BlockSource, type OpenContext } from '../../core/index.ts';
-import type { DiskImage, ImageFormatName, ParentFacts } from './image.ts';
+import type { DiskImage, ImageFormatName, ImageOpenContext, ParentFacts } from './image.ts';
 
 /** What the opener of one format may use. */
-export interface ImageContext extends OpenContext {
+export interface ImageContext extends ImageOpenContext {
   /** How many images are above this one. */
   readonly depth: number;
   /** Bytes of tables to keep in memory. */
   readonly tableBytes: number;
   /** Opens a file as an image; on failure it is closed. `format` undefined: by magic number, and without references of its own. */
-  openImage(file: BlockSource, format: ImageFormatName | undefined, context: OpenContext, depth: number): Promise<DiskImage>;
+  openImage(file: BlockSource, format: ImageFormatName | undefined, context: ImageOpenContext, depth: number): Promise<DiskImage>;
 }
 
 /** Tables of a parent are read less often; a long chain must not hold many. */

@@ -2,8 +2,8 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
 import fc from 'fast-check';
-import { FormatError, LimitError } from '../../core/index.ts';
-import { buildCowd, buildLogEntry, buildVdi, buildVhd, buildVhdx, nameLog } from './testing/builders.ts';
+import { FormatError, LimitError, MemorySource } from '../../core/index.ts';
+import { buildCowd, buildLogEntry, buildSeSparse, buildVdi, buildVhd, buildVhdx, nameLog } from './testing/builders.ts';
 import { fixture, fixtureContext, openBytes, wholeDisk } from './testdata/fixture.ts';
 
 const SECTOR = 512;
@@ -56,7 +56,7 @@ test('a differencing VDI has blocks, zero blocks, and its parent for the others'
   const block = new Uint8Array(64 << 10).fill(0x5a);
   const image = await openBytes(
     buildVdi({ size: parent.length, blockBytes: 64 << 10, blocks: new Map([[2, block], [40, block]]), zeroes: [1], parentIdentity: await identityOf('dynamic.vdi') }),
-    { ...fixtureContext(), resolveReference: async () => (await openBytes(await fixture('dynamic.vdi'))) && new (await import('../../core/index.ts')).MemorySource(await fixture('dynamic.vdi')) },
+    { ...fixtureContext(), resolveReference: async () => new MemorySource(await fixture('dynamic.vdi')) },
   );
   const expected = parent.slice();
   expected.fill(0, 64 << 10, 128 << 10);
@@ -73,6 +73,18 @@ test('a COWD redo log above a parent', async () => {
     const image = await openBytes(Buffer.from(descriptor), fixtureContext(new Map([['redo.vmdk', buildCowd(parent.length, sectors)]])));
     assert.ok(Buffer.compare(await wholeDisk(image), applied(parent, sectors)) === 0);
   }), { numRuns: 10 });
+});
+
+test('an SEsparse snapshot above a parent: grains that are here, zero, or its parent\'s', async () => {
+  const parent = await fixture('disk.raw');
+  const { identity = '' } = (await openBytes(await fixture('sparse.vmdk'))).facts;
+  const grains = new Map([700, 3, 4, 5].map((grain) => [grain, new Uint8Array(4096).fill(grain & 0x7f | 0x80)]));
+  const descriptor = `# Disk DescriptorFile\nCID=00000001\nparentCID=${identity}\ncreateType="seSparse"\nparentFileNameHint="sparse.vmdk"\nRW ${parent.length / SECTOR} SESPARSE "snapshot.vmdk"\n`;
+  const image = await openBytes(Buffer.from(descriptor), fixtureContext(new Map([['snapshot.vmdk', buildSeSparse(parent.length, grains, [9, 10])]])));
+  const expected = parent.slice();
+  for (const [grain, bytes] of grains) expected.set(bytes, grain * 4096);
+  expected.fill(0, 9 * 4096, 11 * 4096);
+  assert.ok(Buffer.compare(await wholeDisk(image), expected) === 0);
 });
 
 /** Where qemu-img put the log of `dynamic.vhdx`. */

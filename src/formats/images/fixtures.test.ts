@@ -1,11 +1,10 @@
 /** Images that qemu-img made, against the disk they were made from; and the suite that every source must pass. */
 import assert from 'node:assert/strict';
 import test from 'node:test';
-import { type Extent, NotFoundError, UnsupportedError, defaultLimits } from '../../core/index.ts';
+import { type Extent, FormatError, MemorySource, NotFoundError, type OpenContext, UnsupportedError, defaultLimits } from '../../core/index.ts';
 import { blockSourceSuite } from '../../core/conformance/index.ts';
 import { probeImage } from './open.ts';
 import { fixture, fixtureContext, openBytes, wholeDisk } from './testdata/fixture.ts';
-import { MemorySource } from '../../core/index.ts';
 
 /** Image, the disk in it, format and variant. */
 const images = [
@@ -47,6 +46,17 @@ test('an internal snapshot is the disk as it was, by name or by id', async () =>
     assert.ok(snapshot !== undefined && Buffer.compare(await wholeDisk(snapshot), await fixture('disk.raw')) === 0);
   }
   await assert.rejects(image.openSnapshot?.('after') ?? Promise.resolve(), NotFoundError);
+});
+
+test('a faster decoder is used where it succeeds, and has no say where it fails', async () => {
+  const disk = await fixture('disk.raw');
+  let asked = 0;
+  const refuse = (): never => { asked += 1; throw new FormatError('Unpack', { structure: 'frame', field: 'any' }); };
+  const slow = await openBytes(await fixture('zstd.qcow2'), { ...fixtureContext(), unzstd: refuse } as OpenContext);
+  assert.ok(Buffer.compare(await wholeDisk(slow), disk) === 0 && asked > 0);
+  const fill = (_frame: Uint8Array, target: Uint8Array): void => { target.fill(7); };
+  const fast = await openBytes(await fixture('zstd.qcow2'), { ...fixtureContext(), unzstd: fill } as OpenContext);
+  assert.equal((await wholeDisk(fast))[0], 7);
 });
 
 test('extents tell apart what is there, what is zero and what is a hole', async () => {

@@ -1,5 +1,5 @@
 /** What every disk image is once it is open: the bytes of the disk, and what is known about the container. */
-import type { BlockSource } from '../../core/index.ts';
+import type { BlockSource, OpenContext } from '../../core/index.ts';
 
 /** Names of the formats; `raw` is never recognised, only asked for. */
 export type ImageFormatName = 'qcow2' | 'vhdx' | 'vhd' | 'vmdk' | 'vdi' | 'raw';
@@ -53,4 +53,10 @@ export interface DiskImage extends BlockSource {
    * @throws {NotFoundError} @throws {FormatError}
    */
   openSnapshot?(nameOrId: string): Promise<DiskImage>;
+}
+
+/** What an opener of images may use besides. */
+export interface ImageOpenContext extends OpenContext {
+  /** Unpacks one Zstandard frame that must fill `target`, or throws: a faster decoder than the one here, which has the last word on what the fast one refuses. */
+  readonly unzstd?: (frame: Uint8Array, target: Uint8Array) => void;
 }

@@ -2,7 +2,7 @@
  * A disk image as a BlockSource, given its map. Runs that follow each other in a file are read in one go; compressed units are
  * unpacked several at a time.
  */
-import { AbortedError, checkRange, FormatError, type BlockSource, type Extent, type ExtentKind, type ReadOptions } from '../../core/index.ts';
+import { AbortedError, checkRange, FormatError, LimitError, type BlockSource, type Extent, type ExtentKind, type ReadOptions } from '../../core/index.ts';
 import type { DiskImage, ImageFacts } from './image.ts';
 import type { BlockMap, PlaceField, Run } from './run.ts';
 
@@ -26,7 +26,9 @@ export class MappedImage implements DiskImage {
   readonly sectorSize: number;
   readonly #parts: ImageParts;
 
+  /** @throws {LimitError} when the disk is too large to be addressed. */
   constructor(facts: ImageFacts, parts: ImageParts) {
+    if (!Number.isSafeInteger(facts.size)) throw new LimitError('disk bytes', facts.size, Number.MAX_SAFE_INTEGER, `${facts.format} image`);
     this.facts = facts;
     this.size = facts.size;
     this.sectorSize = facts.sectorSize;

@@ -1,7 +1,7 @@
 /** Recognising and opening disk images of all formats. */
 import { type BlockSource, type Format, FormatError, type OpenContext, type ProbeVerdict } from '../../core/index.ts';
 import { type ImageContext, tableBytesAt } from './chain.ts';
-import type { DiskImage, ImageFormatName } from './image.ts';
+import type { DiskImage, ImageFormatName, ImageOpenContext } from './image.ts';
 import { openQcow2, probeQcow2 } from './qcow2/qcow2.ts';
 import { openRaw } from './raw.ts';
 import { openVdi, probeVdi } from './vdi/vdi.ts';
@@ -47,7 +47,7 @@ async function formatOf(source: BlockSource): Promise<ImageFormatName> {
 }
 
 /** Parents were opened for the child: when theirs fails, nobody else would close the file. */
-async function openInChain(file: BlockSource, format: ImageFormatName | undefined, context: OpenContext, depth: number): Promise<DiskImage> {
+async function openInChain(file: BlockSource, format: ImageFormatName | undefined, context: ImageOpenContext, depth: number): Promise<DiskImage> {
   try {
     return await openAt(file, format, context, depth);
   } catch (error) {
@@ -56,7 +56,7 @@ async function openInChain(file: BlockSource, format: ImageFormatName | undefine
   }
 }
 
-async function openAt(source: BlockSource, format: ImageFormatName | undefined, context: OpenContext, depth: number): Promise<DiskImage> {
+async function openAt(source: BlockSource, format: ImageFormatName | undefined, context: ImageOpenContext, depth: number): Promise<DiskImage> {
   // Without a format that someone vouches for, a parent is what its bytes say, and raw when they say nothing.
   const name = format ?? (depth > 0 ? (await probeImage(source))?.format ?? 'raw' : await formatOf(source));
   const driver = drivers.find((one) => one.name === name) as Driver;
@@ -68,7 +68,7 @@ async function openAt(source: BlockSource, format: ImageFormatName | undefined, 
  * remains the caller's.
  * @throws {FormatError} @throws {UnsupportedError} @throws {LimitError} @throws {NotFoundError} a file that the image names was not given.
  */
-export function openImage(source: BlockSource, context: OpenContext, format?: ImageFormatName): Promise<DiskImage> {
+export function openImage(source: BlockSource, context: ImageOpenContext, format?: ImageFormatName): Promise<DiskImage> {
   return openAt(source, format, context, 0);
 }
 

@@ -133,6 +133,8 @@ function addTreeVerbs(program: Command): void {
     .addOption(new Option('--offset <bytes>', 'begin here').argParser(count))
     .addOption(new Option('--length <bytes>', 'write at most so much').argParser(count));
   verb(program, 'cp <location> <file>', 'copy one file to a file of the host', () => import('./verbs/cp.ts'));
+  verb(program, 'convert <location> <file>', 'write a disk to a new image of another format, and compare the two', () => import('./verbs/convert.ts'))
+    .requiredOption('--to <format>', 'raw, qcow2, vhdx, vhd, vmdk (stream-optimised), vmdk-sparse or vdi');
   verb(program, 'mount <location> <directory>', 'show a location as a read-only file system until it is unmounted or Ctrl-C', () => import('./verbs/mount.ts'))
     .option('--allow-other', 'let other users in; the kernel then checks permissions');
   verb(program, 'info <location>', 'tell which layers are there, their geometry and damage', () => import('./verbs/info.ts'));

@@ -16,10 +16,10 @@ export interface DomainParts {
 }
 
 /** Times lookups of the index. */
-function timerFor(metrics: StoreMetrics): () => () => void {
-  return () => {
+function timerFor(metrics: StoreMetrics): (ids: number) => () => void {
+  return (ids) => {
     const begun = performance.now();
-    return () => { metrics.noteLookup((performance.now() - begun) / 1_000); };
+    return () => { metrics.noteLookup(ids, (performance.now() - begun) / 1_000); };
   };
 }
 

@@ -2,6 +2,7 @@
 import * as path from 'node:path';
 import { LimitError, defaultLimits, textOf, type BlockSource } from '../../core/index.ts';
 import type { Repository, SnapshotStore } from '../../engine/index.ts';
+import type { ImageFormatName } from '../../formats/images/index.ts';
 import { fileSource } from '../../fs-adapters/posix/index.ts';
 import { childPath, type TreeView } from '../trees/walk.ts';
 import type { NamedKey } from './key-remarks.ts';
@@ -56,7 +57,7 @@ async function enterFile(place: NodePlace, images: boolean, options: OpenOptions
   if ((await probeVolume(source)).match !== 'no') return openVolumes([{ name, source }], options, 'given');
   if (images) {
     const { enterImage, isImage } = await import('./image-layer.ts');
-    if (await isImage(source)) return enterImage(source, name, [], options);
+    if (await isImage(source)) return enterImage(source, { name, files: [] }, options);
   }
   await source.close();
   return undefined;
@@ -103,10 +104,10 @@ async function enterDirectory(place: NodePlace, strict: boolean, options: OpenOp
   return openVolumes(volumes, options, 'any');
 }
 
-/** The disk in a file that is a disk image; undefined when it is none. @throws as `openImage`. */
-export async function enterDiskImage(place: NodePlace, options: OpenOptions): Promise<Arrival | undefined> {
+/** The disk in a file that is a disk image, or that has the given format; undefined when it is none. @throws as `openImage`. */
+export async function enterDiskImage(place: NodePlace, options: OpenOptions, format?: ImageFormatName): Promise<Arrival | undefined> {
   const { type } = await place.view.tree.stat(place.view.id);
-  return type === 'file' ? enterImageWith([place], options) : undefined;
+  return type === 'file' ? enterImageWith([place], options, format) : undefined;
 }
 
 /** What counts as a layer when a node is entered. */
@@ -129,13 +130,14 @@ function nameOf(place: NodePlace): string {
   return path.posix.basename(textOf(place.view.path));
 }
 
-/** The first of several files as an image that may name the others; undefined when it is none. */
-async function enterImageWith(places: readonly NodePlace[], options: OpenOptions): Promise<Arrival | undefined> {
+/** The first of several files as an image that may name the others; undefined when it is none, and no `format` says so. */
+async function enterImageWith(places: readonly NodePlace[], options: OpenOptions, format?: ImageFormatName): Promise<Arrival | undefined> {
   const [first, ...others] = places;
   if (first === undefined) return undefined;
   const { enterImage, isImage } = await import('./image-layer.ts');
   const source = await openContent(first);
-  if (await isImage(source)) return enterImage(source, nameOf(first), others.map((place) => ({ name: nameOf(place), open: () => openContent(place) })), options);
+  const files = others.map((place) => ({ name: nameOf(place), open: () => openContent(place) }));
+  if (format !== undefined || await isImage(source)) return enterImage(source, { name: nameOf(first), files, format }, options);
   await source.close();
   return undefined;
 }

@@ -1,9 +1,10 @@
 /** The ROOT of a location: something on this host, or a repository in a bucket or behind a daemon. */
 import { realpathSync, statSync, type Stats } from 'node:fs';
 import * as path from 'node:path';
-import { NotFoundError, formatSourcePath, utf8, type FileTree, type NodeId, type SourcePath } from '../../core/index.ts';
+import { NotFoundError, UsageError, formatSourcePath, utf8, type FileTree, type NodeId, type SourcePath } from '../../core/index.ts';
+import type { ImageFormatName } from '../../formats/images/index.ts';
 import { PosixTree } from '../../fs-adapters/posix/index.ts';
-import { enterBucket, enterDaemon, enterFiles } from './enter.ts';
+import { enterBucket, enterDaemon, enterDiskImage, enterFiles } from './enter.ts';
 import type { Arrival, LayerInfo, NodePlace, OpenOptions } from './place.ts';
 
 function hostStat(file: string): Stats | undefined {
@@ -33,8 +34,20 @@ async function arriveAt(root: string, stat: Stats, options: OpenOptions): Promis
   };
 }
 
+/** A file that is an image of the given format, whatever its bytes say. */
+async function arriveAtImage(file: string, stat: Stats, format: ImageFormatName, options: OpenOptions): Promise<Arrival> {
+  const host = await arriveAt(file, stat, options);
+  try {
+    const disk = await enterDiskImage(host.place, options, format);
+    if (disk === undefined) throw new UsageError(`Open '${format}:${file}': it is a directory, expected a file`, { path: file });
+    return disk;
+  } finally {
+    await host.owned.close();
+  }
+}
+
 /**
- * Opens the ROOT. A text with commas that is no path itself names the volumes of one set, or a disk image and the files that it needs.
+ * Opens the ROOT. `raw:FILE`, `qcow2:FILE` … is a disk image of that format. A text with commas that is no path itself names the volumes of one set, or a disk image and the files that it needs.
  * @throws {NotFoundError} when it is not there. @throws as `openRepository` for repositories elsewhere.
  */
 export async function openRoot(source: SourcePath, options: OpenOptions): Promise<Arrival> {
@@ -43,6 +56,9 @@ export async function openRoot(source: SourcePath, options: OpenOptions): Promis
   if (root.startsWith('s3://')) return enterBucket(root, options);
   const stat = hostStat(root);
   if (stat !== undefined) return arriveAt(root, stat, options);
+  const forced = /^(raw|qcow2|vhdx|vmdk|vhd|vdi):(.+)$/.exec(root);
+  const forcedStat = forced === null ? undefined : hostStat(forced[2] ?? '');
+  if (forced !== null && forcedStat !== undefined) return arriveAtImage(forced[2] ?? '', forcedStat, forced[1] as ImageFormatName, options);
   const names = root.split(',');
   const stats = names.map(hostStat);
   const missing = stats.indexOf(undefined);

@@ -1,7 +1,8 @@
 /** Disk images as a layer: probing, opening one with the files that it names, internal snapshots. */
 import * as path from 'node:path';
 import { NotFoundError, defaultLimits, type BlockSource } from '../../core/index.ts';
-import { openImage, probeImage, type DiskImage } from '../../formats/images/index.ts';
+import { createZstd } from '../../engine/index.ts';
+import { openImage, probeImage, type DiskImage, type ImageFormatName } from '../../formats/images/index.ts';
 import { DiskTree } from './disk-tree.ts';
 import type { Arrival, DiskPlace, LayerInfo, OpenOptions } from './place.ts';
 
@@ -9,6 +10,13 @@ import type { Arrival, DiskPlace, LayerInfo, OpenOptions } from './place.ts';
 export interface CompanionFile {
   readonly name: string;
   open(): Promise<BlockSource>;
+}
+
+/** How an image is opened. */
+export interface ImageFile {
+  readonly name: string;
+  readonly files: readonly CompanionFile[];
+  readonly format?: ImageFormatName | undefined;
 }
 
 /** Whether bytes are a disk image; reads little and never throws for bad content. Raw disks never are. */
@@ -48,12 +56,13 @@ export function arriveAtDisk(image: DiskImage, name: string, more: Partial<Layer
 }
 
 /**
- * Opens an image, which then owns `source`; after a failure it is closed. `files` are those that it may name.
+ * Opens an image, which then owns `source`; after a failure it is closed. `files` are those that it may name; without a `format` the magic number decides.
  * @throws {FormatError} @throws {UnsupportedError} @throws {LimitError} @throws {NotFoundError} a file that it names is not among them.
  */
-export async function enterImage(source: BlockSource, name: string, files: readonly CompanionFile[], options: OpenOptions): Promise<Arrival> {
+export async function enterImage(source: BlockSource, { name, files, format }: ImageFile, options: OpenOptions): Promise<Arrival> {
   try {
-    const image = await openImage(source, { limits: defaultLimits, resolveReference: resolver(files), ...(options.signal === undefined ? {} : { signal: options.signal }) });
+    const zstd = await createZstd();
+    const image = await openImage(source, { limits: defaultLimits, unzstd: (frame, target) => { zstd.decompress(frame, target); }, resolveReference: resolver(files), ...(options.signal === undefined ? {} : { signal: options.signal }) }, format);
     for (const remark of image.facts.remarks) options.onNote?.(`${name}: ${remark}`);
     return arriveAtDisk(image, name);
   } catch (error) {

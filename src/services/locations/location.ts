@@ -2,6 +2,7 @@
 import { NotFoundError, UnsupportedError, UsageError, formatSourcePath, parseSourcePath, splitPath, textOf } from '../../core/index.ts';
 import type { FileTree, SourcePath, TreeProblem } from '../../core/index.ts';
 import type { SnapshotStore } from '../../engine/index.ts';
+import type { ImageFormatName } from '../../formats/images/index.ts';
 import type { BaculaLayer } from './bacula-layer.ts';
 import { openRoot } from './host.ts';
 import { enterDiskImage, enterFiles, enterNode, type Entering } from './enter.ts';
@@ -12,7 +13,10 @@ import { forest } from '../trees/forest.ts';
 import { childPath, lookupBelow, type TreeView } from '../trees/walk.ts';
 
 /** Steps of the syntax that this version has no layer for, so that they get a better answer than "no such snapshot". */
-const laterSteps = /^(p\d+|(lv|md|subvol|dataset|stream)=.*|(raw|qcow2|vhdx|vmdk|vhd|vdi):.*)$/;
+const laterSteps = /^(p\d+|(lv|md|subvol|dataset|stream)=.*)$/;
+
+/** A path in front of which the format of the disk in it stands. */
+const forcedSteps = /^(raw|qcow2|vhdx|vmdk|vhd|vdi):(\/.*)$/;
 
 /** What a place is called in an error, and which steps it takes. */
 function offers(place: Place): string {
@@ -58,10 +62,10 @@ export class Location {
     if (inner !== undefined) this.#arrive(inner);
   }
 
-  /** Goes into a file that is a disk image, and nothing else. @throws as {@link enter}. */
-  async enterDisk(): Promise<void> {
+  /** Goes into a file that is a disk image, by its magic number or because `format` says so, and nothing else. @throws as {@link enter}. */
+  async enterDisk(format?: ImageFormatName): Promise<void> {
     if (this.place.kind !== 'node') return;
-    const inner = await enterDiskImage(this.place, this.options);
+    const inner = await enterDiskImage(this.place, this.options, format);
     if (inner !== undefined) this.#arrive(inner);
   }
 
@@ -69,6 +73,11 @@ export class Location {
   async step(text: string): Promise<void> {
     if (laterSteps.test(text)) throw new UnsupportedError(`Open step '${text}': this version has no layer for it; ${offers(this.place)}`, { step: text });
     if (text.startsWith('/')) return this.#stepPath(text);
+    const forced = forcedSteps.exec(text);
+    if (forced !== null) {
+      await this.#stepPath(forced[2] ?? '');
+      return this.enterDisk(forced[1] as ImageFormatName);
+    }
     const disk = text === 'disk' || text.startsWith('snapshot=');
     if (this.place.kind === 'node') await this.enter({ directories: 'any', images: disk });
     const { place } = this;

@@ -41,7 +41,7 @@ test('what was synced survives kill -9, and the volume can be finished', async (
   const seed = Number(process.env['HOLDFAST_SEED'] ?? Date.now() % 1e6);
   t.diagnostic(`HOLDFAST_SEED=${seed}`);
   const random = seededRandom(seed);
-  const expected = Buffer.concat(await numberedBlocks('Vol', 400));
+  const expected = Buffer.concat(await numberedBlocks('Vol', 250));
   for (let round = 0; round < Number(process.env['HOLDFAST_CRASH_ROUNDS'] ?? 1); round += 1) {
     const root = fs.mkdtempSync(path.join(os.tmpdir(), 'holdfast-shelf-'));
     const [repositoryPath, spool] = [path.join(root, 'repository'), path.join(root, 'spool')];

@@ -265,3 +265,20 @@ test('a spool is one process’s, one repository’s, and is not believed on top
   await repository.close();
   await other.close();
 });
+
+test('two spools do not undo each other’s commits', async () => {
+  const repository = await newRepository();
+  const blocks = await numberedBlocks('Vol', 10);
+  const shelves = [await openShelf(repository, newSpool()), await openShelf(repository, newSpool())] as const;
+  const volumes = [await shelves[0].open('Vol', { create: true }), await shelves[1].open('Vol', { create: true })] as const;
+  for (const volume of volumes) await append(volume, blocks);
+  await volumes[0].commit();
+  await assert.rejects(volumes[1].commit(), BusyError);
+  for (const volume of volumes) await volume.close();
+  await shelves[0].close();
+  await assert.rejects(shelves[1].close(), BusyError);
+  const stored = await openStoredVolume(repository, 'Vol', 'h');
+  assert.equal(Buffer.compare(await readRange(stored, 0, stored.size), Buffer.concat(blocks)), 0);
+  await stored.close();
+  await repository.close();
+});

@@ -12,7 +12,7 @@ import type { Shelf, ShelfVolume, VolumeFacts } from './shelf-volume.ts';
 import { ShelvedVolume, type ShelfParts } from './shelved-volume.ts';
 import { spoolCall, syncDirectory } from './spool-file.ts';
 import { StoredVolume } from './stored-volume.ts';
-import { VolumeSpool } from './volume-spool.ts';
+import { GONE, VolumeSpool } from './volume-spool.ts';
 
 /** How a shelf is opened. */
 export interface ShelfOptions {
@@ -202,7 +202,10 @@ export class VolumeShelf implements Shelf {
   async #recover(): Promise<void> {
     const { newest, superseded } = await storedVolumes(this.#repository, this.#parts.host);
     for (const snapshot of newest.values()) (snapshot.isRemoved ? this.#buried : this.#stored).set(snapshot.name, snapshot);
-    for (const entry of fs.readdirSync(this.#spool)) if (entry.startsWith(PREFIX)) await this.#load(entry.slice(PREFIX.length));
+    for (const entry of fs.readdirSync(this.#spool)) {
+      if (entry.startsWith(PREFIX)) await this.#load(entry.slice(PREFIX.length));
+      else if (entry.startsWith(GONE)) fs.rmSync(path.join(this.#spool, entry), { recursive: true, force: true });
+    }
     await this.#forget(superseded);
   }
 

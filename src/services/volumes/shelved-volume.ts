@@ -1,9 +1,9 @@
 /** One volume of a shelf: puts what its handles do in order, and commits it. */
-import { IntegrityError, SliceSource, UnsupportedError, UsageError, type BlockSource } from '../../core/index.ts';
+import { BusyError, IntegrityError, SliceSource, UnsupportedError, UsageError, type BlockSource } from '../../core/index.ts';
 import { sameContent } from '../trees/content.ts';
 import { CommitTree } from './commit-tree.ts';
 import { FrozenVolume, readLayers } from './frozen-volume.ts';
-import { volumeSource, volumeTags, type ShelfRepository } from './repository.ts';
+import { volumeSnapshot, volumeSource, volumeTags, type ShelfRepository } from './repository.ts';
 import type { ShelfVolume, VolumeFacts } from './shelf-volume.ts';
 import { StoredVolume, type StoredFacts, type StoredSegment } from './stored-volume.ts';
 import type { Frozen, VolumeSpool } from './volume-spool.ts';
@@ -44,6 +44,8 @@ export class ShelvedVolume {
   readonly #reads = new Set<Promise<void>>();
   #commits: Promise<void> = Promise.resolve();
   #isCommitting = false;
+  /** Bytes in the spool when the last commit in the background failed: the next write must not try again at once. */
+  #failedBytes = -Infinity;
   /** A change of the spool that failed: from then on nothing is known for sure. */
   #failure: Error | undefined;
 
@@ -90,7 +92,8 @@ export class ShelvedVolume {
     const { spoolBytesMax } = this.#parts;
     if (this.#spool.bytes + bytes.length > spoolBytesMax && this.#spool.bytes > 0) await this.commit();
     await this.#change(() => this.#spool.write(offset, bytes, this.#parts.now()));
-    if (this.#spool.bytes >= Math.max(this.#parts.commitBytes, this.#spool.size / 16)) this.#commitInBackground();
+    const { commitBytes } = this.#parts;
+    if (this.#spool.bytes >= Math.max(commitBytes, this.#spool.size / 16, this.#failedBytes + commitBytes)) this.#commitInBackground();
   }
 
   truncate(size: number): Promise<void> {
@@ -162,7 +165,8 @@ export class ShelvedVolume {
   #commitInBackground(): void {
     if (this.#isCommitting || this.#failure !== undefined) return;
     this.#isCommitting = true;
-    this.commit().catch((error: unknown) => {
+    this.commit().then(() => { this.#failedBytes = -Infinity; }, (error: unknown) => {
+      this.#failedBytes = this.#spool.bytes;
       this.#parts.note(`volume '${this.name}' stays in the spool for now: ${(error as Error).message}`);
     }).finally(() => { this.#isCommitting = false; });
   }
@@ -173,6 +177,7 @@ export class ShelvedVolume {
       if (frozen === undefined) return;
       let stored: StoredVolume;
       try {
+        await this.#checkNewest(frozen.layers.base);
         stored = await this.#store(frozen, wish ?? {});
       } catch (error) {
         this.#spool.thaw();
@@ -186,6 +191,16 @@ export class ShelvedVolume {
       if (this.#handles === 0) stored.rest();
       if (before !== undefined) await this.#forget(before.snapshot);
     });
+  }
+
+  /** Two spools that commit the same volume would each undo what the other did. @throws {BusyError} the newest commit is not the one below ours. */
+  async #checkNewest(base: StoredVolume | undefined): Promise<void> {
+    const sequence = base?.facts.sequence ?? 0;
+    for (const snapshot of await this.#parts.repository.snapshots()) {
+      const other = volumeSnapshot(snapshot);
+      if (other?.name !== this.name || other.host !== this.#parts.host || other.id === base?.snapshot || other.sequence < sequence || other.isRemoved) continue;
+      throw new BusyError(`Commit volume '${this.name}': somebody else committed it (snapshot '${other.id.slice(0, 12)}'); use one spool for each volume`, { volume: this.name });
+    }
   }
 
   /** Stores a moment and reads it back. */

@@ -65,8 +65,8 @@ export class SpoolLog {
   }
 
   /**
-   * Opens a log and hands over its operations as far as they are whole; what is behind is cut off. `isTorn`: there was something, so that
-   * nothing behind this point was ever synced. @throws {ToolError}
+   * Opens a log and hands over its operations as far as they are whole; what is behind is cut off. `isTorn`: there was something, and it
+   * was never synced. @throws {ToolError}
    */
   static async recover(directory: string, number: number, take: (operation: Operation) => void): Promise<{ readonly log: SpoolLog; readonly isTorn: boolean }> {
     const operations = await SpoolFile.open(fileName(directory, number, 'operations'), 'r+');
@@ -137,8 +137,10 @@ export class SpoolLog {
     const one = new Uint8Array(operationLayout.size);
     for (; this.#operationBytes + one.length <= operationBytes; this.#operationBytes += one.length) {
       await this.#operations.read(this.#operationBytes, one);
-      const { Checksum, Kind, Offset, Length, DataAt, DataChecksum, Time } = operationLayout.view(one);
-      if (Checksum !== crc32(one.subarray(4)) || (Kind !== OPERATION.write && Kind !== OPERATION.truncate)) break;
+      const view = operationLayout.view(one);
+      if (view.Checksum !== crc32(one.subarray(4))) break; // then no field means anything
+      const { Kind, Offset, Length, DataAt, DataChecksum, Time } = view;
+      if (Kind !== OPERATION.write && Kind !== OPERATION.truncate) break;
       if (Kind === OPERATION.write) {
         if (DataAt !== this.#dataBytes || DataAt + Length > dataBytes || Length > MAX_WRITE_BYTES) break;
         const bytes = Length <= buffer.length ? buffer.subarray(0, Length) : new Uint8Array(Length);

@@ -212,7 +212,7 @@ export class StoredVolume implements BlockSource {
     if (first === undefined) throw fault('parts', 0, 1);
     if (others.length === 0) return new SliceSource(first, 0, length);
     const [heads, layout, meta] = others as [BlockSource, BlockSource, BlockSource];
-    const woven = await weave({ data: first, heads, layout, meta });
+    const woven = await weave({ data: first, heads, layout, meta }, () => this.tree.open((parts[0] as StoredPart).id));
     if (woven.size !== length) throw new IntegrityError(`Read volume '${this.facts.name}' at ${offset}: its segment has '${woven.size}' bytes, expected '${length}'`);
     return woven;
   }

@@ -8,6 +8,9 @@ import { spoolCall, syncDirectory } from './spool-file.ts';
 import { MAX_WRITE_BYTES, SpoolLog, type Operation } from './spool-log.ts';
 import type { StoredVolume } from './stored-volume.ts';
 
+/** Prefix of directories that are being removed. */
+export const GONE = 'gone-';
+
 /** A moment to be committed. */
 export interface Frozen {
   readonly layers: VolumeLayers;
@@ -54,10 +57,13 @@ export class VolumeSpool {
     for (const number of SpoolLog.numbers(directory)) {
       const isKnown = number <= own;
       const operations: Operation[] = [];
-      const { log, isTorn: ends } = await SpoolLog.recover(directory, number, (operation) => { if (!isKnown && !isTorn) operations.push(operation); });
+      const { log, isTorn: ends } = await SpoolLog.recover(directory, number, (operation) => { if (!isKnown) operations.push(operation); });
       const isStray = log.isEmpty && number !== spool.#next;
-      if (isKnown || isTorn || isStray) {
-        if (!isKnown && !log.isEmpty) shelf.note(`spool '${directory}': log '${number}' was never synced and lies behind one that is torn; it is left out`);
+      if (isTorn) {
+        await log.close();
+        throw new IntegrityError(`Recover spool '${directory}': the log before '${number}' was durable when that began, and ends in the middle of an operation: the disk lost it`, { path: directory });
+      }
+      if (isKnown || isStray) {
         await log.remove();
         continue;
       }
@@ -66,7 +72,7 @@ export class VolumeSpool {
         await log.close();
         throw new IntegrityError(`Recover spool '${directory}': its log '${number}' does not continue the last commit in the repository (log '${own}'${foreign ? ' of another spool' : ''}); move the directory away to use the volume as it is in the repository`, { path: directory });
       }
-      isTorn ||= ends;
+      isTorn = ends;
       for (const operation of operations) spool.#apply(operation, number);
       spool.#logs.set(number, log);
       spool.#next = number + 1;
@@ -117,8 +123,9 @@ export class VolumeSpool {
     for (const log of this.#logs.values()) await log.sync();
   }
 
-  /** The volume as it is now; what is written from now on goes to other logs. */
+  /** The volume as it is now; what is written from now on goes to other logs, which begin only when these are durable: a log never outlives one before it. */
   async freeze(): Promise<Frozen> {
+    await this.sync();
     const log = this.#next - 1;
     this.#logs.set(this.#next, await SpoolLog.create(this.#directory, this.#next));
     this.#next += 1;
@@ -152,8 +159,13 @@ export class VolumeSpool {
     for (const log of this.#logs.values()) await log.close();
     this.#logs.clear();
     if (!isGone) return;
-    fs.rmSync(this.#directory, { recursive: true, force: true });
-    await syncDirectory(path.dirname(this.#directory));
+    // Under another name at once: some of its logs without the others would not be believed.
+    const parent = path.dirname(this.#directory);
+    const gone = path.join(parent, `${GONE}${path.basename(this.#directory)}`);
+    fs.rmSync(gone, { recursive: true, force: true });
+    await spoolCall('Rename', this.#directory, () => fs.promises.rename(this.#directory, gone));
+    await syncDirectory(parent);
+    fs.rmSync(gone, { recursive: true, force: true });
   }
 
   async #log(): Promise<SpoolLog> {

@@ -1,6 +1,7 @@
 /** A TCP proxy on loopback that cuts, delays and corrupts connections at points that a seed decides. Everything it does is repeatable from the seed, but for the kernel's timing. */
 import { once } from 'node:events';
 import * as net from 'node:net';
+import { nodeWorld } from '../../world/index.ts';
 
 /** What happens to a connection. */
 export type Fault = 'cut' | 'reset' | 'corrupt' | 'stall' | 'none';
@@ -15,6 +16,7 @@ export interface LinkPlan {
 
 /** See the file's header. */
 export class FaultyLink {
+  readonly #world = nodeWorld('.');
   readonly #listener: net.Server;
   readonly #sockets = new Set<net.Socket>();
   /** Connections so far. */
@@ -88,7 +90,7 @@ export class FaultyLink {
       if (fault !== 'stall') harm();
       else {
         link.done = true;
-        setTimeout(harm, plan.stallMs ?? 50);
+        void this.#world.sleep(plan.stallMs ?? 50).then(harm);
       }
     };
     client.on('data', (piece) => { pass(piece, server, client); });

@@ -45,9 +45,9 @@ export class WireRig {
     });
   }
 
-  /** One end of a new connection that the server serves. Neither end sees the other being destroyed: for that, use sockets. */
+  /** One end of a new connection that the server serves. */
   duplex(): Duplex {
-    const [client, server] = duplexPair();
+    const [client, server] = memoryPair();
     void this.server.accept(server);
     return client;
   }
@@ -75,6 +75,13 @@ export class WireRig {
     this.#listener?.close();
     await this.server.drain(0);
   }
+}
+
+/** Two ends of a connection in memory: when one is destroyed, the other one is cut off, as with sockets. */
+export function memoryPair(): readonly [Duplex, Duplex] {
+  const [a, b] = duplexPair();
+  for (const [one, other] of [[a, b], [b, a]] as const) one.on('close', () => { if (!one.writableFinished) other.destroy(); });
+  return [a, b];
 }
 
 /** A socket to a port of this host. */

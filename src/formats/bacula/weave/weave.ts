@@ -71,6 +71,10 @@ class BlockWriter implements RecordVisitor {
   }
 }
 
+/** A usual block. */
+const SCRATCH_BYTES = 65_536;
+/** Further readers of the data part that one segment opens. */
+const READERS_MAX = 15;
 /** Blocks kept rendered, because readers' pieces end inside them. */
 const BLOCKS_KEPT = 2;
 
@@ -81,9 +85,14 @@ class WovenSource implements BlockSource {
   readonly #blocks: readonly WovenBlock[];
   readonly #hasher: IHasher;
   readonly #kept = new Map<number, Promise<Uint8Array>>();
+  #scratch: Uint8Array | undefined;
+  readonly #openData: (() => Promise<BlockSource>) | undefined;
+  /** By where the session's data begins. */
+  readonly #readers = new Map<number, Promise<BlockSource>>();
 
-  constructor(parts: WovenParts, table: Awaited<ReturnType<typeof readBlockTable>>, hasher: IHasher) {
+  constructor(parts: WovenParts, table: Awaited<ReturnType<typeof readBlockTable>>, { hasher, openData }: { readonly hasher: IHasher; readonly openData: (() => Promise<BlockSource>) | undefined }) {
     this.#parts = parts;
+    this.#openData = openData;
     this.size = table.size;
     this.#blocks = table.blocks;
     this.#hasher = hasher;
@@ -111,6 +120,18 @@ class WovenSource implements BlockSource {
 
   async close(): Promise<void> {
     for (const part of [this.#parts.layout, this.#parts.heads, this.#parts.meta, this.#parts.data]) await part.close();
+    for (const reader of this.#readers.values()) await reader.then((source) => source.close(), () => undefined);
+  }
+
+  /** Data of the session that begins at `start`: jobs that ran at once alternate, and each is read on from where it was. */
+  #dataOf(start: number): BlockSource | Promise<BlockSource> {
+    const known = this.#readers.get(start);
+    if (known !== undefined) return known;
+    if (start === 0 || this.#openData === undefined || this.#readers.size >= READERS_MAX) return this.#parts.data;
+    const opened = this.#openData();
+    this.#readers.set(start, opened);
+    opened.catch(() => { this.#readers.delete(start); }); // the next reader tries again
+    return opened;
   }
 
   #find(offset: number): number {
@@ -141,17 +162,26 @@ class WovenSource implements BlockSource {
   async #render(block: WovenBlock, head: WovenBlockHead, target: Uint8Array, options: ReadOptions | undefined): Promise<void> {
     const { metaStart, dataStart, session } = head.cursor.parts;
     const headBytes = session.version === 'BB02' ? bb02Layout.size : bb03Layout.size;
-    if (head.bits & ITEM.opaque) await this.#parts.data.readInto(dataStart + block.dataAt, target.subarray(headBytes), options);
+    if (head.bits & ITEM.opaque) await (await this.#dataOf(dataStart)).readInto(dataStart + block.dataAt, target.subarray(headBytes), options);
     else {
       const writer = new BlockWriter(target, headBytes);
       head.cursor.copy().walk(block.size - headBytes, false, writer);
-      const meta = new Uint8Array(Math.max(0, writer.metaTo - writer.metaFrom));
-      const data = new Uint8Array(Math.max(0, writer.dataTo - writer.dataFrom));
-      if (meta.length > 0) await this.#parts.meta.readInto(metaStart + writer.metaFrom, meta, options);
-      if (data.length > 0) await this.#parts.data.readInto(dataStart + writer.dataFrom, data, options);
+      const [metaBytes, dataBytes] = [Math.max(0, writer.metaTo - writer.metaFrom), Math.max(0, writer.dataTo - writer.dataFrom)];
+      const scratch = this.#takeScratch(metaBytes + dataBytes);
+      const [meta, data] = [scratch.subarray(0, metaBytes), scratch.subarray(metaBytes, metaBytes + dataBytes)];
+      if (metaBytes > 0) await this.#parts.meta.readInto(metaStart + writer.metaFrom, meta, options);
+      if (dataBytes > 0) await (await this.#dataOf(dataStart)).readInto(dataStart + writer.dataFrom, data, options);
       writer.write(meta, data, session.labels);
+      this.#scratch = scratch;
     }
     this.#seal(head, target);
+  }
+
+  /** One buffer serves one reader; those beside it get their own. A buffer for each block would be garbage of the volume's size. */
+  #takeScratch(bytes: number): Uint8Array {
+    const scratch = this.#scratch;
+    this.#scratch = undefined;
+    return scratch !== undefined && scratch.length >= bytes ? scratch : new Uint8Array(Math.max(bytes, SCRATCH_BYTES));
   }
 
   /** Writes the block's head, with the checksum over all of it. */
@@ -171,9 +201,10 @@ class WovenSource implements BlockSource {
 }
 
 /**
- * Opens a segment that `splitSegment` took apart. The source owns the parts. Its table costs about 300 bytes a block.
+ * Opens a segment that `splitSegment` took apart. The source owns the parts. Its table costs about 300 bytes a block. `openData` opens the data part once more: where a source is
+ * fast only for one who reads on, each of several sessions gets its own.
  * @throws {FormatError} parts that do not belong together. @throws {LimitError} larger than any that is written.
  */
-export async function weave(parts: WovenParts): Promise<BlockSource> {
-  return new WovenSource(parts, await readBlockTable(parts), await sharedBlockHasher());
+export async function weave(parts: WovenParts, openData?: () => Promise<BlockSource>): Promise<BlockSource> {
+  return new WovenSource(parts, await readBlockTable(parts), { hasher: await sharedBlockHasher(), openData });
 }

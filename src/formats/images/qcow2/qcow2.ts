@@ -106,7 +106,7 @@ export async function openQcow2(file: BlockSource, context: ImageContext): Promi
   const header = await readQcow2Header(file, context.limits);
   const snapshots = await readSnapshots(file, header, context.limits);
   const l1 = await readL1(file, header.l1Offset, header.l1Entries);
-  const unpack = clusterUnpacker(file, 2 ** header.clusterBits, { compression: header.compression, budget: UNPACKED_BYTES });
+  const unpack = clusterUnpacker(file, 2 ** header.clusterBits, { compression: header.compression, budget: UNPACKED_BYTES, fast: context.unzstd });
   const checked = new ClusterMap(header, { file, data: file, unpack }, l1, context.tableBytes);
   const opened: BlockSource[] = [];
   try {

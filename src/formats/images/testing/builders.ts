@@ -1,7 +1,7 @@
-/** Writes images of kinds that no free tool writes: differencing VHD, VHDX and VDI, COWD, logs of VHDX. Small, for tests. */
+/** Writes images of kinds that no free tool writes: differencing VHD, VHDX and VDI, COWD, SEsparse, logs of VHDX. Small, for tests. */
 import { crc32c, utf8 } from '../../../core/index.ts';
 import { guidBytes } from '../guid.ts';
-import { cowdLayout } from '../vmdk/vmdk.layout.ts';
+import { cowdLayout, SE_SPARSE, seSparseLayout, seSparseVolatileLayout } from '../vmdk/vmdk.layout.ts';
 import { vhdChecksum } from '../vhd/header.ts';
 import { COOKIE, DISK_TYPE, dynamicLayout, footerLayout, locatorLayout, NOT_ALLOCATED } from '../vhd/vhd.layout.ts';
 import { VDI_BLOCK, VDI_SIGNATURE, VDI_TYPE, VDI_VERSION, vdiLayout } from '../vdi/vdi.layout.ts';
@@ -87,7 +87,7 @@ function u64Bytes(value: number): Uint8Array {
 
 /** Section 2.6.2.6 with linkage and a relative path. */
 function parentLocator(disk: Difference): Uint8Array {
-  const pairs = [['parent_linkage', `{${disk.parentIdentity}}`], ['relative_path', disk.parentName]] as const;
+  const pairs = [['parent_linkage', `{${disk.parentIdentity}}`], ['relative_path', disk.parentName], ['absolute_win32_path', `C:\\disks\\${disk.parentName}`]] as const;
   const texts: Uint8Array[] = [];
   const heads: Uint8Array[] = [parentLocatorLayout.encode({ LocatorType: guidBytes(GUID.vhdxLocatorType), Reserved: 0, KeyValueCount: pairs.length })];
   let at = parentLocatorLayout.size + pairs.length * locatorEntryLayout.size;
@@ -204,6 +204,28 @@ export function buildCowd(size: number, sectors: ReadonlyMap<number, Uint8Array>
   for (const [index, [sector, bytes]] of [...sectors].entries()) {
     file.writeUInt32LE(dataAt + index, tablesAt * SECTOR + sector * 4);
     file.set(bytes, (dataAt + index) * SECTOR);
+  }
+  return new Uint8Array(file);
+}
+
+/** An SEsparse extent with grains of 4 KiB; `zeroes` are grains that are surely zero. One grain table: up to 16 MiB. */
+export function buildSeSparse(size: number, grains: ReadonlyMap<number, Uint8Array>, zeroes: readonly number[]): Uint8Array {
+  const grainBytes = 4096;
+  // Sectors: header, volatile header, directory, one table of 64 sectors, grains.
+  const [directoryAt, tablesAt, grainsAt] = [2, 3, 67];
+  const file = Buffer.alloc(grainsAt * SECTOR + grains.size * grainBytes);
+  file.set(seSparseLayout.encode({
+    magic: SE_SPARSE.magic, version: SE_SPARSE.version, capacity: size / SECTOR, grain_size: 8, grain_table_size: 64, flags: 0, reserved: new Uint8Array(32), volatile_header_offset: 1, volatile_header_size: 1,
+    journal_header_offset: 0, journal_header_size: 0, journal_offset: 0, journal_size: 0, grain_dir_offset: directoryAt, grain_dir_size: 1, grain_tables_offset: tablesAt, grain_tables_size: 64,
+    free_bitmap_offset: 0, free_bitmap_size: 0, backmap_offset: 0, backmap_size: 0, grains_offset: grainsAt, grains_size: grains.size * 8,
+  }));
+  file.set(seSparseVolatileLayout.encode({ magic: SE_SPARSE.volatileMagic, free_gt_number: 1, next_txn_seq_number: 1, replay_journal: 0 }), SECTOR);
+  file.writeUInt32LE(0x1000_0000, directoryAt * SECTOR + 4);
+  for (const grain of zeroes) file.writeUInt32LE(0x2000_0000, tablesAt * SECTOR + grain * 8 + 4);
+  for (const [index, [grain, bytes]] of [...grains].entries()) {
+    file.writeUInt32LE(index >>> 12, tablesAt * SECTOR + grain * 8);
+    file.writeUInt32LE((0x3000_0000 | (index & 0xfff) << 16) >>> 0, tablesAt * SECTOR + grain * 8 + 4);
+    file.set(bytes, grainsAt * SECTOR + index * grainBytes);
   }
   return new Uint8Array(file);
 }

@@ -4,6 +4,9 @@ import type { CountingSink } from './sink.ts';
 
 /** Data is read and written in pieces of about this size. */
 const PIECE_BYTES = 1 << 20;
+/** Shorter stretches of zeroes are not worth a hole. */
+const HOLE_BYTES = 64 << 10;
+const zeroes = new Uint8Array(HOLE_BYTES);
 
 /** Clusters with data, by number. */
 export class ClusterPlan {
@@ -69,9 +72,23 @@ export async function forEachPiece(source: BlockSource, plan: ClusterPlan, take:
   }
 }
 
+/** Appends bytes; stretches of zeroes become holes where the sink has them. */
+export async function writeSparsely(sink: CountingSink, bytes: Uint8Array): Promise<void> {
+  const isZero = (at: number): boolean => Buffer.compare(bytes.subarray(at, at + HOLE_BYTES), zeroes.subarray(0, Math.min(HOLE_BYTES, bytes.length - at))) === 0;
+  for (let at = 0; at < bytes.length;) {
+    const zero = isZero(at);
+    let end = at + HOLE_BYTES;
+    while (end < bytes.length && isZero(end) === zero) end += HOLE_BYTES;
+    end = Math.min(end, bytes.length);
+    if (zero) await sink.skip(end - at);
+    else await sink.write(bytes.subarray(at, end));
+    at = end;
+  }
+}
+
 /** Appends all planned clusters. */
 export function writeClusters(source: BlockSource, plan: ClusterPlan, sink: CountingSink): Promise<void> {
-  return forEachPiece(source, plan, (bytes) => sink.write(bytes));
+  return forEachPiece(source, plan, (bytes) => writeSparsely(sink, bytes));
 }
 
 /** Appends a table of `count` entries of `entryBytes` in pieces; `put` fills in entry `index` at byte `at`, zero-filled before. */

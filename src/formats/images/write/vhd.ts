@@ -2,7 +2,7 @@
 import { type BlockSource, LimitError, utf8 } from '../../../core/index.ts';
 import { vhdChecksum } from '../vhd/header.ts';
 import { COOKIE, DISK_TYPE, DYNAMIC_BYTES, dynamicLayout, EPOCH_MS, footerLayout, NOT_ALLOCATED } from '../vhd/vhd.layout.ts';
-import { forEachPiece, planClusters, roundUp, writeTable } from './plan.ts';
+import { forEachPiece, planClusters, roundUp, writeSparsely, writeTable } from './plan.ts';
 import { CountingSink, type ImageSink } from './sink.ts';
 import type { WriteOptions } from './write.ts';
 
@@ -63,7 +63,7 @@ export async function writeVhd(source: BlockSource, to: ImageSink, options: Writ
   // A piece is one block: its size is above that of a piece.
   await forEachPiece(source, plan, async (bytes) => {
     await sink.write(bitmap);
-    await sink.write(bytes);
+    await writeSparsely(sink, bytes);
   });
   await sink.write(footer);
 }

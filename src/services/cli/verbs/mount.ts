@@ -25,6 +25,11 @@ async function unmountAtSignal(mount: FuseMount, context: Context): Promise<void
   }
 }
 
+/** A second signal: the threads that wait for the kernel can't be stopped, and `process.exit` would wait for them until the last program has left the mount. */
+function endAtOnce(): void {
+  process.kill(process.pid, 'SIGKILL');
+}
+
 /** Runs the verb. Resolves when the mount has ended. */
 export async function run(context: Context, operands: readonly string[], options: Options): Promise<Outcome> {
   const [text = '', target = ''] = operands;
@@ -39,7 +44,10 @@ export async function run(context: Context, operands: readonly string[], options
       directory, readOnly: true, allowOther, name: text, afterDeath: 'detach', onProblem: (error) => { context.warn(`read of '${directory}': ${errorMessage(error)}`); },
     });
     context.print(`${text} is mounted at ${directory}; unmount it, or stop this with Ctrl-C`);
+    process.once('exit', endAtOnce);
     await Promise.race([mount.ended, unmountAtSignal(mount, context)]);
+    await mount.ended;
+    process.off('exit', endAtOnce);
     for (const { where, message } of location.damage()) context.warn(`${where}: ${message}`);
     const { requests, problems } = mount.session.counts;
     return { exitCode: problems > 0 ? 3 : 0, result: { location: text, directory, requests, problems } };

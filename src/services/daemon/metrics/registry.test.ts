@@ -124,7 +124,7 @@ test('events of the wire become counts', async () => {
   wire.observe({ kind: 'refused', message: '' });
   wire.observe({ kind: 'closed', connection: 1, domain: 'a', peer, clean: false, seconds: 1, sent: 11, received: 22 });
   wire.watch({ connections: 3, sessions: 2 });
-  store.noteLookup(0.002);
+  store.noteLookup(10, 0.02);
   maintenance.add('a');
   maintenance.begin({ task: 'gc', domain: 'a' });
   maintenance.end({ task: 'gc', domain: 'a' }, { seconds: 2, ok: true, bytesReclaimed: 77, waiting: 1 }, 5_000);

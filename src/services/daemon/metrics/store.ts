@@ -1,9 +1,10 @@
 /** Metrics of what is stored: chunks, bytes, the filter, the index, snapshots. Most are read from the stores when they are scraped. */
 import { Counter, Gauge, Histogram, type Registry } from 'prom-client';
 import type { Repository, SnapshotInfo } from '../../../engine/index.ts';
+import { addCounter, addDomainGauge, addGauge } from './scraped.ts';
 
-/** Seconds; a lookup in memory takes some microseconds, one that reads a disk milliseconds. */
-const lookupBuckets = [5e-6, 1e-5, 2.5e-5, 5e-5, 1e-4, 2.5e-4, 5e-4, 1e-3, 2.5e-3, 5e-3, 1e-2, 2.5e-2, 5e-2, 0.1, 0.25, 1];
+/** Seconds; an id that is found in memory takes some microseconds, one that a disk is read for milliseconds. */
+const lookupBuckets = [1e-6, 2.5e-6, 5e-6, 1e-5, 2.5e-5, 5e-5, 1e-4, 2.5e-4, 5e-4, 1e-3, 2.5e-3, 5e-3, 1e-2, 2.5e-2, 5e-2, 0.1, 0.25, 1];
 /** Names of hosts and sources come from clients: more than so many series are only counted. */
 const SERIES_MAX = 1_000;
 const LABEL_CHARACTERS_MAX = 200;
@@ -45,7 +46,7 @@ export class StoreMetrics {
 
   constructor(registry: Registry) {
     const registers = [registry];
-    this.#lookups = new Histogram({ name: 'gdd_rocksdb_get_seconds', help: 'Seconds of a lookup of a batch of ids in the chunk index, whichever index is in use', buckets: lookupBuckets, registers });
+    this.#lookups = new Histogram({ name: 'gdd_rocksdb_get_seconds', help: 'Seconds for one id in a lookup of a batch of ids in the chunk index, whichever index is in use', buckets: lookupBuckets, registers });
     this.#snapshotTime = new Gauge({ name: 'gdd_last_snapshot_timestamp_seconds', help: 'When the newest snapshot of these sources was begun', labelNames: ['domain', 'host', 'source'], registers });
     this.#hidden = new Counter({ name: 'gdd_last_snapshot_series_dropped_total', help: `Snapshots of hosts and sources beyond the first ${SERIES_MAX}, which have no series`, registers });
     this.#chunks = new Gauge({ name: 'gdd_repository_chunks', help: 'Chunks in the index of the repository, of all times', labelNames: ['domain'], registers });
@@ -67,9 +68,9 @@ export class StoreMetrics {
     if (found !== undefined) found.failed = true;
   }
 
-  /** A lookup of the index took so long. */
-  noteLookup(seconds: number): void {
-    this.#lookups.observe(seconds);
+  /** A lookup of so many ids in the index took so long. */
+  noteLookup(ids: number, seconds: number): void {
+    this.#lookups.observe(seconds / ids);
   }
 
   /** Chunks that a client had and that were stored already. */
@@ -105,42 +106,38 @@ export class StoreMetrics {
     return sumOf([...this.#domains.values()].map(({ repository }) => of(repository)));
   }
 
+  /** A value of each domain. */
+  *#each(of: (name: string, domain: Domain) => number): Iterable<readonly [string, number]> {
+    for (const [name, domain] of this.#domains) yield [name, of(name, domain)];
+  }
+
   /** The names that existing dashboards know; over all domains, without labels. */
   #addSums(registry: Registry): void {
-    const registers = [registry];
     const unique = (): number => this.#sum((repository) => totalsOf(repository).chunks);
     const duplicate = (): number => sumOf(this.#duplicate.values());
-    const stored = (): number => this.#sum((repository) => totalsOf(repository).stored);
-    const bytesIn = (): number => sumOf(this.#bytesIn.values());
-    new Counter({ name: 'gdd_chunks_total', help: 'Chunks that clients had: unique and duplicate ones', registers, collect() { this.reset(); this.inc(unique() + duplicate()); } });
-    new Gauge({ name: 'gdd_chunks_unique', help: 'Chunks that were new and stored', registers, collect() { this.set(unique()); } });
-    new Gauge({ name: 'gdd_chunks_duplicate', help: 'Chunks that were stored already', registers, collect() { this.set(duplicate()); } });
-    new Gauge({ name: 'gdd_bytes_in', help: 'Bytes of content of committed snapshots, as clients count them', registers, collect() { this.set(bytesIn()); } });
-    new Gauge({ name: 'gdd_bytes_stored', help: 'Bytes that new chunks take in containers, compressed', registers, collect() { this.set(stored()); } });
+    addCounter(registry, { name: 'gdd_chunks_total', help: 'Chunks that clients had: unique and duplicate ones' }, () => unique() + duplicate());
+    addGauge(registry, { name: 'gdd_chunks_unique', help: 'Chunks that were new and stored' }, unique);
+    addGauge(registry, { name: 'gdd_chunks_duplicate', help: 'Chunks that were stored already' }, duplicate);
+    addGauge(registry, { name: 'gdd_bytes_in', help: 'Bytes of content of committed snapshots, as clients count them' }, () => sumOf(this.#bytesIn.values()));
+    addGauge(registry, { name: 'gdd_bytes_stored', help: 'Bytes that new chunks take in containers, compressed' }, () => this.#sum((repository) => totalsOf(repository).stored));
   }
 
   #addDomainSums(registry: Registry): void {
-    const registers = [registry];
-    const domains = this.#domains;
-    const bytesIn = this.#bytesIn;
-    new Gauge({ name: 'gdd_domain_bytes_in', help: 'gdd_bytes_in of one domain', labelNames: ['domain'], registers, collect() { for (const domain of domains.keys()) this.set({ domain }, bytesIn.get(domain) ?? 0); } });
-    new Gauge({ name: 'gdd_domain_bytes_stored', help: 'gdd_bytes_stored of one domain', labelNames: ['domain'], registers, collect() { for (const [domain, { repository }] of domains) this.set({ domain }, totalsOf(repository).stored); } });
-    new Gauge({ name: 'gdd_domain_writable', help: '0 after a write of the domain failed: it answers errors until the daemon is restarted', labelNames: ['domain'], registers, collect() { for (const [domain, { failed }] of domains) this.set({ domain }, failed ? 0 : 1); } });
+    addDomainGauge(registry, { name: 'gdd_domain_bytes_in', help: 'gdd_bytes_in of one domain' }, () => this.#each((name) => this.#bytesIn.get(name) ?? 0));
+    addDomainGauge(registry, { name: 'gdd_domain_bytes_stored', help: 'gdd_bytes_stored of one domain' }, () => this.#each((_, { repository }) => totalsOf(repository).stored));
+    addDomainGauge(registry, { name: 'gdd_domain_writable', help: '0 after a write of the domain failed: it answers errors until the daemon is restarted' }, () => this.#each((_, { failed }) => (failed ? 0 : 1)));
   }
 
   #addFilter(registry: Registry): void {
-    const registers = [registry];
-    const domains = this.#domains;
-    const filters = (of: (filter: Repository['store']['filterState']) => number) => (): number => this.#sum(({ store }) => of(store.filterState));
-    const falsePositives = filters(({ falsePositivesCold, falsePositivesHot, blind }) => falsePositivesCold + falsePositivesHot + blind);
-    const hits = filters(({ asked, denied }) => asked - denied);
-    const denied = filters((filter) => filter.denied);
-    new Gauge({ name: 'gdd_bloom_hits', help: 'Ids of which the filter said "maybe stored", so that the index was asked', registers, collect() { this.set(hits()); } });
-    new Gauge({ name: 'gdd_bloom_false_positives', help: 'Of these, ids that the index did not have', registers, collect() { this.set(falsePositives()); } });
-    new Counter({ name: 'gdd_bloom_denied_total', help: 'Ids of which the filter said "surely new": lookups of the index that were saved', registers, collect() { this.reset(); this.inc(denied()); } });
-    new Gauge({ name: 'gdd_filter_bytes', help: 'Memory of the filter', labelNames: ['domain'], registers, collect() { for (const [domain, { repository }] of domains) this.set({ domain }, repository.store.filterState.bytes); } });
-    new Gauge({ name: 'gdd_filter_ids', help: 'Ids in the filter', labelNames: ['domain'], registers, collect() { for (const [domain, { repository }] of domains) this.set({ domain }, repository.store.filterState.ids); } });
-    new Gauge({ name: 'gdd_filter_building', help: '1 while the filter is built: until then it says "maybe" of more ids', labelNames: ['domain'], registers, collect() { for (const [domain, { repository }] of domains) this.set({ domain }, repository.store.filterState.isBuilding ? 1 : 0); } });
+    type State = Repository['store']['filterState'];
+    const all = (of: (state: State) => number) => (): number => this.#sum(({ store }) => of(store.filterState));
+    const each = (of: (state: State) => number) => (): Iterable<readonly [string, number]> => this.#each((_, { repository }) => of(repository.store.filterState));
+    addGauge(registry, { name: 'gdd_bloom_hits', help: 'Ids of which the filter said "maybe stored", so that the index was asked' }, all(({ asked, denied }) => asked - denied));
+    addGauge(registry, { name: 'gdd_bloom_false_positives', help: 'Of these, ids that the index did not have' }, all(({ falsePositivesCold, falsePositivesHot, blind }) => falsePositivesCold + falsePositivesHot + blind));
+    addCounter(registry, { name: 'gdd_bloom_denied_total', help: 'Ids of which the filter said "surely new": lookups of the index that were saved' }, all(({ denied }) => denied));
+    addDomainGauge(registry, { name: 'gdd_filter_bytes', help: 'Memory of the filter' }, each(({ bytes }) => bytes));
+    addDomainGauge(registry, { name: 'gdd_filter_ids', help: 'Ids in the filter' }, each(({ ids }) => ids));
+    addDomainGauge(registry, { name: 'gdd_filter_building', help: '1 while the filter is built: until then it says "maybe" of more ids' }, each(({ isBuilding }) => (isBuilding ? 1 : 0)));
   }
 }
 

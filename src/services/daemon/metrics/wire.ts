@@ -1,6 +1,7 @@
 /** Metrics of connections, sessions and requests, from the events of the wire server. */
-import { Counter, Gauge, Histogram, type Registry } from 'prom-client';
+import { Counter, Histogram, type Registry } from 'prom-client';
 import type { WireEvent } from '../../../engine/index.ts';
+import { addGauge } from './scraped.ts';
 import type { StoreMetrics } from './store.ts';
 
 const requestBuckets = [1e-4, 2.5e-4, 1e-3, 2.5e-3, 1e-2, 2.5e-2, 0.1, 0.25, 1, 2.5, 10, 60];
@@ -34,6 +35,7 @@ export class WireMetrics {
     this.#sent = counter('gdd_wire_sent_bytes_total', 'Bytes to clients on sockets, all framing included', 'domain');
     this.#connections = counter('gdd_wire_connections_total', 'Connections whose handshake succeeded', 'domain');
     this.#refused = counter('gdd_wire_refused_total', 'Connections that came to nothing: wrong keys, revoked hosts, another protocol, too many', 'reason');
+    for (const reason of ['refused', 'foreign', 'silent', 'cut', 'forged', 'malformed', 'other']) this.#refused.inc({ reason }, 0);
     this.#broken = counter('gdd_wire_broken_total', 'Connections that ended without the client saying so', 'domain');
     this.#sessions = counter('gdd_sessions_total', 'Backups that began', 'domain');
     this.#resumes = counter('gdd_session_resumes_total', 'Backups that went on over a new connection', 'domain');
@@ -41,9 +43,8 @@ export class WireMetrics {
     this.#failed = counter('gdd_sessions_failed_total', 'Backups that ended without a snapshot, by why', 'domain', 'why');
     this.#errors = counter('gdd_wire_request_errors_total', 'Requests that were answered with an error, by its code', 'request', 'code');
     this.#seconds = new Histogram({ name: 'gdd_wire_request_seconds', help: 'Seconds from a request to its answer, waiting included', labelNames: ['request'], buckets: requestBuckets, registers: [registry] });
-    const live = (): LiveCounts => this.#live;
-    new Gauge({ name: 'gdd_wire_connections', help: 'Open connections', registers: [registry], collect() { this.set(live().connections); } });
-    new Gauge({ name: 'gdd_sessions', help: 'Backups under way, connected or waiting for their client to come back', registers: [registry], collect() { this.set(live().sessions); } });
+    addGauge(registry, { name: 'gdd_wire_connections', help: 'Open connections' }, () => this.#live.connections);
+    addGauge(registry, { name: 'gdd_sessions', help: 'Backups under way, connected or waiting for their client to come back' }, () => this.#live.sessions);
   }
 
   /** Whom to ask at each scrape. */

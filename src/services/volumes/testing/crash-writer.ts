@@ -10,7 +10,7 @@ const random = seededRandom(Number(seedText));
 const repository = await openRepository(repositoryPath, { mode: 'write', index: 'memory', workers: 0 });
 const shelf = await VolumeShelf.open(repository, { spool, host: 'h', commitBytes: 2 ** 40 });
 const volume = await shelf.open('Vol', { create: true });
-const blocks = await numberedBlocks('Vol', 400);
+const blocks = await numberedBlocks('Vol', 250);
 let at = 0;
 for (const [i, block] of blocks.entries()) {
   if (at >= volume.size) await volume.write(at, block);
