@@ -26,6 +26,7 @@ import { findProgram, isRoot } from './environment.ts';
 import { formatTally, runScenarios } from './runner.ts';
 import type { RunOptions } from './runner.ts';
 import { crashSimulated } from './crash/crash-simulated.ts';
+import { crashCrowd } from './crash/crowd.ts';
 import { crashSensitivity } from './crash/sensitivity.ts';
 import { scenario as daemon } from './daemon.ts';
 import { faults } from './faults.ts';
@@ -52,7 +53,7 @@ const baculaCorpus: Scenario = {
 };
 
 /** Every scenario of the lab, cheapest first. */
-const scenarios: readonly Scenario[] = [baculaCorpus, storeRoundtrip, volumeShelf, faults, crashSimulated, crashSensitivity, crashReal, thrashQuick, peerFailures, runbook, daemon, fuseMount, baculaLive, baculaBpipe, baculaDocs, baculaFuse, retentionRestic, imagesQemu, cephObjects, cephRepository, memoryQuick, scaleQuick, baculaLive15, baculaFifo, baculaTail, baculaDaemon, baculaBpipe15, baculaDocs15, baculaFifo15, baculaTail15, baculaDaemon15, compose, cephSpeed, fuseSpeed, baculaFuseSpeed, memoryBacula, memoryFull, scale, thrashLong, powerLoss, baculaKills, baculaKills15];
+const scenarios: readonly Scenario[] = [baculaCorpus, storeRoundtrip, volumeShelf, faults, crashSimulated, crashSensitivity, crashCrowd, crashReal, thrashQuick, peerFailures, runbook, daemon, fuseMount, baculaLive, baculaBpipe, baculaDocs, baculaFuse, retentionRestic, imagesQemu, cephObjects, cephRepository, memoryQuick, scaleQuick, baculaLive15, baculaFifo, baculaTail, baculaDaemon, baculaBpipe15, baculaDocs15, baculaFifo15, baculaTail15, baculaDaemon15, compose, cephSpeed, fuseSpeed, baculaFuseSpeed, memoryBacula, memoryFull, scale, thrashLong, powerLoss, baculaKills, baculaKills15];
 
 function optionsFromEnvironment(): RunOptions {
   let corpus: CorpusLookup | undefined;

@@ -6,7 +6,7 @@ import * as fs from 'node:fs';
 import * as path from 'node:path';
 import { equalBytes } from '../../src/core/index.ts';
 import type { ShelfVolume, VolumeShelf } from '../../src/services/volumes/index.ts';
-import { VolumeFile, type FileState } from './volume-file.ts';
+import { storedState, VolumeFile, type FileState } from './volume-file.ts';
 
 /** Bytes read at once; a block that is longer is read alone. */
 const PIECE_BYTES = 1 << 20;
@@ -116,7 +116,11 @@ export class Tail {
     const end = await this.#append(file, volume, { at, isQuiet });
     if (change === 'grown' && end === before) return undefined;
     await volume.sync();
-    this.#states.set(volume.name, await file.state(end));
+    this.#states.set(volume.name, await storedState(file.inode, end, async (from, length) => {
+      const bytes = new Uint8Array(Math.max(0, Math.min(length, end - from)));
+      await volume.readInto(from, bytes);
+      return bytes;
+    }));
     this.#writeStates();
     return change;
   }

@@ -26,6 +26,31 @@ function digest(bytes: Uint8Array): string {
   return createHash('sha256').update(bytes).digest('hex');
 }
 
+/** Reads up to `length` bytes. */
+type Read = (at: number, length: number) => Promise<Uint8Array>;
+
+async function firstBlock(read: Read): Promise<Uint8Array | undefined> {
+  const head = await read(0, TAIL_BYTES);
+  const size = blockBytesAt(head, 0, defaultLimits);
+  if (size === undefined || size < 0) return undefined;
+  const block = size <= head.length ? head.subarray(0, size) : await read(0, size);
+  return block.length === size ? block : undefined;
+}
+
+function lastBytes(size: number, read: Read): Promise<Uint8Array> {
+  const from = Math.max(0, size - TAIL_BYTES);
+  return read(from, size - from);
+}
+
+/**
+ * What is stored of the file `inode`: `size` bytes, read back by `read`. Not from the file: the daemon may write the label over between the moment it was read
+ * and this one, and the new label would count as stored.
+ */
+export async function storedState(inode: number, size: number, read: Read): Promise<FileState> {
+  const label = await firstBlock(read) ?? new Uint8Array(0);
+  return { inode, size, labelBytes: label.length, label: digest(label), tail: digest(await lastBytes(size, read)) };
+}
+
 /** One open file. */
 export class VolumeFile {
   readonly path: string;
@@ -84,23 +109,13 @@ export class VolumeFile {
   }
 
   /** The first block; undefined as long as it is not whole, and when the file does not begin with one. */
-  async label(): Promise<Uint8Array | undefined> {
-    const head = await this.read(0, TAIL_BYTES);
-    const size = blockBytesAt(head, 0, defaultLimits);
-    if (size === undefined || size < 0) return undefined;
-    const block = size <= head.length ? head.subarray(0, size) : await this.read(0, size);
-    return block.length === size ? block : undefined;
-  }
-
-  /** What is stored when the first `size` bytes are. */
-  async state(size: number): Promise<FileState> {
-    const label = await this.label() ?? new Uint8Array(0);
-    return { inode: this.inode, size, labelBytes: label.length, label: digest(label), tail: digest(await this.#tail(size)) };
+  label(): Promise<Uint8Array | undefined> {
+    return firstBlock((at, length) => this.read(at, length));
   }
 
   /** How the file relates to what was stored of it. */
   async changeSince(state: FileState): Promise<FileChange> {
-    if (this.size < state.size || this.inode !== state.inode || digest(await this.#tail(state.size)) !== state.tail) {
+    if (this.size < state.size || this.inode !== state.inode || digest(await lastBytes(state.size, (at, length) => this.read(at, length))) !== state.tail) {
       // A file that is as short as its label shows a new label in its tail, too.
       if (this.inode !== state.inode || this.size < state.size || state.size > state.labelBytes) return 'replaced';
     }
@@ -112,10 +127,5 @@ export class VolumeFile {
 
   async close(): Promise<void> {
     await this.#handle.close();
-  }
-
-  #tail(size: number): Promise<Uint8Array> {
-    const from = Math.max(0, size - TAIL_BYTES);
-    return this.read(from, size - from);
   }
 }

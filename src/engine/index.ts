@@ -22,7 +22,7 @@ export { RemoteRepository, type RemoteOptions } from './repository/remote-reposi
 export { Repository, type OpenOptions } from './repository/repository.ts';
 export type { BackupOptions, BackupResult, RepositoryStatistics, SnapshotStore } from './repository/snapshot-store.ts';
 export {
-  PERIODS, parseDuration, parseKeepCount, planExplicit, planRetention, previewLines,
+  PERIODS, parseDuration, parseKeepCount, planExplicit, wholeId, planRetention, previewLines,
   type GroupKey, type KeepRules, type RetentionPlan, type RetentionPolicy, type RetentionRow, type RetentionSnapshot,
 } from './retention/index.ts';
 export type { SnapshotCounts, SnapshotInfo } from './snapshots/manifest.ts';

@@ -1,6 +1,6 @@
 /** Forget: which snapshots a policy or a list of ids drops, and dropping them. What only they need goes with the next garbage collection. */
 import {
-  planExplicit, planRetention, type Repository, type RetentionPlan, type RetentionPolicy, type RetentionSnapshot, type SnapshotInfo,
+  planExplicit, planRetention, wholeId, type Repository, type RetentionPlan, type RetentionPolicy, type RetentionSnapshot, type SnapshotInfo,
 } from '../engine/index.ts';
 
 /** What to forget: by ids, or by a policy over the snapshots that `consider` admits. */
@@ -21,7 +21,7 @@ export interface ForgetReport {
 }
 
 /**
- * Forgets snapshots; durable when it resolves. A manifest that can't be read is not seen by a policy, and stays; it can be forgotten by its whole id.
+ * Forgets snapshots; durable when it resolves. Ids that a policy trusts may be unique beginnings too. A manifest that can't be read is not seen by a policy, and stays; it can be forgotten by its whole id.
  * @throws {UsageError} no policy and no ids, a policy that keeps nothing. @throws {NotFoundError} an id that fits no snapshot.
  */
 export async function forgetSnapshots(repository: Repository, request: ForgetRequest, onDamaged: (id: string, error: Error) => void): Promise<ForgetReport> {
@@ -34,7 +34,9 @@ export async function forgetSnapshots(repository: Repository, request: ForgetReq
   const dated = (list: readonly SnapshotInfo[]): readonly RetentionSnapshot[] => list.map(({ id, time, host, sources, tags }) => ({
     id, claimed: time, stored: stored.get(id) ?? Number.NaN, host, sources, tags,
   }));
-  const { consider = () => true, policy, ids = [] } = request;
+  const { consider = () => true, ids = [] } = request;
+  const policy = request.policy?.trustedIds === undefined ? request.policy
+    : { ...request.policy, trustedIds: new Set([...request.policy.trustedIds].map((text) => wholeId(snapshots, text, 'Trust snapshot'))) };
   const plan = policy === undefined
     ? planExplicit([...dated(snapshots), ...damaged.map((id) => ({ id, claimed: 0, stored: stored.get(id) ?? Number.NaN, host: '', sources: [], tags: [] }))], ids)
     : planRetention(dated(snapshots.filter(consider)), policy);

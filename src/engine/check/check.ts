@@ -30,6 +30,11 @@ export interface CheckProgress {
   readonly total?: number;
 }
 
+/** How often snapshots are looked at again because others worked meanwhile. */
+const SNAPSHOT_ATTEMPTS = 5;
+/** Looks at an index that seems to be wrong before it is called so. */
+const LOOKS = 2;
+
 /** How deep to look. */
 export interface CheckOptions {
   /** Read, decrypt, decompress and hash: everything, or the containers that a selection picks. */
@@ -122,10 +127,13 @@ export class Check {
     await this.#phase('objects', () => this.#objects());
     await this.#phase('index', () => this.#index());
     const containers = await this.#phase('containers', () => this.#containers(rows));
+    let before = await this.#moment();
     let snapshots = await this.#phase('snapshots', () => this.#snapshots());
-    if (!snapshots.isSound && this.#problems === 0) {
-      // Collectors and backups may have moved things since the containers were listed.
-      await this.#refresh();
+    for (let attempt = 1; !snapshots.isSound && this.#problems === 0 && attempt < SNAPSHOT_ATTEMPTS; attempt += 1) {
+      // What seems to be missing may have been moved, or be of a snapshot that was forgotten: it proves nothing unless all stood still.
+      const after = await this.#moment();
+      if (attempt > 1 && after === before) break;
+      before = after;
       snapshots = await this.#phase('snapshots', () => this.#snapshots());
     }
     if (!snapshots.isSound) await this.#phase('files', () => this.#nameFiles());
@@ -150,6 +158,12 @@ export class Check {
     this.#options.onProgress?.({ phase, done, ...(total === undefined ? {} : { total }) });
   }
 
+  /** What others may have changed: lists of condemned containers, and snapshots. */
+  async #moment(): Promise<string> {
+    await this.#refresh();
+    return `${this.#parts.catchUp.state} ${(await listManifests(this.#parts.objects)).join()}`;
+  }
+
   /** Listed before the index catches up: what is in the list is then in the index. */
   async #listed(): Promise<readonly ContainerRow[]> {
     const { objects, catchUp } = this.#parts;
@@ -158,23 +172,15 @@ export class Check {
       if (!(error instanceof IndexAheadError)) throw error;
       this.#report('damaged-index', 'index', error);
     });
-    return rows.filter(({ number }) => !this.#isDoomed(number.high, number.low));
-  }
-
-  /** Condemned for good, so that nothing needs it. */
-  #isDoomed(high: number, low: number): boolean {
-    const { catchUp } = this.#parts;
-    if (!catchUp.dead.has(high, low)) return false;
-    const { text } = numberOf(high, low);
-    return !catchUp.undecided.some(({ containers }) => containers.some((number) => number.text === text));
+    return rows.filter(({ number }) => !catchUp.isDoomed(number.high, number.low));
   }
 
   async #objects(): Promise<void> {
-    const { objects, stored, limits } = this.#parts;
+    const { objects, stored, limits, catchUp } = this.#parts;
     const forgotten = new Set((await listTombstones(objects)).map((id) => `manifests/${id}`));
     const isDoomed = (name: string): boolean => {
       const [, high = '', low = ''] = /^containers\/..\/([0-9a-f]{8})([0-9a-f]{8})\.hfc$/.exec(name) ?? [];
-      return forgotten.has(name) || (high !== '' && this.#isDoomed(parseInt(high, 16), parseInt(low, 16)));
+      return forgotten.has(name) || (high !== '' && catchUp.isDoomed(parseInt(high, 16), parseInt(low, 16)));
     };
     await checkObjects({ objects, stored, limits, report: this.#report, isDoomed }, this.#selection !== undefined);
   }
@@ -202,17 +208,19 @@ export class Check {
     const isWanted = new Set(wanted.map(({ number }) => number.text));
     const check = new ContainerCheck({ ...this.#parts, prints: this.#prints, places: this.#places, report: this.#report });
     const gone: ContainerRow[] = [];
+    const suspects: ContainerRow[] = [];
     for (const [done, row] of rows.entries()) {
       this.#progress('containers', done, rows.length);
       const isRead = isWanted.has(row.number.text);
       const verdict = await check.check(row, isRead);
       if (verdict === 'gone') gone.push(row);
       if (verdict === 'damaged') this.#damaged.push(row);
-      if (verdict === 'unindexed') this.#unindexed.push(row);
+      if (verdict === 'suspect') suspects.push(row);
       if (isRead) this.#containersRead += 1;
-      if (isRead && (verdict === 'sound' || verdict === 'unindexed')) verified.set(row.number.text, world.now());
+      if (isRead && (verdict === 'sound' || verdict === 'suspect')) verified.set(row.number.text, world.now());
       else if (verdict === 'damaged') verified.delete(row.number.text);
     }
+    await this.#compareAgain(check, suspects);
     await this.#dangling(gone);
     const times = rows.map(({ number }) => verified.get(number.text));
     this.#verifiedSince = times.includes(undefined) || times.length === 0 ? null : Math.min(...times as number[]);
@@ -220,15 +228,33 @@ export class Check {
     return check;
   }
 
+  /** The index may have changed between the look at it and that at a container, here by catching up or on disk by its holder: only what is seen again and again is damage. */
+  async #compareAgain(check: ContainerCheck, rows: readonly ContainerRow[]): Promise<void> {
+    let suspects = rows;
+    for (let look = 1; suspects.length > 0 && look <= LOOKS; look += 1) {
+      await this.#refresh();
+      const prints = new IndexPrints();
+      for await (const { ids, places } of this.#parts.index.scan()) prints.add(ids.bytes, places, ids.count);
+      const rest: ContainerRow[] = [];
+      for (const row of suspects) {
+        if (this.#parts.catchUp.isDoomed(row.number.high, row.number.low)) continue;
+        if (!(await check.compareAgain(row, prints, look === LOOKS))) rest.push(row);
+      }
+      suspects = rest;
+    }
+    this.#unindexed.push(...suspects);
+  }
+
   /** Entries of the index must name containers that exist, unless a collector took them meanwhile. */
   async #dangling(gone: readonly ContainerRow[]): Promise<void> {
     const { objects, catchUp } = this.#parts;
     const later = new Set((await listContainers(objects)).map(({ number }) => number.text));
+    await this.#refresh(); // a list says why one is not there any more
     const removed = new Set(gone.map(({ number }) => number.text));
     for (const { high, low, print } of this.#prints.all()) {
       const { text } = numberOf(high, low);
       if (this.#places.isPresent(high, low) && !removed.has(text)) continue;
-      if (this.#isDoomed(high, low) || catchUp.dead.has(high, low)) continue;
+      if (catchUp.dead.has(high, low)) continue;
       if (later.has(text)) this.#places.addPresent(numberOf(high, low)); // it came after the list
       else this.#report('missing-container', `container ${text}`, `The index has ${print.count} chunks in it, but the object '${containerPath(numberOf(high, low))}' is gone`);
     }
@@ -256,7 +282,7 @@ export class Check {
     const { signal } = this.#options;
     const before = this.#problems;
     await this.#refresh();
-    const finder = new FileFinder({ ...this.#parts, places: this.#places, report: this.#report, ...(signal === undefined ? {} : { signal }) });
+    const finder = new FileFinder({ ...this.#parts, places: this.#places, report: this.#report, refresh: () => this.#refresh(), ...(signal === undefined ? {} : { signal }) });
     const ids = await listManifests(objects);
     for (const [done, id] of ids.entries()) {
       this.#progress('files', done, ids.length);

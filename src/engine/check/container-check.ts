@@ -24,8 +24,8 @@ export interface ContainerCheckParts {
   readonly report: ProblemSink;
 }
 
-/** `unindexed`: sound, but the index does not say what it holds. `gone`: it is not there any more. */
-export type ContainerVerdict = 'sound' | 'unindexed' | 'damaged' | 'gone';
+/** `suspect`: sound, but the index does not say what it holds, unless it changed while it was looked at: see {@link ContainerCheck.compareAgain}. `gone`: it is not there any more. */
+export type ContainerVerdict = 'sound' | 'suspect' | 'damaged' | 'gone';
 
 /** Groups that are asked for before their turn, where each request costs time and where not: each in memory costs 5 MB. */
 const GROUPS_AHEAD = { remote: 4, local: 1 } as const;
@@ -71,7 +71,7 @@ export class ContainerCheck {
     }
     const isIndexed = await this.#compare(found);
     if (readData) await this.#read(found);
-    if (found.faults.length === 0) return isIndexed ? 'sound' : 'unindexed';
+    if (found.faults.length === 0) return isIndexed ? 'sound' : 'suspect';
     if (found.faults.some(({ cause }) => cause instanceof NotFoundError || cause instanceof MissingContainerError) && await this.#isCollected(number)) return 'gone';
     for (const { kind, at, cause } of found.faults) this.#parts.report(kind, `container ${number.text}${at}`, cause);
     this.#parts.places.addDamaged(found.damaged);
@@ -117,18 +117,42 @@ export class ContainerCheck {
     }
   }
 
-  /** Whether the index has all chunks of the groups that were found: here or elsewhere. */
-  async #compare({ number, groups, faults }: Found): Promise<boolean> {
+  /**
+   * Compares a suspect with prints that were taken a moment ago; with `isTold` it is reported when it was suspected with reason.
+   * @returns whether the index is right.
+   */
+  async compareAgain({ number }: ContainerRow, prints: IndexPrints, isTold: boolean): Promise<boolean> {
+    const file = await this.#parts.objects.open(containerPath(number)).catch((error: unknown) => {
+      if (error instanceof NotFoundError) return undefined; // removed meanwhile, or lost: other steps tell which
+      throw error;
+    });
+    if (file === undefined) return true;
+    const found: Found = { number, groups: [], damaged: { number, groups: new Set(), bad: new Map(), isUnread: false }, faults: [] };
+    try {
+      const footer = await readFooter(file, this.#parts.limits);
+      for await (const one of scanGroups(file, number, this.#parts.limits, footer)) if ('group' in one) found.groups.push(one.group);
+    } finally {
+      await file.close();
+    }
+    return this.#compare(found, prints, isTold);
+  }
+
+  /** Whether the index has all chunks of the groups that were found, here or elsewhere, and no others here. */
+  async #compare({ number, groups, faults }: Found, prints: IndexPrints = this.#parts.prints, isTold: boolean = faults.length > 0): Promise<boolean> {
+    const { report } = this.#parts;
     const print = new Print();
     for (const group of groups) print.addGroup(group);
-    const indexed = this.#parts.prints.of(number.high, number.low);
+    const indexed = prints.of(number.high, number.low);
     if (print.equals(indexed)) return true;
     const exact = new Print();
     let missing = 0;
-    for (const group of groups) missing += await this.#lookUp(number, group, exact);
-    if (faults.length === 0 && !exact.equals(indexed)) {
-      this.#parts.report('damaged-index', `container ${number.text}`, 'The index places chunks in it that are not there: rebuild it');
+    for (const group of groups) {
+      const lacking = await this.#lookUp(number, group, exact);
+      missing += lacking;
+      if (lacking === 0 || !isTold) continue;
+      report('not-indexed', `container ${number.text} at ${group.offset}`, `The index lacks ${lacking} of ${group.head.count} chunks; rebuild it, unless they are damaged (--read-data tells): then a new backup of the same files stores them again`);
     }
+    if (isTold && faults.length === 0 && !exact.equals(indexed)) report('damaged-index', `container ${number.text}`, 'The index places chunks in it that are not there: rebuild it');
     return missing === 0 && exact.equals(indexed);
   }
 
@@ -145,9 +169,6 @@ export class ContainerCheck {
     };
     for (let i = 0; i < count; i += 1) if (((found[i >> 3] as number) & (1 << (i & 7))) === 0) missing += 1;
     exact.addGroup(group, isHere);
-    if (missing > 0) {
-      this.#parts.report('not-indexed', `container ${number.text} at ${group.offset}`, `The index lacks ${missing} of ${count} chunks; rebuild it, unless they are damaged (--read-data tells): then a new backup of the same files stores them again`);
-    }
     return missing;
   }
 

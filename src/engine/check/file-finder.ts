@@ -18,6 +18,8 @@ export interface FileFinderParts extends ContentParts {
   readonly limits: Limits;
   readonly places: DamagedPlaces;
   readonly report: ProblemSink;
+  /** Learns what others did meanwhile. */
+  refresh(): Promise<void>;
   readonly signal?: AbortSignal;
 }
 
@@ -94,7 +96,15 @@ export class FileFinder {
     }
   }
 
+  /** What seems to be damaged may have been moved: then it is looked for again. */
   async #refs(refs: Uint8Array, count: number): Promise<void> {
+    if (await this.#firstFault(refs, count) === undefined) return;
+    await this.#parts.refresh();
+    const fault = await this.#firstFault(refs, count);
+    if (fault !== undefined) throw fault;
+  }
+
+  async #firstFault(refs: Uint8Array, count: number): Promise<NotFoundError | undefined> {
     const ids = new Uint8Array(count * ID_BYTES);
     for (let i = 0; i < count; i += 1) ids.set(refId(refs, i), i * ID_BYTES);
     const places = new Uint8Array(count * PLACE_BYTES);
@@ -102,8 +112,9 @@ export class FileFinder {
     for (let i = 0; i < count; i += 1) {
       if (isHole(refs, i)) continue;
       const text = (): string => idToHex(refId(refs, i));
-      if (((found[i >> 3] as number) & (1 << (i & 7))) === 0) throw new NotFoundError(`Find its chunk '${text()}': the index does not have it`);
-      if (this.#parts.places.has(decodePlace(places, i))) throw new NotFoundError(`Its chunk '${text()}' is damaged`);
+      if (((found[i >> 3] as number) & (1 << (i & 7))) === 0) return new NotFoundError(`Find its chunk '${text()}': the index does not have it`);
+      if (this.#parts.places.has(decodePlace(places, i))) return new NotFoundError(`Its chunk '${text()}' is damaged`);
     }
+    return undefined;
   }
 }

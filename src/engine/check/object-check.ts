@@ -56,19 +56,25 @@ export async function* protectedNames(objects: ObjectStore): AsyncIterable<strin
   for await (const page of objects.list(PARITY_DIRECTORY)) for (const { name } of page) yield name.slice(PARITY_DIRECTORY.length + 1);
 }
 
-async function checkProtected({ stored: objects, limits, report, isDoomed }: ObjectCheckParts, name: string, readData: boolean): Promise<void> {
-  if (!(await isPresent(objects, name))) {
-    // Its sidecar goes with it, a moment earlier or later.
-    if (!isDoomed(name) && await isPresent(objects, `${PARITY_DIRECTORY}/${name}`)) report('missing-object', `object ${name}`, 'It is gone, but its parity is there: see --repair');
-    return;
-  }
+/** Whether an object is gone; one that has left its parity is reported. Who removes an object removes its parity first. */
+async function isGone({ stored: objects, report, isDoomed }: ObjectCheckParts, name: string): Promise<boolean> {
+  if (await isPresent(objects, name)) return false;
+  if (!isDoomed(name) && await isPresent(objects, `${PARITY_DIRECTORY}/${name}`)) report('missing-object', `object ${name}`, 'It is gone, but its parity is there: see --repair');
+  return true;
+}
+
+async function checkProtected(parts: ObjectCheckParts, name: string, readData: boolean): Promise<void> {
+  const { stored: objects, limits, report } = parts;
+  if (await isGone(parts, name)) return;
   if (isLasting(name)) {
     const { state } = await verifyWithParity(objects, name, limits);
+    if (state !== 'sound' && await isGone(parts, name)) return; // since a moment ago
     if (state === 'damaged' || state === 'beyond-repair') {
       report('damaged-object', `object ${name}`, `Its bytes are not those that were written; ${state === 'damaged' ? 'parity can heal it (--repair)' : 'its parity does not suffice to heal it'}`);
     }
   } else if (!readData) return;
   const sidecar = await verifySidecar(objects, name, limits);
+  if (await isGone(parts, name)) return; // its sidecar may have gone while it was read
   if (sidecar === 'absent' || (typeof sidecar !== 'string' && sidecar.state === 'sound')) return;
   report('damaged-parity', `object ${PARITY_DIRECTORY}/${name}`, `The sidecar is damaged (${typeof sidecar === 'string' ? sidecar : `${sidecar.damagedParityBlocks} blocks`}); --repair makes it again`);
 }

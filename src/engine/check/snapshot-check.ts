@@ -6,7 +6,7 @@ import {
   AbortedError, HoldfastError, ID_BYTES, NotFoundError, PLACE_BYTES, decodePlace, type ChunkIndex, type Disk, type IdBatch, type Limits, type ObjectStore,
 } from '../../core/index.ts';
 import { mark, type MarkProgress } from '../gc/mark.ts';
-import { ROW_BYTES, reachableRows } from '../gc/tally.ts';
+import { ROW_BYTES, reachableRows, searchAbsent, type AbsentParts } from '../gc/tally.ts';
 import type { Entry } from '../snapshots/entry.ts';
 import { readManifest } from '../snapshots/manifest.ts';
 import type { MetadataStore } from '../snapshots/metadata-store.ts';
@@ -23,6 +23,7 @@ export interface SnapshotCheckParts {
   readonly objects: ObjectStore;
   readonly limits: Limits;
   readonly index: ChunkIndex;
+  readonly store: AbsentParts['store'];
   readonly metadata: MetadataStore;
   readonly places: DamagedPlaces;
   readonly report: ProblemSink;
@@ -158,21 +159,27 @@ class SnapshotCheck {
     }
   }
 
-  /** Everything reachable must have a place, and a good one. */
+  /** Everything reachable must have a place, and a good one. A copy that the index does not name counts too. */
   async #join(reachable: RunFile): Promise<void> {
+    if (await this.#count(reachable) === reachable.count) return;
+    await searchAbsent(this.#parts, reachable, (high, low) => this.#parts.places.isPresent(high, low));
+    if (await this.#count(reachable) !== reachable.count) this.#isSound = false;
+  }
+
+  /** How many reachable chunks the index places in containers that are there. */
+  async #count(reachable: RunFile): Promise<number> {
     const { index, places } = this.#parts;
     let found = 0;
-    for await (const { bytes, count } of reachableRows(index, reachable)) {
+    for await (const { bytes, count } of reachableRows(index, reachable, (high, low) => places.isPresent(high, low))) {
       if (this.#parts.signal?.aborted === true) throw new AbortedError();
       found += count;
-      const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+      if (places.isEmpty) continue;
       for (let i = 0; i < count; i += 1) {
         const at = i * ROW_BYTES + ID_BYTES;
-        if (!places.isPresent(view.getUint32(at), view.getUint32(at + 4))) this.#isSound = false;
-        else if (!places.isEmpty && places.has(decodePlace(bytes.subarray(at, at + PLACE_BYTES), 0))) this.#isSound = false;
+        if (places.has(decodePlace(bytes.subarray(at, at + PLACE_BYTES), 0))) this.#isSound = false;
       }
     }
-    if (found !== reachable.count) this.#isSound = false;
+    return found;
   }
 }
 

@@ -6,10 +6,11 @@
  * 6. remove the rest. Until 6 nothing was taken away, and 6 removes only what no manifest can come to need: sessions that began before the list have ended, and those
  * that began after it do not refer to these containers. A collector that dies anywhere is finished by the next one.
  *
- * The index has one place for each chunk; a chunk is looked for there alone. A chunk that snapshots need and the index lacks ends the run before anything is condemned.
+ * The index has one place for each chunk. One in a container that is gone, or condemned for good, counts for nothing: the chunk is looked for in all containers then. A chunk
+ * that is in none ends the run before anything is condemned, if nobody condemned, decided or forgot anything while it was looked for: else the run looks again.
  */
 import {
-  AbortedError, BusyError, IntegrityError, NotFoundError, PLACE_BYTES, type ChunkIndex, type Limits, type ObjectStore, type World,
+  AbortedError, BusyError, IntegrityError, NotFoundError, type ChunkIndex, type HoldfastError, type Limits, type ObjectStore, type World,
 } from '../../core/index.ts';
 import { containerPath, listContainers, type ContainerNumber, type ContainerRow } from '../containers/container.ts';
 import { NumberSet } from '../containers/number-set.ts';
@@ -20,13 +21,13 @@ import type { RunFile } from '../sort/index.ts';
 import type { CatchUp } from '../store/catch-up.ts';
 import { MissingContainerError } from '../store/group-cache.ts';
 import type { LocalStore } from '../store/local-store.ts';
-import { listGenerations, readReprieved, writeCondemned, writeReprieved } from './condemned.ts';
+import { listGenerations, readReprieved, removeStrays, writeCondemned, writeReprieved } from './condemned.ts';
 import { evacuate, type Evacuation } from './evacuate.ts';
 import { mark } from './mark.ts';
 import { purgeIndex } from './purge.ts';
 import { relocationsOf } from './relocate.ts';
 import { keepSurvivors } from './survivors.ts';
-import { reachableRows, searchAbsent, tallyIndex } from './tally.ts';
+import { searchAbsent, tallyIndex, type ContainerTest, type Tally } from './tally.ts';
 import { openSessions, type FenceRules, type OpenSession } from './waiting.ts';
 
 /** What a collector works with. */
@@ -88,6 +89,13 @@ export interface CollectReport {
   readonly waitingFor: readonly OpenSession[];
 }
 
+/** What a run saw when it looked for what snapshots need. */
+interface Seen {
+  /** Of the lists; see {@link CatchUp.state}. */
+  state: string;
+  readonly manifests: Set<string>;
+}
+
 interface Plan {
   /** The newest list that it knows: it may become the next one, or none. */
   readonly generation: number;
@@ -128,9 +136,16 @@ function chooseSparse(partial: readonly Partial[], maxUnused: number): Pick<Plan
   return { sparse, sparseLiveBytes };
 }
 
-/** What another collector's work looks like from here. */
-function isBeaten(error: unknown): boolean {
-  return error instanceof BusyError || error instanceof NotFoundError || error instanceof MissingContainerError;
+/** Something that snapshots need was not found; perhaps because others worked meanwhile. */
+function isMissing(error: unknown): error is HoldfastError {
+  return error instanceof NotFoundError || error instanceof MissingContainerError || error instanceof LossError;
+}
+
+/** Chunks of snapshots are in no container. */
+class LossError extends IntegrityError {
+  constructor(count: number) {
+    super(`Collect garbage: snapshots need '${count}' chunks that are not stored; nothing was removed, run check`, { chunks: count });
+  }
 }
 
 /** One run. The repository must not be used for anything else meanwhile by this process. */
@@ -165,7 +180,7 @@ export class Collector {
   }
 
   async #preview(): Promise<CollectReport> {
-    const plan = await this.#plan();
+    const plan = await this.#steady((seen) => this.#plan(seen));
     try {
       const dead = plan.dead.reduce((sum, { size }) => sum + size, 0);
       const sparse = plan.sparse.reduce((sum, { size }) => sum + size, 0);
@@ -179,10 +194,40 @@ export class Collector {
     if (this.#parts.signal?.aborted === true) throw new AbortedError();
   }
 
-  /** Marks from all manifests but the known ones; a damaged one ends the run, because nobody knows what it needs. */
-  async #mark(known?: ReadonlySet<string>): Promise<{ readonly reachable: RunFile; readonly manifests: ReadonlySet<string> }> {
+  /**
+   * Does what fails when something is missing that snapshots need. When others condemned, decided or forgot anything meanwhile, it proves nothing, and it is done again.
+   * @throws {IntegrityError} it is missing. @throws {BusyError} others were always first.
+   */
+  async #steady<T>(work: (seen: Seen) => Promise<T>): Promise<T> {
+    const { catchUp } = this.#parts;
+    for (let attempt = 1; ; attempt += 1) {
+      const seen: Seen = { state: catchUp.state, manifests: new Set() };
+      try {
+        return await work(seen);
+      } catch (error) {
+        if (error instanceof BusyError) {
+          await catchUp.run();
+        } else {
+          if (!isMissing(error)) throw error;
+          if (!(await this.#hasChanged(seen))) throw error instanceof IntegrityError ? error : new IntegrityError(`Collect garbage: ${error.message}; nothing was removed, run check`, {}, error);
+        }
+        if (attempt === ATTEMPTS) throw new BusyError('Collect garbage: other processes collect and were always first; run it again');
+      }
+    }
+  }
+
+  /** Whether someone condemned or decided anything since, or one of these snapshots was forgotten. */
+  async #hasChanged({ state, manifests }: Seen): Promise<boolean> {
+    const { objects, catchUp } = this.#parts;
+    await catchUp.run();
+    if (catchUp.state !== state) return true;
+    const there = new Set(await listManifests(objects));
+    return [...manifests].some((id) => !there.has(id));
+  }
+
+  /** Marks from all manifests but the known ones; a damaged one ends the run, because nobody knows what it needs. Those that it read enter `manifests`. */
+  async #mark(manifests: Set<string>, known?: ReadonlySet<string>): Promise<RunFile> {
     const { objects, limits, world, prefix, store, metadata, signal } = this.#parts;
-    const manifests = new Set<string>();
     const roots = async function* roots(): AsyncIterable<Entry> {
       for (const id of await listManifests(objects)) {
         if (known?.has(id) === true) continue;
@@ -200,28 +245,43 @@ export class Collector {
       disk: world.disk, prefix: `${prefix}-mark${this.#marks}`, store, metadata, limits, ...(signal === undefined ? {} : { signal }),
       onProgress: ({ metadataRead }) => { this.#options.onProgress?.({ phase: 'mark', done: metadataRead }); },
     });
-    return { reachable, manifests };
+    return reachable;
   }
 
-  async #plan(): Promise<Plan> {
-    const { objects, index, catchUp } = this.#parts;
+  /** Whether what is in a container counts: it is there, and may stay. */
+  async #countingContainers(): Promise<ContainerTest> {
+    const { objects, catchUp } = this.#parts;
+    const there = new NumberSet();
+    for (const { number } of await listContainers(objects)) there.add(number);
+    return (high, low) => there.has(high, low) && !catchUp.isDoomed(high, low);
+  }
+
+  /** Counts what is reachable by container. @throws {LossError} */
+  async #tally(reachable: RunFile): Promise<Tally> {
+    const { index } = this.#parts;
+    let counts = await this.#countingContainers();
+    let { tally, found } = await tallyIndex(index, reachable, counts);
+    if (found !== reachable.count) {
+      await searchAbsent(this.#parts, reachable, counts);
+      counts = await this.#countingContainers();
+      ({ tally, found } = await tallyIndex(index, reachable, counts));
+    }
+    if (found !== reachable.count) throw new LossError(reachable.count - found);
+    return tally;
+  }
+
+  async #plan(seen: Seen): Promise<Plan> {
+    const { objects, catchUp } = this.#parts;
+    seen.state = catchUp.state;
     // A number that was decided is never used again, even if its list was lost.
     const generation = Math.max(catchUp.generation, ...await listGenerations(objects, 'reprieved'));
-    const before = catchUp.generation;
     const open = await openSessions(this.#parts);
     const youngest = Math.min(...open.map(({ modified }) => modified));
     const rows = (await listContainers(objects)).filter(({ number }) => !catchUp.dead.has(number.high, number.low));
-    const { reachable, manifests } = await this.#mark();
+    const reachable = await this.#mark(seen.manifests);
     try {
       await catchUp.run(); // manifests may have come since the last time, and what they need was stored before them
-      const present = new NumberSet();
-      for (const { number } of await listContainers(objects)) present.add(number);
-      let { tally, found } = await tallyIndex(index, reachable);
-      if (found !== reachable.count) {
-        await searchAbsent(this.#parts, reachable);
-        ({ tally, found } = await tallyIndex(index, reachable));
-      }
-      if (found !== reachable.count) throw await this.#missing(reachable.count - found, { generation: before, manifests });
+      const tally = await this.#tally(reachable);
       const dead: ContainerRow[] = [];
       const partial: Partial[] = [];
       for (const row of rows) {
@@ -231,71 +291,51 @@ export class Collector {
         else if (live > 0) partial.push({ row, unused: row.size * (1 - live / indexed) });
       }
       const plan = { generation, dead, ...chooseSparse(partial, this.#options.maxUnused ?? MAX_UNUSED) };
-      for (const { number, live } of tally.all()) if (live > 0 && !present.has(number.high, number.low)) throw await this.#missing(live, { generation: before, manifests });
       Object.assign(this.#report, {
         containers: rows.length, bytes: rows.reduce((sum, { size }) => sum + size, 0), chunksReachable: reachable.count,
         containersDead: plan.dead.length, containersSparse: plan.sparse.length,
       });
-      return { ...plan, rows, manifests, reachable };
+      return { ...plan, rows, manifests: seen.manifests, reachable };
     } catch (error) {
       await reachable.remove();
       throw error;
     }
   }
 
-  /**
-   * What to throw when chunks of snapshots have no place: BusyError when another collector moved or removed something since `generation`, or one of these snapshots
-   * was forgotten and removed meanwhile.
-   */
-  async #missing(count: number, seen: { readonly generation: number; readonly manifests: ReadonlySet<string> }): Promise<Error> {
-    const { objects, catchUp } = this.#parts;
-    await catchUp.run();
-    const there = new Set(await listManifests(objects));
-    if (catchUp.generation !== seen.generation || [...seen.manifests].some((id) => !there.has(id))) return new BusyError('Collect garbage: another process collects; run it again');
-    return new IntegrityError(`Collect garbage: snapshots need '${count}' chunks that are not stored; nothing was removed, run check`, { chunks: count });
-  }
-
-  /** Steps 1 to 3. @returns the manifests that were marked; undefined when there is nothing to remove. */
-  async #condemn(): Promise<ReadonlySet<string> | undefined> {
-    const { world, objects, catchUp, store } = this.#parts;
-    for (let attempt = 1; ; attempt += 1) {
-      const plan = await this.#planOr(attempt < ATTEMPTS);
-      if (plan === undefined) continue;
+  /** Steps 1 to 3. @returns the manifests that were marked; undefined when there is nothing to remove, or sessions are in the way of what others condemned. */
+  #condemn(): Promise<ReadonlySet<string> | undefined> {
+    const { catchUp } = this.#parts;
+    return this.#steady(async (seen) => {
+      // What others condemned is decided first: a plan must not count on a container that may go.
+      if (catchUp.undecided.length > 0 && !(await this.#decideAll(undefined))) return undefined;
+      const plan = await this.#plan(seen);
       try {
-        if (plan.dead.length + plan.sparse.length === 0) return undefined;
-        const before = store.totals.storedBytes.data + store.totals.storedBytes.metadata;
-        // First: afterwards the index names the copy that can be read, and that one is moved.
-        this.#report.chunksRescued += await keepSurvivors(this.#parts, [...plan.dead, ...plan.sparse].map(({ number }) => number), plan.reachable);
-        const copied = await this.#evacuate(plan);
-        this.#report.chunksCopied += copied.chunks;
-        this.#report.bytesReclaimed -= store.totals.storedBytes.data + store.totals.storedBytes.metadata - before;
-        const generation = plan.generation + 1; // taken, if this process has learned of another list meanwhile
-        const containers = [...plan.dead, ...plan.sparse].map(({ number }) => number);
-        const staying = new NumberSet();
-        for (const { number } of plan.rows) staying.add(number);
-        for (const number of containers) staying.delete(number);
-        this.#throwIfAborted();
-        await writeCondemned(world, objects, { generation, containers }, relocationsOf(this.#parts, containers, staying));
-        await catchUp.run();
-        return plan.manifests;
-      } catch (error) {
-        if (!isBeaten(error) || attempt === ATTEMPTS) throw error;
-        await catchUp.run(); // another collector was first: plan again in the knowledge of its list
+        return await this.#carryOut(plan);
       } finally {
         await plan.reachable.remove();
       }
-    }
+    });
   }
 
-  /** Undefined when other collectors were at work meanwhile and it may be tried again. */
-  async #planOr(mayRetry: boolean): Promise<Plan | undefined> {
-    try {
-      return await this.#plan();
-    } catch (error) {
-      if (!mayRetry || !isBeaten(error)) throw error;
-      await this.#parts.catchUp.run();
-      return undefined;
-    }
+  /** Copies, and puts the list. @throws {BusyError} another collector put one: plan again in the knowledge of it. */
+  async #carryOut(plan: Plan): Promise<ReadonlySet<string> | undefined> {
+    const { world, objects, catchUp, store } = this.#parts;
+    const containers = [...plan.dead, ...plan.sparse].map(({ number }) => number);
+    if (containers.length === 0) return undefined;
+    const before = store.totals.storedBytes.data + store.totals.storedBytes.metadata;
+    // First: afterwards the index names the copy that can be read, and that one is moved.
+    this.#report.chunksRescued += await keepSurvivors(this.#parts, containers, plan.reachable);
+    const copied = await this.#evacuate(plan);
+    this.#report.chunksCopied += copied.chunks;
+    this.#report.bytesReclaimed -= store.totals.storedBytes.data + store.totals.storedBytes.metadata - before;
+    const generation = plan.generation + 1; // taken, if this process has learned of another list meanwhile
+    const staying = new NumberSet();
+    for (const { number } of plan.rows) staying.add(number);
+    for (const number of containers) staying.delete(number);
+    this.#throwIfAborted();
+    await writeCondemned(world, objects, { generation, containers }, relocationsOf(this.#parts, containers, staying));
+    await catchUp.run();
+    return plan.manifests;
   }
 
   async #evacuate(plan: Plan): Promise<Evacuation> {
@@ -335,25 +375,10 @@ export class Collector {
   /** Looks what manifests need that came since the mark; `known` were in it. */
   async #decide(generation: number, known: ReadonlySet<string> | undefined): Promise<void> {
     const { objects, catchUp } = this.#parts;
-    const before = catchUp.generation;
-    const { reachable, manifests } = await this.#mark(known);
-    await catchUp.run(); // containers of those manifests, which may have come a moment ago
-    const list = catchUp.undecided.find((one) => one.generation === generation);
-    const reprieved = new Map<string, ContainerNumber>();
+    const reprieved = await this.#steady((seen) => this.#neededOf(generation, seen, known));
+    if (reprieved === undefined) return; // another collector decided it
     try {
-      if (list === undefined) return; // another collector decided it
-      const listed = new Map(list.containers.map((number) => [number.text, number]));
-      let found = await this.#reprieveAll(reachable, listed, reprieved);
-      if (found !== reachable.count) {
-        await searchAbsent(this.#parts, reachable);
-        found = await this.#reprieveAll(reachable, listed, reprieved);
-      }
-      if (found !== reachable.count) throw await this.#missing(reachable.count - found, { generation: before, manifests });
-    } finally {
-      await reachable.remove();
-    }
-    try {
-      await writeReprieved(objects, generation, [...reprieved.values()]);
+      await writeReprieved(objects, generation, reprieved);
     } catch (error) {
       if (!(error instanceof BusyError)) throw error; // another collector decided it: what it says counts
     }
@@ -361,28 +386,19 @@ export class Collector {
     await catchUp.run();
   }
 
-  /** @returns how many reachable chunks the index has a place for. */
-  async #reprieveAll(reachable: RunFile, listed: ReadonlyMap<string, ContainerNumber>, reprieved: Map<string, ContainerNumber>): Promise<number> {
-    let found = 0;
-    for await (const { bytes, count } of reachableRows(this.#parts.index, reachable)) {
-      found += count;
-      this.#reprieve({ bytes, count }, listed, reprieved);
-    }
-    return found;
-  }
-
-  #reprieve({ bytes, count }: { readonly bytes: Uint8Array; readonly count: number }, listed: ReadonlyMap<string, ContainerNumber>, reprieved: Map<string, ContainerNumber>): void {
-    if (listed.size === 0) return;
-    const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-    const rowBytes = bytes.length / count;
-    const { dead } = this.#parts.catchUp;
-    for (let i = 0; i < count; i += 1) {
-      const at = (i + 1) * rowBytes - PLACE_BYTES;
-      const [high, low] = [view.getUint32(at), view.getUint32(at + 4)];
-      if (!dead.has(high, low)) continue;
-      const text = high.toString(16).padStart(8, '0') + low.toString(16).padStart(8, '0');
-      const number = listed.get(text);
-      if (number !== undefined) reprieved.set(text, number);
+  /** Containers of a list that hold what snapshots need; undefined when the list was decided meanwhile. */
+  async #neededOf(generation: number, seen: Seen, known: ReadonlySet<string> | undefined): Promise<readonly ContainerNumber[] | undefined> {
+    const { catchUp } = this.#parts;
+    seen.state = catchUp.state;
+    const reachable = await this.#mark(seen.manifests, known);
+    try {
+      await catchUp.run(); // containers of those manifests, which may have come a moment ago
+      const list = catchUp.undecided.find((one) => one.generation === generation);
+      if (list === undefined) return undefined;
+      const tally = await this.#tally(reachable);
+      return list.containers.filter((number) => (tally.of(number)?.live ?? 0) > 0 && catchUp.dead.has(number.high, number.low));
+    } finally {
+      await reachable.remove();
     }
   }
 
@@ -390,6 +406,7 @@ export class Collector {
   async #sweep(): Promise<void> {
     const { objects, catchUp } = this.#parts;
     await this.#removeForgotten();
+    await removeStrays(objects, catchUp.lists);
     const doomed = await this.#doomed();
     // Another collector may have been killed between writing a list and making it durable: what goes because of it must not outlive it.
     if (doomed.length > 0) await objects.settle(['condemned', 'reprieved'].map((directory) => `${directory}/${String(catchUp.generation).padStart(8, '0')}`));
@@ -407,8 +424,7 @@ export class Collector {
 
   async #doomed(): Promise<readonly ContainerRow[]> {
     const { objects, catchUp } = this.#parts;
-    const waiting = new Set(catchUp.undecided.flatMap(({ containers }) => containers.map(({ text }) => text)));
-    const rows = (await listContainers(objects)).filter(({ number }) => catchUp.dead.has(number.high, number.low) && !waiting.has(number.text));
+    const rows = (await listContainers(objects)).filter(({ number }) => catchUp.isDoomed(number.high, number.low));
     return rows.sort((a, b) => b.modified - a.modified);
   }
 

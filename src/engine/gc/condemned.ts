@@ -127,6 +127,18 @@ export async function writeCondemned(
   await objects.put(nameOf('condemned', list.generation), encodeDocument(CONDEMNED, body));
 }
 
+/** Removes `relocated/` objects of lists that are known and do not name them: their writers were killed, or another collector put that list first. */
+export async function removeStrays(objects: ObjectStore, lists: ReadonlyMap<number, CondemnedList>): Promise<void> {
+  const strays: string[] = [];
+  for await (const page of objects.list('relocated')) {
+    for (const { name } of page) {
+      const list = RELOCATED_NAME.test(name) ? lists.get(Number(name.slice('relocated/'.length, 'relocated/'.length + 8))) : undefined;
+      if (list !== undefined && !list.relocated.some((row) => row.name === name)) strays.push(name);
+    }
+  }
+  for (const name of strays) await objects.remove(name);
+}
+
 /**
  * Says that list `generation` is decided. The list is made durable first, for its writer may have been killed before it was: without it the decision would stand
  * for the next list of that number. @throws {BusyError} another collector decided it.

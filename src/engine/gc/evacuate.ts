@@ -7,7 +7,7 @@ import { containerPath, numberOf, readContainerHeader } from '../containers/cont
 import type { ContainerKind } from '../containers/container.layout.ts';
 import type { NumberSet } from '../containers/number-set.ts';
 import { ExternalSorter, type RunFile } from '../sort/index.ts';
-import { chunkOf } from '../store/local-store.ts';
+import { chunkOf } from '../store/chunk-of.ts';
 import type { CollectorParts } from './collector.ts';
 import { ROW_BYTES, reachableRows } from './tally.ts';
 
@@ -34,11 +34,9 @@ export async function kindOf({ objects }: CollectorParts, high: number, low: num
 /** Rows of these containers with a place before its id, so that sorting gives the order of reading. */
 async function collectRows(parts: CollectorParts, sparse: NumberSet, reachable: RunFile, sorter: ExternalSorter): Promise<void> {
   const row = new Uint8Array(ROW_BYTES);
-  for await (const { bytes, count } of reachableRows(parts.index, reachable)) {
-    const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  for await (const { bytes, count } of reachableRows(parts.index, reachable, (high, low) => sparse.has(high, low))) {
     for (let i = 0; i < count; i += 1) {
       const at = i * ROW_BYTES;
-      if (!sparse.has(view.getUint32(at + ID_BYTES), view.getUint32(at + ID_BYTES + 4))) continue;
       row.set(bytes.subarray(at + ID_BYTES, at + ROW_BYTES));
       row.set(bytes.subarray(at, at + ID_BYTES), PLACE_BYTES);
       await sorter.add({ bytes: row, count: 1 });

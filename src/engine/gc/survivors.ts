@@ -5,7 +5,7 @@
 import { AbortedError, HoldfastError, ID_BYTES, PLACE_BYTES, decodePlace, type ChunkPlace } from '../../core/index.ts';
 import type { ContainerNumber } from '../containers/container.ts';
 import { ExternalSorter, INDEX_ROW_BYTES, filterPages, indexPages, joinPages, type RunFile } from '../sort/index.ts';
-import { chunkOf } from '../store/local-store.ts';
+import { chunkOf } from '../store/chunk-of.ts';
 import type { CollectorParts } from './collector.ts';
 import { kindOf } from './evacuate.ts';
 import { tableRows } from './tables.ts';

@@ -1,5 +1,5 @@
 /** Which sessions are under way, after those were cleared away that surely are not. */
-import { NotFoundError, type Limits, type ObjectStore, type World } from '../../core/index.ts';
+import { HoldfastError, IntegrityError, NotFoundError, type Limits, type ObjectStore, type World } from '../../core/index.ts';
 import { fenceSession, listSessions, readSession, type SessionInfo } from '../repository/session.ts';
 import { isGone } from '../repository/writer.ts';
 
@@ -48,7 +48,10 @@ export async function openSessions(parts: Parts): Promise<readonly OpenSession[]
   const open: OpenSession[] = [];
   for (const { id, modified } of announced) {
     if (id === parts.ownSession) continue;
-    const session = await readSession(objects, id, limits);
+    const session = await readSession(objects, id, limits).catch((error: unknown) => {
+      if (!(error instanceof HoldfastError) || error.code === 'TOOL') throw error;
+      throw new IntegrityError(`Collect garbage: nobody knows what a backup under way may need, because its session can't be read; 'check --repair' ends that session. ${error.message}`, { session: id }, error);
+    });
     if (session === undefined) continue;
     const isOver = await exists(objects, `manifests/${id}`)
       || (session.writer.cache === parts.cache && !isDryRun && await isGone(world, session.writer.id))

@@ -1,11 +1,11 @@
 /**
  * An object store that keeps parity: small objects that a repository cannot do without always get a sidecar, containers when asked for.
  *
- * The object comes first, its sidecar second; on removal the sidecar goes first. So a sidecar without its object says that the object was lost, and
+ * The object comes first, its sidecar second; on removal the sidecar goes first, and once more afterwards. So a sidecar without its object says that the object was lost, and
  * after a crash in between an object is at worst unprotected. A sidecar that cannot be written is reported and costs nothing else.
  */
 import {
-  HoldfastError, type Limits, type ObjectReader, type ObjectRow, type ObjectStore, type ObjectStoreCapabilities, type ObjectWriter,
+  HoldfastError, NotFoundError, type Limits, type ObjectReader, type ObjectRow, type ObjectStore, type ObjectStoreCapabilities, type ObjectWriter,
 } from '../../core/index.ts';
 import { createParity, type ParityWriter } from './create-parity.ts';
 import { sidecarName } from './sidecar.ts';
@@ -32,6 +32,11 @@ const LAST_BYTES = 8 << 20;
 /** Whether an object of this name always has a sidecar. */
 export function isLasting(name: string): boolean {
   return lasting.includes(name.split('/')[0] ?? '');
+}
+
+/** Whether collectors may remove it while its writer is still at work. */
+function isRemovable(name: string): boolean {
+  return ['manifests', 'relocated', 'containers'].includes(name.split('/')[0] ?? '');
 }
 
 class ProtectedWriter implements ObjectWriter {
@@ -129,17 +134,31 @@ export class ProtectedObjects implements ObjectStore {
   }
 
   async remove(name: string): Promise<void> {
-    if (isLasting(name) || name.startsWith('containers/')) await this.#objects.remove(sidecarName(name));
+    const isProtected = isLasting(name) || name.startsWith('containers/');
+    if (isProtected) await this.#objects.remove(sidecarName(name));
     await this.#objects.remove(name);
+    if (isProtected) await this.#objects.remove(sidecarName(name)); // of whoever had put the object and was about to put its sidecar
   }
 
   close(): Promise<void> {
     return this.#objects.close();
   }
 
+  /** The object may have been removed before it had its sidecar; who removes it looks for one afterwards, and we look for it after that of ours: one of the two sees the other. */
+  async #removeIfOrphan(name: string): Promise<void> {
+    if (!isRemovable(name)) return;
+    try {
+      await (await this.#objects.open(name)).close();
+    } catch (error) {
+      if (!(error instanceof NotFoundError)) throw error;
+      await this.#objects.remove(sidecarName(name));
+    }
+  }
+
   async #finish(name: string, parity: ParityWriter): Promise<void> {
     try {
       await parity.finish(this.#objects);
+      await this.#removeIfOrphan(name);
     } catch (error) {
       if (!(error instanceof HoldfastError)) throw error;
       this.#protection.note(`Object '${name}' is stored, but without parity: ${error.message}`);

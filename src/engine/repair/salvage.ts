@@ -18,7 +18,8 @@ import { relocationsOf } from '../gc/relocate.ts';
 import { sidecarName } from '../parity/index.ts';
 import type { CatchUp } from '../store/catch-up.ts';
 import { IdSet } from '../store/id-table.ts';
-import { chunkOf, type LocalStore } from '../store/local-store.ts';
+import { chunkOf } from '../store/chunk-of.ts';
+import type { LocalStore } from '../store/local-store.ts';
 import { quarantine } from './quarantine.ts';
 
 /** What a salvage works with. */

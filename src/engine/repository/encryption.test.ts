@@ -316,3 +316,20 @@ test('a newer or unknown encryption is refused, not guessed', async () => {
   const strange: Credential = { kind: 'key', name: 'short', secret: new Uint8Array(5) };
   await assert.rejects(Repository.create(simulatedWorld(new SimulatedDisk(), 1), { encryption: { slots: [{ credential: strange }] } }), UsageError);
 });
+
+test('whose newest key ring is lost is not written to with an older one', async () => {
+  // The story: a rotation took the keys from somebody; the ring it made was lost, and the next backup was sealed with what that somebody can open.
+  const { disk } = await make();
+  const keys = await Repository.openKeys(simulatedWorld(disk, 2), { credentials: [key] });
+  await keys.rotate();
+  await keys.close();
+  const [newest = ''] = disk.files.filter((name) => name.startsWith('keys/ring-')).slice(-1);
+  const early = copyOf(disk);
+  early.replace(newest, undefined);
+  await assert.rejects(open(early, { mode: 'write' }), (error) => error instanceof HoldfastError && /newest key ring is lost: '.*' is gone and its parity is there/.test(error.message));
+  const writer = await open(disk, { mode: 'write' });
+  await writer.backup(new MemoryTree(secondRoot), backupOptions);
+  await writer.close();
+  for (const name of [newest, `parity/${newest}`]) disk.replace(name, undefined);
+  await assert.rejects(open(disk, { mode: 'write' }), (error) => error instanceof HoldfastError && /newest key ring is lost: container '.*' needs a data key that no ring has/.test(error.message));
+});

@@ -1,6 +1,8 @@
 /** Whether and how a repository is opened with keys. */
-import { UsageError } from '../../core/index.ts';
+import { HoldfastError, IntegrityError, NotFoundError, UsageError, type ObjectStore } from '../../core/index.ts';
+import { containerPath, listContainers, numberBytes, readContainerHeader, readSealing } from '../containers/container.ts';
 import { Vault, type Credential, type KeyPlace, type RotationOptions, type RotationReport, type SlotRequest, type SlotRow } from '../crypto/index.ts';
+import { PARITY_DIRECTORY } from '../parity/index.ts';
 import type { RepositoryChoices, RepositoryConfig } from './config.ts';
 
 /** Makes the keys of a new repository, if it is to be encrypted. Durable on resolve; the config follows. */
@@ -19,6 +21,53 @@ export async function openVault(place: KeyPlace, config: RepositoryConfig, crede
   if (config.encryption !== 'none') return Vault.open(place, credentials);
   if (credentials.length === 0) return undefined;
   throw new UsageError(`Open repository in '${place.objects.place}' without a key: it is not encrypted, and what is stored in it can be read by whoever reads the place`);
+}
+
+/** Where key objects are. */
+const KEYS_DIRECTORY = 'keys';
+/** Containers whose keys are looked for when a writer opens: a key that is lost shows in what was stored last. */
+const CONTAINERS_TRIED = 4;
+
+/**
+ * Refuses to write with an old key ring: what is sealed with it could be read by those from whom a rotation took the keys, and nobody would miss the newest ring any more.
+ * A ring that is lost shows in its sidecar, which is left, or in the newest containers, whose data key nobody has.
+ * @throws {IntegrityError} the newest ring is lost.
+ */
+export async function checkNewestRing(vault: Vault, objects: ObjectStore): Promise<void> {
+  const refuse = (why: string, cause?: unknown): IntegrityError =>
+    new IntegrityError(`Open repository in '${objects.place}' for writing: its newest key ring is lost: ${why}. 'check --repair' can make it again where its parity is left; reading goes on`, {}, cause);
+  const names = new Set<string>();
+  for (const directory of [KEYS_DIRECTORY, `${PARITY_DIRECTORY}/${KEYS_DIRECTORY}`]) for await (const page of objects.list(directory)) for (const { name } of page) names.add(name);
+  for (const name of names) {
+    const lost = name.slice(PARITY_DIRECTORY.length + 1);
+    if (name.startsWith(`${PARITY_DIRECTORY}/${KEYS_DIRECTORY}/ring-`) && !names.has(lost) && !(await isThere(objects, lost)) && await isThere(objects, name)) throw refuse(`'${lost}' is gone and its parity is there`);
+  }
+  const newest = [...await listContainers(objects)].sort((a, b) => b.modified - a.modified).slice(0, CONTAINERS_TRIED);
+  for (const { number } of newest) {
+    try {
+      const file = await objects.open(containerPath(number));
+      try {
+        await readContainerHeader(file, number);
+        await vault.containerKey(await readSealing(file), numberBytes(number));
+      } finally {
+        await file.close();
+      }
+    } catch (error) {
+      if (error instanceof NotFoundError && error.data['dataKey'] === undefined) continue; // removed meanwhile
+      if (error instanceof NotFoundError || error instanceof IntegrityError) throw refuse(`container '${number.text}' needs a data key that no ring has (${error.message})`, error);
+      if (!(error instanceof HoldfastError || error instanceof RangeError) || (error instanceof HoldfastError && error.code === 'TOOL')) throw error; // a damaged head says nothing: check names it
+    }
+  }
+}
+
+async function isThere(objects: ObjectStore, name: string): Promise<boolean> {
+  try {
+    await (await objects.open(name)).close();
+    return true;
+  } catch (error) {
+    if (error instanceof NotFoundError) return false;
+    throw error;
+  }
 }
 
 /** The keys of a repository, opened to be changed: without its index, its threads and its snapshots. Close it. */

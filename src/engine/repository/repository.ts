@@ -31,7 +31,7 @@ import { Arena } from '../workers/arena.ts';
 import { WorkerPool } from '../workers/pool.ts';
 import { checkParts, repairParts } from './checking.ts';
 import { checkEmpty, layOut, makeConfig, probeConfig, readConfig, writeConfig, type RepositoryChoices, type RepositoryConfig } from './config.ts';
-import { RepositoryKeys, createVault, openVault } from './encryption.ts';
+import { RepositoryKeys, checkNewestRing, createVault, openVault } from './encryption.ts';
 import { openCurrentIndex, rebuildIndex, type CurrentIndex } from './current-index.ts';
 import { readHistory } from './history.ts';
 import type { ServedParts } from './served.ts';
@@ -154,6 +154,7 @@ export class Repository implements SnapshotStore {
       const safe = new ProtectedObjects(stored, { percent: config.parity ?? 0, limits, note });
       vault = await openVault({ objects: safe, world, repository: config.id, limits }, config, options.credentials ?? []);
       const objects = vault === undefined ? safe : new SealedObjects(safe, vault, limits);
+      if (isWriter && vault !== undefined) await checkNewestRing(vault, safe);
       const arena = new Arena(LocalStore.arenaBytes(limits) + Slab.arenaBytes() + Feeder.scratchBytes() + IncomingGroups.arenaBytes(limits));
       const scratch = arena.reserve(Feeder.scratchBytes());
       opened = await openCurrentIndex({ world, objects, limits, hash: config.hash, note, ...(lock === undefined ? {} : { writer: lock.writer.id }) }, options.index ?? 'auto');
@@ -162,7 +163,7 @@ export class Repository implements SnapshotStore {
       const idKey = vault?.idKey;
       const pool = await WorkerPool.create({ memory: arena.memory, hash: config.hash, ...(idKey === undefined ? {} : { idKey: idKey.slice() }) }, options.workers);
       const store = new LocalStore({
-        world, objects, ...((await objects.capabilities()).remote ? { containerBytes: SENT_CONTAINER_BYTES } : {}), index, filter, arena, pool, limits, hash: config.hash, level: config.level, catchUp,
+        world, objects, ...((await objects.capabilities()).remote ? { containerBytes: SENT_CONTAINER_BYTES } : {}), index, filter, arena, pool, limits, hash: config.hash, level: config.level, catchUp, note,
         repository: new Uint8Array(Buffer.from(config.id.slice(0, 16), 'hex')), ...(vault === undefined ? {} : { vault }),
       });
       const metadata = new MetadataStore(store, await createHasher(config.hash, idKey));
@@ -395,8 +396,9 @@ export class Repository implements SnapshotStore {
     const config = await readConfig(options.objects ?? localObjects(world));
     const lock = await WriterLock.take(world, await cacheIdentity({ world, ...(options.objects === undefined ? {} : { objects: options.objects }) }));
     try {
-      const objects = options.objects ?? new DiskObjects(world, lock.writer.id);
-      const vault = await openVault({ objects, world, repository: config.id, limits: options.limits ?? defaultLimits }, config, options.credentials ?? []);
+      const limits = options.limits ?? defaultLimits;
+      const objects = new ProtectedObjects(options.objects ?? new DiskObjects(world, lock.writer.id), { percent: 0, limits, note: () => undefined }); // a repair adds what is missing
+      const vault = await openVault({ objects, world, repository: config.id, limits }, config, options.credentials ?? []);
       if (vault === undefined) throw new UsageError(`Change keys of the repository in '${objects.place}': it is not encrypted`);
       return new RepositoryKeys(vault, async () => {
         await lock.release();

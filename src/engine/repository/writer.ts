@@ -39,8 +39,7 @@ export class WriterLock {
         return taken;
       } catch (error) {
         // Someone who clears up may have looked at our lock, or removed its directory, before we had it.
-        const isDisturbed = error instanceof BusyError || (error instanceof ToolError && error.data['errno'] === 'ENOENT');
-        if (!isDisturbed || attempt === ATTEMPTS) throw error;
+        if (!(error instanceof BusyError || isDisturbed(error)) || attempt === ATTEMPTS) throw error;
       }
     }
   }
@@ -72,17 +71,29 @@ export class WriterLock {
 /** Whether the process of a writer is surely over. Removes what is left of its lock then. */
 export async function isGone(world: World, id: string): Promise<boolean> {
   if (!ID.test(id)) return false;
-  let lock: DiskLock;
-  try {
-    lock = await world.disk.lock(lockPath(id), 'holdfast, clearing up');
-  } catch (error) {
-    if (error instanceof BusyError) return false;
-    throw error;
-  }
+  const lock = await takeOver(world, id);
+  if (lock === undefined) return false;
   // While it is held: nobody else may take it in between.
   await world.disk.removeTree(lockPath(id)).catch(() => undefined); // someone may be trying to take it: then it is cleared another time
   await lock.release();
   return true;
+}
+
+/** The lock of a writer that is gone; undefined while someone holds it. */
+async function takeOver(world: World, id: string): Promise<DiskLock | undefined> {
+  for (let attempt = 1; ; attempt += 1) {
+    try {
+      return await world.disk.lock(lockPath(id), 'holdfast, clearing up');
+    } catch (error) {
+      if (error instanceof BusyError) return undefined;
+      if (!isDisturbed(error) || attempt === ATTEMPTS) throw error;
+    }
+  }
+}
+
+/** Someone else clears up and removed the lock's directory under our hands. */
+function isDisturbed(error: unknown): boolean {
+  return error instanceof ToolError && error.data['errno'] === 'ENOENT';
 }
 
 /** Names the place of this process's locks, which is made if need be: nothing where they are beside the objects. */

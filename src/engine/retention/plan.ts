@@ -139,6 +139,14 @@ export function planRetention(snapshots: readonly RetentionSnapshot[], policy: R
   return planOf(sorted.map(({ key, group }) => ({ ...key, rows: planGroup(group, policy) })));
 }
 
+/** The whole id that begins so. @throws {NotFoundError} none does. @throws {UsageError} several do. */
+export function wholeId(snapshots: readonly Pick<RetentionSnapshot, 'id'>[], text: string, action: string): string {
+  const [match, ...more] = text === '' ? [] : snapshots.filter(({ id }) => id.startsWith(text));
+  if (match === undefined) throw new NotFoundError(`${action} '${text}': the repository has no such snapshot`, { snapshot: text });
+  if (more.length > 0) throw new UsageError(`${action} '${text}': ${more.length + 1} ids begin with it`);
+  return match.id;
+}
+
 /**
  * Removes the snapshots that were named, and no others: what an operator names by id is not subject to any rule.
  * @param ids whole ids, or beginnings that fit one snapshot only.
@@ -148,10 +156,7 @@ export function planExplicit(snapshots: readonly RetentionSnapshot[], ids: reado
   if (ids.length === 0) throw new UsageError('Forget snapshots: no id was given');
   const named = new Set<string>();
   for (const id of ids) {
-    const [match, ...more] = id === '' ? [] : snapshots.filter((one) => one.id.startsWith(id));
-    if (match === undefined) throw new NotFoundError(`Forget snapshot '${id}': the repository has no such snapshot`, { snapshot: id });
-    if (more.length > 0) throw new UsageError(`Forget snapshot '${id}': ${more.length + 1} ids begin with it`);
-    named.add(match.id);
+    named.add(wholeId(snapshots, id, 'Forget snapshot'));
   }
   const rows = [...snapshots].sort((a, b) => b.claimed - a.claimed || (a.id < b.id ? -1 : 1)).map((snapshot) => ({
     snapshot, time: snapshot.claimed, keep: !named.has(snapshot.id), reasons: named.has(snapshot.id) ? [] : ['not named'],

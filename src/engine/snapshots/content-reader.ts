@@ -1,9 +1,9 @@
 /** Reads content: finds the page of references for an offset, then the chunks. One per open file. */
 import {
-  FormatError, ID_BYTES, IntegrityError, PLACE_BYTES, checkLimit, decodePlace, type ContentVisitor, type Limits,
+  FormatError, ID_BYTES, IntegrityError, PLACE_BYTES, checkLimit, decodePlace, type ContentVisitor, type IdBatch, type Limits,
 } from '../../core/index.ts';
-import { startOfChunk } from '../store/chunk-of.ts';
-import type { IngestStore } from '../store/content-store.ts';
+import { findStart, startOfChunk } from '../store/chunk-of.ts';
+import { READ_ATTEMPTS, type IngestStore } from '../store/content-store.ts';
 import type { Group } from '../store/group-cache.ts';
 import type { MetadataStore } from './metadata-store.ts';
 import { REF_BYTES, isHole, refId, refStarts, type Content } from './refs.ts';
@@ -114,9 +114,9 @@ export class ContentReader {
       let end = 0;
       while (index < leaf.count && (index === first || places.isSameGroup(index, first))) {
         const length = (leaf.starts[index + 1] as number) - (leaf.starts[index] as number);
-        const at = startOfChunk(group, places.ordinal(index), { refs: leaf.refs, index, length });
+        const at = findStart(group, places.ordinal(index), { refs: leaf.refs, index, length });
         if (index === first) start = end = at;
-        else if (at !== end) break;
+        else if (at !== end) break; // or it is damaged: then it is looked for elsewhere as the first of a run
         end += length;
         index += 1;
       }
@@ -174,7 +174,8 @@ export class ContentReader {
       let skip = wish.skip;
       while (done < wish.target.length && index < leaf.count && (index === first || places.isSameGroup(index, first))) {
         const expected = (leaf.starts[index + 1] as number) - (leaf.starts[index] as number);
-        const start = startOfChunk(group, places.ordinal(index), { refs: leaf.refs, index, length: expected });
+        const start = findStart(group, places.ordinal(index), { refs: leaf.refs, index, length: expected });
+        if (start < 0) break; // damaged: it is looked for elsewhere as the first of a run
         const length = Math.min(expected - skip, wish.target.length - done);
         wish.target.set(group.block.bytes.subarray(start + skip, start + skip + length), done);
         done += length;
@@ -188,18 +189,19 @@ export class ContentReader {
     }
   }
 
-  /** Pins the group of a reference. Where a collector moved it meanwhile, the leaf's places are asked for again. */
+  /** Pins the group of a reference, whose chunk is good. Where a collector moved it meanwhile, or it is damaged there, the leaf's places are asked for again. */
   async #acquire(leaf: Leaf, index: number, isSequential: boolean): Promise<{ places: LeafPlaces; group: Group }> {
-    const places = leaf.places ?? await this.#placesOf(leaf);
-    if (isSequential) this.#readAhead(leaf, places, index);
     const { store } = this.#parts;
-    try {
-      return { places, group: await store.groups.acquire(decodePlace(places.bytes, index)) };
-    } catch (error) {
-      if (!(await store.hasMoved(error))) throw error;
-      delete leaf.places;
-      const moved = await this.#placesOf(leaf);
-      return { places: moved, group: await store.groups.acquire(decodePlace(moved.bytes, index)) };
+    const length = (leaf.starts[index + 1] as number) - (leaf.starts[index] as number);
+    for (let attempt = 1; ; attempt += 1) {
+      const places = leaf.places ?? await this.#placesOf(leaf);
+      if (isSequential && attempt === 1) this.#readAhead(leaf, places, index);
+      try {
+        return { places, group: await store.acquireAt(decodePlace(places.bytes, index), (group) => { startOfChunk(group, places.ordinal(index), { refs: leaf.refs, index, length }); }) };
+      } catch (error) {
+        if (attempt === READ_ATTEMPTS || !(await store.isElsewhere(error, idsBeside(leaf, places, index)))) throw error;
+        delete leaf.places;
+      }
     }
   }
 
@@ -252,6 +254,15 @@ export class ContentReader {
     };
     fetch().catch(() => undefined);
   }
+}
+
+/** Ids of a leaf's chunks in the group of one of them, that one first. */
+function idsBeside(leaf: Leaf, places: LeafPlaces, index: number): IdBatch {
+  const others = Array.from({ length: leaf.count }, (_, i) => i).filter((i) => i !== index && !isHole(leaf.refs, i) && places.isSameGroup(i, index));
+  const indexes = [index, ...others];
+  const bytes = new Uint8Array(indexes.length * ID_BYTES);
+  indexes.forEach((at, i) => { bytes.set(refId(leaf.refs, at), i * ID_BYTES); });
+  return { bytes, count: indexes.length };
 }
 
 /** Places of a leaf's references; a hole's is all zero and stands in no group. */

@@ -35,9 +35,13 @@ export class IndexAheadError extends IntegrityError {}
 export class CatchUp {
   /** Containers that may vanish: places in them don't count for storing. */
   readonly dead: NumberSet = new NumberSet();
+  /** Those of them that were not there when last looked: an index entry that names one counts for nothing. */
+  readonly gone: NumberSet = new NumberSet();
   readonly #parts: CatchUpParts;
   readonly #lists = new Map<number, CondemnedList>();
   readonly #undecided = new Set<number>();
+  /** Containers in lists that are not decided. */
+  #doubtful: NumberSet = new NumberSet();
   readonly #listed = new Set<string>();
   readonly #forgotten = new Set<string>();
   /** Lists whose lost chunks this index and its filter don't have any more. */
@@ -51,6 +55,26 @@ export class CatchUp {
   /** The newest list of condemned containers that this process honours; 0 before the first. */
   get generation(): number {
     return Math.max(0, ...this.#lists.keys());
+  }
+
+  /** All lists that were read, by generation. */
+  get lists(): ReadonlyMap<number, CondemnedList> {
+    return this.#lists;
+  }
+
+  /** Changes with each list that someone wrote or decided. */
+  get state(): string {
+    return `${this.generation}, undecided ${[...this.#undecided].join()}`;
+  }
+
+  /** Condemned for good: nothing needs it, and it may go at any time. */
+  isDoomed(high: number, low: number): boolean {
+    return this.dead.has(high, low) && !this.#doubtful.has(high, low);
+  }
+
+  /** Makes sure that a container which was found survives a crash, before a writer's index names it. */
+  async settle(number: ContainerNumber): Promise<void> {
+    if (this.#parts.isWriter) await this.#parts.objects.settle([containerPath(number)]);
   }
 
   /** Lists that were not decided when last looked. */
@@ -87,12 +111,15 @@ export class CatchUp {
     let fresh = await this.#readLists();
     let rows = await listContainers(this.#parts.objects);
     let marks = await this.#marks(rows);
-    if (marks.gone.some(({ container }) => !this.#listed.has(container))) {
+    while (marks.gone.some(({ container }) => !this.#listed.has(container))) {
       // Condemned and removed between the two listings?
-      fresh = [...fresh, ...await this.#readLists()];
+      const more = await this.#readLists();
+      if (more.length === 0) break;
+      fresh = [...fresh, ...more];
       rows = await listContainers(this.#parts.objects);
       marks = await this.#marks(rows);
     }
+    this.#noteGone(rows);
     const unexplained = marks.gone.find(({ container }) => !this.#listed.has(container)) ?? marks.cut[0];
     if (unexplained !== undefined) {
       const size = rows.find((row) => row.number.text === unexplained.container)?.size;
@@ -104,6 +131,12 @@ export class CatchUp {
     await this.#replay(unknown);
     await this.#noteLost(marks.all);
     for (const { container, offset } of marks.gone) await this.#forget(container, offset);
+  }
+
+  #noteGone(rows: readonly ContainerRow[]): void {
+    const there = new NumberSet();
+    for (const { number } of rows) there.add(number);
+    for (const { containers } of this.#lists.values()) for (const number of containers) if (!there.has(number.high, number.low)) this.gone.add(number);
   }
 
   async #replay(rows: readonly ContainerRow[]): Promise<void> {
@@ -162,14 +195,20 @@ export class CatchUp {
       }
       fresh.push(list);
     }
-    if (this.#undecided.size === 0) return fresh;
-    const decided = new Set(await listGenerations(objects, 'reprieved'));
-    for (const generation of this.#undecided) {
-      if (!decided.has(generation)) continue;
-      this.#undecided.delete(generation);
-      for (const number of await readReprieved(objects, generation, limits)) this.#revive(number, generation);
-    }
+    if (this.#undecided.size > 0) await this.#readDecisions();
     return fresh;
+  }
+
+  async #readDecisions(): Promise<void> {
+    const { objects, limits } = this.#parts;
+    const decided = new Set(await listGenerations(objects, 'reprieved'));
+    for (const generation of [...this.#undecided].filter((one) => decided.has(one))) {
+      const reprieved = await readReprieved(objects, generation, limits);
+      this.#undecided.delete(generation);
+      for (const number of reprieved) this.#revive(number, generation);
+    }
+    this.#doubtful = new NumberSet();
+    for (const { containers } of this.undecided) for (const number of containers) this.#doubtful.add(number);
   }
 
   /** A container that stays is alive again, unless a later list names it once more. */
@@ -180,7 +219,7 @@ export class CatchUp {
     this.dead.delete(number);
   }
 
-  /** Takes over the other places of a list's chunks, where the index has none that will last. */
+  /** Takes over the other places of a list's chunks, where the index has none that will last. Those of old lists may have gone since: they are passed over. */
   async #relocate(list: CondemnedList): Promise<void> {
     for (const row of list.relocated) {
       const relocations = await readRelocations(this.#parts.objects, row).catch((error: unknown) => {
@@ -197,8 +236,10 @@ export class CatchUp {
     const found = await this.#parts.index.getMany(ids, current);
     const kept: number[] = [];
     for (let i = 0; i < ids.count; i += 1) {
-      const { containerHigh, containerLow } = decodePlace(current, i);
-      if (((found[i >> 3] as number) & (1 << (i & 7))) === 0 || this.dead.has(containerHigh, containerLow)) kept.push(i);
+      const [from, to] = [decodePlace(current, i), decodePlace(places, i)];
+      const isKnown = ((found[i >> 3] as number) & (1 << (i & 7))) !== 0 && !this.isDoomed(from.containerHigh, from.containerLow);
+      if (this.gone.has(to.containerHigh, to.containerLow) || this.isDoomed(to.containerHigh, to.containerLow)) continue;
+      if (!isKnown || (this.dead.has(from.containerHigh, from.containerLow) && !this.dead.has(to.containerHigh, to.containerLow))) kept.push(i);
     }
     const result = { ids: { bytes: new Uint8Array(kept.length * ID_BYTES), count: kept.length }, places: new Uint8Array(kept.length * PLACE_BYTES) };
     kept.forEach((from, to) => {

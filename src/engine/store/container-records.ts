@@ -4,7 +4,14 @@ import { containerPath, numberBytes, numberOf, readSealing, type ContainerNumber
 import type { CipherKey, Vault } from '../crypto/index.ts';
 
 /** A container that the index names is not there. */
-export class MissingContainerError extends IntegrityError {}
+export class MissingContainerError extends IntegrityError {
+  readonly number: ContainerNumber;
+
+  constructor(number: ContainerNumber, cause: unknown) {
+    super(`Read container '${number.text}': the object is missing`, { container: number.text }, cause);
+    this.number = number;
+  }
+}
 
 /** A record that was read; its bytes are at the start of the caller's buffer. */
 export interface ReadRecord {
@@ -60,7 +67,7 @@ export class ContainerRecords implements RecordSource {
   #missing(error: unknown, number: ContainerNumber): unknown {
     if (!(error instanceof NotFoundError)) return error;
     this.#files.delete(number.text);
-    return new MissingContainerError(`Read container '${number.text}': the object is missing`, { container: number.text }, error);
+    return new MissingContainerError(number, error);
   }
 
   async #open(number: ContainerNumber): Promise<OpenContainer> {

@@ -1,7 +1,10 @@
 /** What readers of content and a backup need of a store, be it local or behind a daemon. */
-import type { IdBatch } from '../../core/index.ts';
+import type { ChunkPlace, IdBatch } from '../../core/index.ts';
 import type { ContainerKind } from '../containers/container.layout.ts';
 import type { Group, GroupCache } from './group-cache.ts';
+
+/** How often a chunk may turn out to be elsewhere while it is read. */
+export const READ_ATTEMPTS = 5;
 
 /** Totals since a store was opened, in bytes and chunks. */
 export interface StoreTotals {
@@ -21,8 +24,13 @@ export interface ContentStore {
   locate(ids: IdBatch): Promise<Uint8Array>;
   /** Pins the group with a chunk; the caller releases it. @throws {NotFoundError} @throws {IntegrityError} */
   acquire(id: Uint8Array): Promise<{ readonly group: Group; readonly ordinal: number }>;
-  /** Whether a read failed because a collector moved what is still wanted; then places have to be asked for again. */
-  hasMoved(error: unknown): Promise<boolean>;
+  /** Pins the group at a place; when `check` throws, it is not pinned. */
+  acquireAt(place: ChunkPlace, check: (group: Group) => void): Promise<Group>;
+  /**
+   * Whether chunks are elsewhere than where a read has just failed, which was to give the first of `ids`: a collector moved them, or there are other copies.
+   * Then places have to be asked for again.
+   */
+  isElsewhere(error: unknown, ids: IdBatch): Promise<boolean>;
 }
 
 /** What a backup needs beside. A store whose write failed is dead: each later call throws the first error. */

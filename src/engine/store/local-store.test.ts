@@ -9,7 +9,7 @@ import { seededBytes } from '../../core/testing/random.ts';
 import { createHasher, type HashName } from '../hashing/hasher.ts';
 import { Repository } from '../repository/repository.ts';
 import { memoryWorld, nodeWorld } from '../world/index.ts';
-import { chunkOf } from './local-store.ts';
+import { chunkOf } from './chunk-of.ts';
 
 /** The store of a repository; closing it closes the repository, which owns the lock. */
 class OwnedStore implements ChunkStore {

@@ -8,20 +8,22 @@
 import assert from 'node:assert';
 import {
   ID_BYTES, IntegrityError, LimitError, NotFoundError, PLACE_BYTES, decodePlace, idAt, idToHex,
-  type ChunkIndex, type ChunkStore, type IdBatch, type Limits, type ObjectStore, type PutCounts, type World,
+  type ChunkIndex, type ChunkPlace, type ChunkStore, type IdBatch, type Limits, type ObjectStore, type PutCounts, type World,
 } from '../../core/index.ts';
 import type { ContainerWriter } from '../containers/container-writer.ts';
 import { TABLE_ROW_BYTES, type ContainerKind } from '../containers/container.layout.ts';
+import type { NumberSet } from '../containers/number-set.ts';
 import type { ChunkFilter, FilterMetrics } from '../filter/index.ts';
 import type { HashName } from '../hashing/hasher.ts';
 import { createHasher } from '../hashing/hasher.ts';
 import { sealedGroupBytes, type Vault } from '../crypto/index.ts';
 import { BlockPool, type Arena, type Block } from '../workers/arena.ts';
 import type { WorkerPool } from '../workers/pool.ts';
-import type { CatchUp } from './catch-up.ts';
+import { IndexAheadError, type CatchUp } from './catch-up.ts';
 import { ContainerEntries } from './container-entries.ts';
 import { ContainerRecords, MissingContainerError } from './container-records.ts';
-import type { IngestStore, StoreTotals } from './content-store.ts';
+import { READ_ATTEMPTS, type IngestStore, type StoreTotals } from './content-store.ts';
+import { Detours } from './detours.ts';
 import { createContainer, finishGroup, type BuiltGroup, type Compressed } from './finish-group.ts';
 import { chunkOf } from './chunk-of.ts';
 import { GROUP_BYTES, GROUP_CHUNKS_MAX, GroupBuilder } from './group-builder.ts';
@@ -62,6 +64,8 @@ export interface LocalStoreParts {
   readonly catchUp: CatchUp;
   /** Of an encrypted repository. */
   readonly vault?: Vault;
+  /** Told of damage that was read around. */
+  note?(text: string): void;
 }
 
 interface Output {
@@ -85,6 +89,7 @@ export class LocalStore implements ChunkStore, IngestStore {
   readonly #outputs: Record<ContainerKind, Output>;
   readonly #sealing = new Set<Promise<void>>();
   readonly #chunkBytesMax: number;
+  readonly #detours: Detours;
   readonly #maybe = new Uint8Array(1);
   readonly #builders: (GroupBuilder | undefined)[] = [];
   readonly #spareEntries: ContainerEntries[] = [];
@@ -100,6 +105,7 @@ export class LocalStore implements ChunkStore, IngestStore {
     this.#rawBlocks = new BlockPool(parts.arena, GROUP_BYTES, GROUP_BLOCKS);
     this.#storedBlocks = new BlockPool(parts.arena, STORED_BYTES, GROUP_BLOCKS);
     this.groups = new GroupCache({ ...parts, records: new ContainerRecords(parts.objects, parts.vault), places: this.#places });
+    this.#detours = new Detours({ ...parts, groups: this.groups, note: (text) => { parts.note?.(text); } });
     const output = (): Output => ({ builder: undefined, writer: undefined, entries: new ContainerEntries(), tail: Promise.resolve() });
     this.#outputs = { data: output(), metadata: output() };
   }
@@ -237,9 +243,9 @@ export class LocalStore implements ChunkStore, IngestStore {
     return counts;
   }
 
-  /** Looks for chunks that the index lacks in all containers, and enters those that can be read. */
-  search(ids: IdBatch): Promise<void> {
-    return searchContainers({ ...this.#parts, groups: this.groups }, ids);
+  /** Looks for chunks that the index lacks in all containers, or some, and enters those that can be read. @returns those. */
+  search(ids: IdBatch, within?: NumberSet): Promise<IdSet> {
+    return searchContainers({ ...this.#parts, groups: this.groups, ...(within === undefined ? {} : { within }) }, ids);
   }
 
   /** Places of chunks, from the cache or the index. @throws {NotFoundError} naming the first id that is unknown. */
@@ -254,13 +260,13 @@ export class LocalStore implements ChunkStore, IngestStore {
     missing.forEach((position, i) => { asked.set(idAt(ids, position), i * ID_BYTES); });
     const answers = new Uint8Array(missing.length * PLACE_BYTES);
     const batch = { bytes: asked, count: missing.length };
-    let found = await this.#parts.index.getMany(batch, answers);
-    if (found.some((byte, i) => byte !== fullByte(missing.length, i))) {
+    let found = await this.#ask(batch, answers);
+    if (!isFull(found, missing.length)) {
       await this.#parts.catchUp.run();
-      found = await this.#parts.index.getMany(batch, answers);
-      if (found.some((byte, i) => byte !== fullByte(missing.length, i))) {
+      found = await this.#ask(batch, answers);
+      if (!isFull(found, missing.length)) {
         await this.search(batch);
-        found = await this.#parts.index.getMany(batch, answers);
+        found = await this.#ask(batch, answers);
       }
     }
     missing.forEach((position, i) => {
@@ -271,6 +277,22 @@ export class LocalStore implements ChunkStore, IngestStore {
       this.#places.put(ids.bytes, position * ID_BYTES, answers, i * PLACE_BYTES);
     });
     return places;
+  }
+
+  /** The index's word; what it places in containers that collectors removed is unknown. */
+  async #ask(ids: IdBatch, places: Uint8Array): Promise<Uint8Array> {
+    const found = await this.#parts.index.getMany(ids, places);
+    const { gone } = this.#parts.catchUp;
+    if (gone.size === 0) return found;
+    const view = new DataView(places.buffer, places.byteOffset);
+    return found.map((bits, byte) => {
+      let kept = bits;
+      for (let bit = 0; bit < 8; bit += 1) {
+        const at = (byte * 8 + bit) * PLACE_BYTES;
+        if ((bits & (1 << bit)) !== 0 && gone.has(view.getUint32(at), view.getUint32(at + 4))) kept &= ~(1 << bit);
+      }
+      return kept;
+    });
   }
 
   async readInto(ids: IdBatch, index: number, target: Uint8Array): Promise<number> {
@@ -286,27 +308,49 @@ export class LocalStore implements ChunkStore, IngestStore {
     }
   }
 
-  /** Pins the group with a chunk; the caller releases it. @throws {NotFoundError} @throws {IntegrityError} */
+  /** Pins the group with a chunk, which was found good; the caller releases it. @throws {NotFoundError} @throws {IntegrityError} no copy can be read. */
   async acquire(id: Uint8Array): Promise<{ readonly group: Group; readonly ordinal: number }> {
     const batch = { bytes: id, count: 1 };
-    let place = decodePlace(await this.locate(batch), 0);
+    for (let attempt = 1; ; attempt += 1) {
+      const place = decodePlace(await this.locate(batch), 0);
+      try {
+        return { group: await this.acquireAt(place, (group) => { chunkOf(group, place.ordinal, id); }), ordinal: place.ordinal };
+      } catch (error) {
+        if (attempt === READ_ATTEMPTS || !(await this.isElsewhere(error, batch))) throw error;
+      }
+    }
+  }
+
+  /** Pins the group at a place; when `check` throws, it is not pinned. */
+  async acquireAt(place: ChunkPlace, check: (group: Group) => void): Promise<Group> {
+    const group = await this.groups.acquire(place);
     try {
-      return { group: await this.groups.acquire(place), ordinal: place.ordinal };
+      check(group);
+      return group;
     } catch (error) {
-      if (!(await this.hasMoved(error))) throw error;
-      place = decodePlace(await this.locate(batch), 0);
-      return { group: await this.groups.acquire(place), ordinal: place.ordinal };
+      this.groups.release(group);
+      throw error;
     }
   }
 
   /**
-   * Whether a read failed because its container is gone: a collector moved what is still wanted out of it. Then places have to be asked for again.
+   * Whether chunks are elsewhere than where a read has just failed, which was to give the first of `ids`: a collector moved them, or there are other copies.
+   * Then places have to be asked for again.
    */
-  async hasMoved(error: unknown): Promise<boolean> {
-    if (!(error instanceof MissingContainerError)) return false;
-    await this.#parts.catchUp.run();
+  async isElsewhere(error: unknown, ids: IdBatch): Promise<boolean> {
+    if (await this.hasMoved(error)) return true;
+    if (!(await this.#detours.find(error, ids))) return false;
     this.#places.clear();
     return true;
+  }
+
+  /** Whether a read failed because a collector removed the container; then places are known anew. */
+  async hasMoved(error: unknown): Promise<boolean> {
+    if (!(error instanceof MissingContainerError)) return false;
+    const { catchUp } = this.#parts;
+    await catchUp.run().catch((failure: unknown) => { if (!(failure instanceof IndexAheadError)) throw failure; }); // it is lost: then a copy may be left
+    this.#places.clear();
+    return catchUp.gone.has(error.number.high, error.number.low);
   }
 
   /** After it resolves, all chunks added before are durable and indexed. Others may add chunks meanwhile: those stay under way. */
@@ -480,10 +524,7 @@ export class LocalStore implements ChunkStore, IngestStore {
   }
 }
 
-export { chunkOf, startOfChunk, type ChunkWish } from './chunk-of.ts';
-
-/** Byte `index` of a bitmap in which all of `count` bits are set. */
-function fullByte(count: number, index: number): number {
-  const bits = Math.min(8, count - index * 8);
-  return (1 << bits) - 1;
+/** Whether all of `count` bits are set. */
+function isFull(bitmap: Uint8Array, count: number): boolean {
+  return bitmap.every((byte, i) => byte === (1 << Math.min(8, count - i * 8)) - 1);
 }

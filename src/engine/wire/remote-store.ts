@@ -6,13 +6,13 @@
  */
 import assert from 'node:assert';
 import {
-  ID_BYTES, IntegrityError, LimitError, PLACE_BYTES, ProtocolError, UsageError, decodePlace, encodePlace, idAt, idToHex, type ChunkStore, type IdBatch, type Limits, type PutCounts,
+  ID_BYTES, IntegrityError, LimitError, PLACE_BYTES, ProtocolError, UsageError, decodePlace, encodePlace, idAt, idToHex, type ChunkPlace, type ChunkStore, type IdBatch, type Limits, type PutCounts,
 } from '../../core/index.ts';
 import type { ContainerKind } from '../containers/container.layout.ts';
 import { createHasher, type HashName } from '../hashing/hasher.ts';
 import { chunkOf } from '../store/chunk-of.ts';
 import { MissingContainerError } from '../store/container-records.ts';
-import type { IngestStore, StoreTotals } from '../store/content-store.ts';
+import { READ_ATTEMPTS, type IngestStore, type StoreTotals } from '../store/content-store.ts';
 import type { Compressed } from '../store/finish-group.ts';
 import { GROUP_BYTES, GroupBuilder } from '../store/group-builder.ts';
 import { GroupCache, type Group } from '../store/group-cache.ts';
@@ -203,17 +203,29 @@ export class RemoteStore implements ChunkStore, IngestStore {
 
   async acquire(id: Uint8Array): Promise<{ readonly group: Group; readonly ordinal: number }> {
     const batch = { bytes: id, count: 1 };
-    let place = decodePlace(await this.locate(batch), 0);
-    try {
-      return { group: await this.groups.acquire(place), ordinal: place.ordinal };
-    } catch (error) {
-      if (!(await this.hasMoved(error))) throw error;
-      place = decodePlace(await this.locate(batch), 0);
-      return { group: await this.groups.acquire(place), ordinal: place.ordinal };
+    for (let attempt = 1; ; attempt += 1) {
+      const place = decodePlace(await this.locate(batch), 0);
+      try {
+        return { group: await this.acquireAt(place, (group) => { chunkOf(group, place.ordinal, id); }), ordinal: place.ordinal };
+      } catch (error) {
+        if (attempt === READ_ATTEMPTS || !(await this.isElsewhere(error))) throw error;
+      }
     }
   }
 
-  hasMoved(error: unknown): Promise<boolean> {
+  async acquireAt(place: ChunkPlace, check: (group: Group) => void): Promise<Group> {
+    const group = await this.groups.acquire(place);
+    try {
+      check(group);
+      return group;
+    } catch (error) {
+      this.groups.release(group);
+      throw error;
+    }
+  }
+
+  /** Only what a collector moved: the daemon's host is where damage is read around. */
+  isElsewhere(error: unknown): Promise<boolean> {
     if (!(error instanceof MissingContainerError)) return Promise.resolve(false);
     this.#places.clear();
     return Promise.resolve(true);

@@ -2,6 +2,7 @@
 import {
   AbortedError, BusyError, HoldfastError, IntegrityError, NotFoundError, ProtocolError, ToolError, UnsupportedError, UsageError, textOf, utf8, type ErrorData,
 } from '../../core/index.ts';
+import { numberOf } from '../containers/container.ts';
 import { MissingContainerError } from '../store/container-records.ts';
 
 /** Of a container that a collector removed: the client asks for places again. */
@@ -40,10 +41,16 @@ export function decodeFailure(body: Uint8Array): HoldfastError {
   return failureError(String(field(parsed, 'code')), String(field(parsed, 'message')).slice(0, TEXT_MAX), dataOf(field(parsed, 'data')));
 }
 
+function movedError(message: string, data: ErrorData): HoldfastError {
+  const [, high, low] = /^([0-9a-f]{8})([0-9a-f]{8})$/.exec(String(data['container'])) ?? [];
+  if (high === undefined || low === undefined) return new IntegrityError(message, data);
+  return new MissingContainerError(numberOf(Number.parseInt(high, 16), Number.parseInt(low, 16)), undefined);
+}
+
 /** An error of the class that goes with a code. */
 export function failureError(code: string, message: string, data: ErrorData = {}): HoldfastError {
   switch (code) {
-    case MOVED: return new MissingContainerError(message, data);
+    case MOVED: return movedError(message, data);
     case 'NOT_FOUND': return new NotFoundError(message, data);
     case 'BUSY': return new BusyError(message, data);
     case 'INTEGRITY': return new IntegrityError(message, data);

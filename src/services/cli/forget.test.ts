@@ -46,6 +46,23 @@ describe('forget and gc', () => {
     assert.equal(json(0, 'snapshots', 'repo').snapshots.length, 3);
   });
 
+  test('trusted ids may be beginnings, and one that fits nothing is refused', () => {
+    assert.equal(run('forget', 'repo', '--keep-last', '1', '--dry-run', '--trust', 'ffffffffffff').code, 1);
+    assert.equal(run('forget', 'repo', '--keep-last', '1', '--dry-run', '--trust', (ids[0] ?? '').slice(0, 12)).code, 0);
+  });
+
+  test('a damaged snapshot matters to a policy, not to those who name others', () => {
+    json(0, 'init', 'other');
+    const made = [0, 1].map(() => json(0, 'backup', 'src', '--repo', 'other').snapshot);
+    const manifest = path.join(work, 'other/manifests', made[0] ?? '');
+    const bytes = fs.readFileSync(manifest);
+    fs.rmSync(manifest);
+    fs.writeFileSync(manifest, bytes.map((byte, i) => (i === 200 ? byte ^ 1 : byte)));
+    assert.equal(run('forget', 'other', '--keep-last', '1', '--dry-run').code, 3);
+    assert.deepEqual((json(0, 'forget', 'other', made[1] ?? '') as unknown as Forgotten).removed, [made[1]]);
+    assert.deepEqual((json(0, 'forget', 'other', made[0] ?? '') as unknown as Forgotten).removed, [made[0]], 'the damaged one too');
+  });
+
   test('a snapshot by its id, then by policy, then the bytes', () => {
     assert.deepEqual((json(0, 'forget', 'repo', (ids[0] ?? '').slice(0, 12)) as unknown as Forgotten).removed, [ids[0]]);
     assert.deepEqual(json(0, 'snapshots', 'repo').snapshots.map(({ id }) => id), ids.slice(1));

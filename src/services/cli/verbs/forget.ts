@@ -96,7 +96,8 @@ export async function run(context: Context, operands: readonly string[], options
   try {
     const errors: { readonly snapshot: string; readonly message: string }[] = [];
     const { plan, dryRun } = await forgetSnapshots(repository, { ids, consider, ...(policy === undefined ? {} : { policy }), dryRun: options.dryRun ?? false }, (snapshot, { message }) => {
-      errors.push({ snapshot, message });
+      if (policy === undefined && !ids.some((id) => snapshot.startsWith(id))) return; // it is not concerned
+      if (policy !== undefined) errors.push({ snapshot, message }); // which is named goes, damaged or not
       context.warn(message);
     });
     for (const line of previewLines(plan, options.timeZone)) context.print(line);
