@@ -20,7 +20,8 @@ export interface WireReport {
 
 function median(values: readonly number[]): number {
   const sorted = [...values].sort((a, b) => a - b);
-  return sorted[sorted.length >> 1] ?? Number.NaN;
+  const [low = Number.NaN, high = Number.NaN] = [sorted[sorted.length - 1 >> 1], sorted[sorted.length >> 1]];
+  return (low + high) / 2;
 }
 
 function wireShare({ sent, received, bytes }: BackupFigures): string {

@@ -63,7 +63,7 @@ function copyHoldfast(root: string): void {
   }
   const lab = path.join(root, 'opt/lab');
   mkdirSync(lab, { recursive: true });
-  for (const name of ['driver.js', 'content.js']) cpSync(path.join(checkout, 'dist/lab/power-loss', name), path.join(lab, name));
+  for (const name of ['./driver.js', './content.js']) cpSync(new URL(name, import.meta.url), path.join(lab, path.basename(name)));
   writeFileSync(path.join(lab, 'package.json'), '{"type":"module"}');
 }
 

@@ -54,7 +54,7 @@ async function feed(tree: FileTree, receipt: Receipt, command: string, signal: A
     try {
       const write = async (bytes: Uint8Array): Promise<void> => {
         if (child.stdin.destroyed) throw new ToolError(`Run '${command}': it ended with '${await ended}' before it had read everything`, { command });
-        if (!child.stdin.write(Buffer.from(bytes))) await Promise.race([once(child.stdin, 'drain'), ended]);
+        if (!child.stdin.write(Buffer.from(bytes))) await Promise.race([once(child.stdin, 'drain').catch(() => undefined), ended]);
       };
       const zeroes = new Uint8Array(PIECE_BYTES);
       await readContent(source, {

@@ -74,7 +74,8 @@ export class CatchUp {
 
   /** Makes sure that a container which was found survives a crash, before a writer's index names it. */
   async settle(number: ContainerNumber): Promise<void> {
-    if (this.#parts.isWriter) await this.#parts.objects.settle([containerPath(number)]);
+    const { isWriter, objects } = this.#parts;
+    if (isWriter) await objects.settle([containerPath(number)]);
   }
 
   /** Lists that were not decided when last looked. */

@@ -10,7 +10,8 @@ import type { WorkerPool } from '../workers/pool.ts';
 import type { BuiltGroup } from './finish-group.ts';
 import { GROUP_BYTES, GROUP_CHUNKS_MAX } from './group-builder.ts';
 import { GroupCache } from './group-cache.ts';
-import { STORED_BYTES, type LocalStore } from './local-store.ts';
+import type { LocalStore } from './local-store.ts';
+import { STORED_BYTES } from './local-store-parts.ts';
 
 /** Groups under way at a time, of all clients. */
 const GROUPS = 4;

@@ -8,27 +8,25 @@
 import assert from 'node:assert';
 import {
   ID_BYTES, IntegrityError, LimitError, NotFoundError, PLACE_BYTES, decodePlace, idAt, idToHex,
-  type ChunkIndex, type ChunkPlace, type ChunkStore, type IdBatch, type Limits, type ObjectStore, type PutCounts, type World,
+  type ChunkPlace, type ChunkStore, type IdBatch, type Limits, type PutCounts,
 } from '../../core/index.ts';
 import type { ContainerWriter } from '../containers/container-writer.ts';
 import { TABLE_ROW_BYTES, type ContainerKind } from '../containers/container.layout.ts';
 import type { NumberSet } from '../containers/number-set.ts';
-import type { ChunkFilter, FilterMetrics } from '../filter/index.ts';
-import type { HashName } from '../hashing/hasher.ts';
+import type { FilterMetrics } from '../filter/index.ts';
 import { createHasher } from '../hashing/hasher.ts';
-import { sealedGroupBytes, type Vault } from '../crypto/index.ts';
-import { BlockPool, type Arena, type Block } from '../workers/arena.ts';
-import type { WorkerPool } from '../workers/pool.ts';
-import { IndexAheadError, type CatchUp } from './catch-up.ts';
+import { BlockPool, type Block } from '../workers/arena.ts';
+import { IndexAheadError } from './catch-up.ts';
 import { ContainerEntries } from './container-entries.ts';
 import { ContainerRecords, MissingContainerError } from './container-records.ts';
 import { READ_ATTEMPTS, type IngestStore, type StoreTotals } from './content-store.ts';
 import { Detours } from './detours.ts';
 import { createContainer, finishGroup, type BuiltGroup, type Compressed } from './finish-group.ts';
 import { chunkOf } from './chunk-of.ts';
-import { GROUP_BYTES, GROUP_CHUNKS_MAX, GroupBuilder } from './group-builder.ts';
+import { GROUP_BYTES, GroupBuilder } from './group-builder.ts';
 import { GroupCache, type Group } from './group-cache.ts';
 import { IdSet, PlaceCache } from './id-table.ts';
+import { STORED_BYTES, type LocalStoreParts, type Output } from './local-store-parts.ts';
 import { searchContainers } from './search.ts';
 
 /** Stored bytes at which a container is sealed. */
@@ -40,41 +38,7 @@ const SEALING_MAX = 2;
 /** Ids that enter the index at once. */
 const INDEX_BATCH = 4_096;
 const GROUP_BLOCKS = 3;
-/** Bytes of the largest payload: what does not compress is sealed with its lengths and padding. */
-export const STORED_BYTES: number = sealedGroupBytes(GROUP_CHUNKS_MAX, GROUP_BYTES);
 const PLACES_CACHED = 32_768;
-
-/** What a store works with. The store closes index, pool and filter. */
-export interface LocalStoreParts {
-  readonly world: World;
-  readonly objects: ObjectStore;
-  /** Stored bytes at which a container is sealed. */
-  readonly containerBytes?: number;
-  readonly index: ChunkIndex;
-  readonly filter: ChunkFilter;
-  readonly arena: Arena;
-  readonly pool: WorkerPool;
-  readonly limits: Limits;
-  readonly hash: HashName;
-  /** zstd level; 0 stores as is. */
-  readonly level: number;
-  /** First 8 bytes of the repository's id. */
-  readonly repository: Uint8Array;
-  /** Knows what others did to the repository. */
-  readonly catchUp: CatchUp;
-  /** Of an encrypted repository. */
-  readonly vault?: Vault;
-  /** Told of damage that was read around. */
-  note?(text: string): void;
-}
-
-interface Output {
-  builder: GroupBuilder | undefined;
-  writer: ContainerWriter | undefined;
-  entries: ContainerEntries;
-  /** Resolves when all groups submitted so far are in a container. */
-  tail: Promise<void>;
-}
 
 /** The local `ChunkStore`. One writer at a time; reads may overlap with everything. */
 export class LocalStore implements ChunkStore, IngestStore {
@@ -348,7 +312,11 @@ export class LocalStore implements ChunkStore, IngestStore {
   async hasMoved(error: unknown): Promise<boolean> {
     if (!(error instanceof MissingContainerError)) return false;
     const { catchUp } = this.#parts;
-    await catchUp.run().catch((failure: unknown) => { if (!(failure instanceof IndexAheadError)) throw failure; }); // it is lost: then a copy may be left
+    try {
+      await catchUp.run();
+    } catch (failure) {
+      if (!(failure instanceof IndexAheadError)) throw failure; // it is lost: then a copy may be left
+    }
     this.#places.clear();
     return catchUp.gone.has(error.number.high, error.number.low);
   }
