@@ -107,6 +107,14 @@ describe('a store that stays away', () => {
     assert.ok(bodyOf('keys/a') !== undefined, 'it was');
   });
 
+  // A gateway repeated the request on its own, and nobody answers whose the object is: found at random, seed 214076998.
+  test('a creation that is refused at once and whose look fails is not known to have failed', async () => {
+    proxy.plan = (method, number) => (method === 'HEAD' ? 'lost' : number === 1 + puts ? 'doubled' : 'pass');
+    const puts = proxy.counts.get('PUT') ?? 0;
+    await assert.rejects(store.put('keys/b', ours), (error) => error instanceof ToolError && error.data['unsure'] === true);
+    assert.ok(bodyOf('keys/b') !== undefined, 'it was created');
+  });
+
   test('attempts that arrive after all is over change nothing, or are announced', async () => {
     plan({ PUT: ['late', 'late'] });
     await store.put('config', ours);

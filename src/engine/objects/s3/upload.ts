@@ -30,7 +30,7 @@ async function settle(client: S3Client, request: S3Request, outcome: S3Outcome):
   const { name = '', headers = {} } = request;
   const look: S3Request = { method: 'HEAD', name };
   const found = await client.send(look);
-  const unknown = (note: string): ToolError => client.failure(request, outcome, `whether it was created is unknown: ${note}`);
+  const unknown = (note: string): ToolError => client.failure(request, { ...outcome, unsure: true }, `whether it was created is unknown: ${note}`);
   if (found.status === 404) {
     // Refused at the first attempt and gone by now: another creator's object, removed since.
     if (outcome.unsure) throw unknown('it is not there now, and may appear later');
