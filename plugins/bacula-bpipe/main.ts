@@ -15,7 +15,7 @@ interface Options {
   readonly stdin?: string;
   readonly stream?: string;
   readonly command?: string;
-  readonly where: string;
+  readonly where?: string;
   readonly replace: string;
 }
 
@@ -68,11 +68,12 @@ function program(): Command {
       const { backup } = await import('./backup.ts');
       return backup(wantedOf(paths, options), settings, voices);
     }));
-  verb('restore').description('the writer: restores what the receipt on stdin names').option('--where <directory>', "Bacula's %w", '').option('--replace <letter>', "Bacula's %r: a or n", 'a')
+  verb('restore').description('the writer: restores what the receipt on stdin names').option('--where <directory>', "Bacula's %w; empty is the original place").option('--replace <letter>', "Bacula's %r: a or n", 'a')
     .option('--command <command>', 'feed a stream to this shell command').action((options: Options) => act(options.config, async (settings, voices) => {
       const { overwriteOf, restore } = await import('./restore.ts');
       const { where, replace, command } = options;
-      await restore({ where, overwrite: overwriteOf(replace), ...(command === undefined ? {} : { command }) }, settings, voices);
+      if (where === undefined && command === undefined) throw new UsageError("Restore: expected --where, or --command for a stream; '--where=' is the original place, which is overwritten");
+      await restore({ where: where ?? '', overwrite: overwriteOf(replace), ...(command === undefined ? {} : { command }) }, settings, voices);
       return 0;
     }));
   verb('confirm').description('after the job, on the client: fails unless all of it is stored').requiredOption('--job <name>', "Bacula's %j").requiredOption('--bytes <number>', "Bacula's %b", wholeNumber)

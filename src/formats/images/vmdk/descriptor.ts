@@ -59,6 +59,7 @@ export function parseDescriptor(bytes: Uint8Array, limits: Limits): Descriptor {
   const createType = values.get('createtype');
   if (cid === undefined || !/^[0-9a-f]{1,8}$/.test(cid)) throw fault('CID', cid ?? 'none', 'eight hexadecimal digits');
   if (createType === undefined) throw fault('createType', 'none', 'the kind of disk');
+  if (extents.length === 0) throw fault('extent', 'none', 'at least one: without it the text was cut'); // it would read as a disk of no bytes
   const parentCid = values.get('parentcid')?.toLowerCase();
   return {
     cid: cid.padStart(8, '0'), createType, extents,

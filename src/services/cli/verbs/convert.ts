@@ -9,7 +9,7 @@ interface Options extends CommonOptions {
   readonly to: string;
 }
 
-/** Runs the verb. The source may be a file that is no image: then its bytes are the disk. */
+/** Runs the verb. A file without a magic number is a raw disk only where the caller says so: it may as well be a damaged image. */
 export async function run(context: Context, operands: readonly string[], options: Options): Promise<Outcome> {
   const [text = '', out = ''] = operands;
   const format = writableFormat(options.to);
@@ -18,6 +18,7 @@ export async function run(context: Context, operands: readonly string[], options
     const view = await location.node();
     const stat = await view.tree.stat(view.id);
     if (stat.type !== 'file') throw new UsageError(`Convert '${text}': it is a ${stat.type}, expected a disk image or a raw disk`);
+    if (!location.layers.some(({ layer }) => layer === 'image')) throw new UsageError(`Convert '${text}': it is no disk image of a known format; 'raw:FILE' says that its bytes are the disk`);
     const source = await view.tree.open(view.id);
     try {
       const report = await convertDisk(source, path.resolve(out), format, {

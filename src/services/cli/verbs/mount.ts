@@ -1,6 +1,6 @@
 /** `mount`: a location as a read-only filesystem of this host, until it is unmounted or this process gets SIGINT or SIGTERM. */
 import path from 'node:path';
-import { BusyError } from '../../../core/index.ts';
+import { BusyError, UsageError } from '../../../core/index.ts';
 import { TreeFilesystem, mountFuse, type FuseMount } from '../../../exports/index.ts';
 import { errorMessage } from '../../entry-error.ts';
 import { openLocation } from '../../locations/index.ts';
@@ -38,6 +38,8 @@ export async function run(context: Context, operands: readonly string[], options
   const location = await openLocation(text, { ...context.opening, signal: new AbortController().signal }, 'inside');
   try {
     const { tree, id } = await location.browse();
+    const { type } = await tree.stat(id);
+    if (type !== 'directory') throw new UsageError(`Mount '${text}': it is a ${type}, expected a directory`);
     const allowOther = options.allowOther === true;
     const handler = new TreeFilesystem(tree, { root: id, checkAcls: allowOther });
     const mount = await mountFuse(handler, {
