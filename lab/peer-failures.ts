@@ -231,7 +231,7 @@ function tableOf(rows: readonly Row[]): string {
 export const peerFailures: Scenario = {
   name: 'peer-failures',
   needs: [],
-  quick: true,
+  quick: false,
   async run(context): Promise<Tally> {
     const checks = new Checks(context);
     const rows: Row[] = [];
