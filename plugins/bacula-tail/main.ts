@@ -11,6 +11,10 @@ import { Tail, type FileProgress } from './tail.ts';
 const USAGE = `Usage: holdfast-bacula-tail --repo REPO DIRECTORY [--once] [--interval MILLISECONDS]
 Options: --key FILE… --spool DIR --host NAME`;
 
+/** Exit codes of `--once`: a stored volume's file is damaged; files are no volumes, or not whole ones. */
+const FAILED = 1;
+const SOME_FAILED = 3;
+
 function print(progress: readonly FileProgress[], isAll: boolean): void {
   for (const one of progress) if (isAll || one.change !== undefined) process.stdout.write(`${JSON.stringify(one)}\n`);
 }
@@ -44,6 +48,8 @@ await endWith('holdfast-bacula-tail', async () => {
       await sleep(interval, undefined, { signal: stop }).catch(() => undefined); // a signal ends the wait
     }
     print(await tail.round(true), true);
-    return 0;
+    const { kept, doubtful } = tail.troubles;
+    if (values.once !== true || kept.length + doubtful.length === 0) return 0;
+    return kept.length > 0 ? FAILED : SOME_FAILED;
   });
 });

@@ -1,8 +1,8 @@
 /** A volume file of the storage daemon's archive directory, read beside the daemon that writes it: only whole blocks count. */
 import { createHash } from 'node:crypto';
 import * as fs from 'node:fs';
-import { ToolError, defaultLimits } from '../../src/core/index.ts';
-import { blockBytesAt } from '../../src/formats/bacula/index.ts';
+import { MemorySource, ToolError, UnsupportedError, defaultLimits } from '../../src/core/index.ts';
+import { blockBytesAt, readVolumeHead } from '../../src/formats/bacula/index.ts';
 
 /** Bytes before the end of what was taken that are compared to see whether the file is still the same. */
 const TAIL_BYTES = 65_536;
@@ -27,14 +27,36 @@ function digest(bytes: Uint8Array): string {
 }
 
 /** Reads up to `length` bytes. */
-type Read = (at: number, length: number) => Promise<Uint8Array>;
+export type Read = (at: number, length: number) => Promise<Uint8Array>;
 
-async function firstBlock(read: Read): Promise<Uint8Array | undefined> {
+/** What stands where a volume's label should be. */
+export interface VolumeStart {
+  /** The first block; undefined as long as it is not whole, and when no block stands there. */
+  readonly block: Uint8Array | undefined;
+  /** Why it is not to be believed; undefined for a label that matches its checksum. */
+  readonly fault: string | undefined;
+  /** It may still be written: there are fewer bytes than a label has. */
+  readonly isShort: boolean;
+  /** As the label says; undefined without one, and for volume types that are not read. */
+  readonly volumeName: string | undefined;
+}
+
+/** Reads and checks the start of a file, or of what is stored of it. @throws what `read` throws. */
+export async function volumeStart(read: Read): Promise<VolumeStart> {
+  const none = { block: undefined, volumeName: undefined };
   const head = await read(0, TAIL_BYTES);
   const size = blockBytesAt(head, 0, defaultLimits);
-  if (size === undefined || size < 0) return undefined;
+  if (size === undefined) return { ...none, fault: head.length === 0 ? 'it is empty' : 'it is shorter than a label', isShort: true };
+  if (size < 0) return { ...none, fault: 'it does not begin with a block of a volume', isShort: false };
   const block = size <= head.length ? head.subarray(0, size) : await read(0, size);
-  return block.length === size ? block : undefined;
+  if (block.length < size) return { ...none, fault: 'its first block is not whole', isShort: true };
+  try {
+    const { label, fault } = await readVolumeHead('volume', new MemorySource(block), defaultLimits);
+    return { block, fault, isShort: false, volumeName: label?.volumeName };
+  } catch (error) {
+    if (!(error instanceof UnsupportedError)) throw error;
+    return { block, fault: undefined, isShort: false, volumeName: undefined }; // its checksum is right: bytes can be kept of any type
+  }
 }
 
 function lastBytes(size: number, read: Read): Promise<Uint8Array> {
@@ -47,7 +69,7 @@ function lastBytes(size: number, read: Read): Promise<Uint8Array> {
  * and this one, and the new label would count as stored.
  */
 export async function storedState(inode: number, size: number, read: Read): Promise<FileState> {
-  const label = await firstBlock(read) ?? new Uint8Array(0);
+  const label = (await volumeStart(read)).block ?? new Uint8Array(0);
   return { inode, size, labelBytes: label.length, label: digest(label), tail: digest(await lastBytes(size, read)) };
 }
 
@@ -59,6 +81,7 @@ export class VolumeFile {
   /** When it was written last, milliseconds since 1970. */
   readonly modified: number;
   readonly #handle: fs.promises.FileHandle;
+  #start: Promise<VolumeStart> | undefined;
 
   private constructor(path: string, handle: fs.promises.FileHandle, stat: fs.Stats) {
     this.path = path;
@@ -108,9 +131,19 @@ export class VolumeFile {
     }
   }
 
-  /** The first block; undefined as long as it is not whole, and when the file does not begin with one. */
-  label(): Promise<Uint8Array | undefined> {
-    return firstBlock((at, length) => this.read(at, length));
+  /** Its start as it was at the first call: what was judged is what is stored, also when the daemon writes it over meanwhile. */
+  start(): Promise<VolumeStart> {
+    return this.#start ??= volumeStart((at, length) => this.read(at, length));
+  }
+
+  /**
+   * Whether this is the file of a state under another name. The inode alone does not say so: that of a deleted volume is given to the next new file. Neither does
+   * a volume that was nothing but a label, once that is another.
+   */
+  async isSameAs(state: FileState): Promise<boolean> {
+    if (state.size === 0) return false;
+    const change = await this.changeSince(state);
+    return change === 'grown' || (change === 'relabelled' && state.size > state.labelBytes);
   }
 
   /** How the file relates to what was stored of it. */
@@ -119,7 +152,7 @@ export class VolumeFile {
       // A file that is as short as its label shows a new label in its tail, too.
       if (this.inode !== state.inode || this.size < state.size || state.size > state.labelBytes) return 'replaced';
     }
-    const label = await this.label();
+    const { block: label } = await this.start();
     if (label === undefined) return state.labelBytes === 0 ? 'grown' : 'replaced';
     if (digest(label) === state.label) return 'grown';
     return label.length === state.labelBytes ? 'relabelled' : 'replaced';

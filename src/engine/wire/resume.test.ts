@@ -29,21 +29,26 @@ async function survive(breaks: readonly Break[]): Promise<'went on' | 'failed'> 
   const rig = new WireRig(repository, { workers: 0, clientResumeMs: 20_000 });
   const link = new FaultyLink(await rig.listen(), { next: (number) => breaks[number] ?? { fault: 'none', afterBytes: 0 }, stallMs: 30 });
   const port = await link.listen();
+  const acknowledged: string[] = [];
   try {
     const remote = await rig.connect(() => dialPort(port));
     try {
       const one = await remote.backup(new MemoryTree(root), options);
+      acknowledged.push(one.snapshot);
       const two = await remote.backup(new MemoryTree(root), options);
+      acknowledged.push(two.snapshot);
       for (const { snapshot } of [one, two]) await assertSameTree(await remote.openSnapshot(snapshot), new MemoryTree(root));
       assert.equal(two.chunksNew, 0);
     } finally {
       await remote.close();
     }
-    assert.equal((await repository.snapshots()).length, 2, 'each backup is there once');
+    assert.deepEqual((await repository.snapshots()).map(({ id }) => id).sort(), acknowledged.sort(), 'each backup is there once');
     return 'went on';
   } catch (error) {
     if (!(error instanceof HoldfastError)) throw error;
-    assert.ok((await repository.snapshots()).length <= 2);
+    const there = (await repository.snapshots()).map(({ id }) => id);
+    assert.deepEqual(acknowledged.filter((id) => !there.includes(id)), [], 'every acknowledged backup is there');
+    assert.ok(there.length <= Math.min(2, acknowledged.length + 1), `at most one more, whose answer was lost: '${there.length}' after '${acknowledged.length}' answers`);
     return 'failed';
   } finally {
     link.close();

@@ -7,5 +7,6 @@ export type { SessionEnd, SessionLabel, VolumeLabel } from './label.ts';
 export type { VolumeProblem, VolumeProblemKind } from './problem.ts';
 export type { RestoreObject } from './restore-object.ts';
 export type { BaculaJob } from './job.ts';
+export { readVolumeHead, type VolumeHead } from './volume-head.ts';
 export { BaculaVolumeSet, type JobSelector, openVolumeSet, type VolumeInput, type VolumeSetOptions } from './volume-set.ts';
 export * from './weave/index.ts';
