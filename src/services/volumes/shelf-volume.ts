@@ -13,8 +13,8 @@ export interface VolumeFacts {
 
 /**
  * A volume that is open. Calls may overlap: they take effect in the order in which they were made, and a read sees all writes made before it.
- * Several handles of one volume see each other's writes at once. A failed write, `sync` or commit fails every later one: what could not be made
- * durable never looks as if it were.
+ * Several handles of one volume see each other's writes at once. A failed write or `sync` fails every later one: what could not be made durable never looks
+ * as if it were. A commit is still possible after a write of which nothing reached the spool's log: it stores what was done before.
  */
 export interface ShelfVolume {
   readonly name: string;

@@ -175,12 +175,8 @@ export class VolumeShelf implements Shelf {
     await this.#turn;
     let failure: unknown;
     for (const volume of this.#volumes.values()) {
-      try {
-        await volume.sync();
-        await volume.commit();
-      } catch (error) {
-        failure ??= error;
-      }
+      await volume.sync().catch((error: unknown) => { failure ??= error; });
+      await volume.commit().catch((error: unknown) => { failure ??= error; });
       await volume.close().catch((error: unknown) => { failure ??= error; });
     }
     this.#volumes.clear();

@@ -46,7 +46,9 @@ export class ShelvedVolume {
   #isCommitting = false;
   /** Bytes in the spool when the last commit in the background failed: the next write must not try again at once. */
   #failedBytes = -Infinity;
-  /** A change of the spool that failed: from then on nothing is known for sure. */
+  /** Last logs of the commits that were tried since one succeeded. */
+  readonly #attempts = new Set<number>();
+  /** A change of the spool that failed: every later one does, too. */
   #failure: Error | undefined;
 
   constructor(name: string, parts: ShelfParts, spool: VolumeSpool) {
@@ -148,13 +150,14 @@ export class ShelvedVolume {
     await this.#spool.base?.close();
   }
 
-  #change<T>(run: () => Promise<T>): Promise<T> {
+  /** Runs one change. `isCommit`: also after one that failed before it was logged; what was done before that is to be stored all the same. */
+  #change<T>(run: () => Promise<T>, isCommit = false): Promise<T> {
     const done = this.#order.then(async () => {
-      if (this.#failure !== undefined) throw this.#failure;
+      if (this.#failure !== undefined && !(isCommit && this.#spool.isSound)) throw this.#failure;
       try {
         return await run();
       } catch (error) {
-        this.#failure = error as Error;
+        this.#failure ??= error as Error;
         throw error;
       }
     });
@@ -173,12 +176,14 @@ export class ShelvedVolume {
 
   async #commit(wish?: CommitWish): Promise<void> {
     await this.#parts.exclusive(async () => {
-      const frozen = await this.#change(async () => (this.#spool.isChanged || wish !== undefined ? this.#spool.freeze() : undefined));
+      const frozen = await this.#change(async () => (this.#spool.isChanged || wish !== undefined ? this.#spool.freeze() : undefined), true);
       if (frozen === undefined) return;
       let stored: StoredVolume;
+      let [sequence, lost]: [number, readonly string[]] = [0, []];
       try {
-        await this.#checkNewest(frozen.layers.base);
-        stored = await this.#store(frozen, wish ?? {});
+        ({ sequence, lost } = await this.#checkNewest(frozen.layers.base));
+        this.#attempts.add(frozen.log);
+        stored = await this.#store(frozen, { ...wish, sequence: Math.max(wish?.sequence ?? 0, sequence) });
       } catch (error) {
         this.#spool.thaw();
         throw error;
@@ -186,21 +191,41 @@ export class ShelvedVolume {
       const before = await this.#change(async () => {
         await Promise.all(this.#reads);
         return this.#spool.settle(frozen, stored);
-      });
+      }, true);
       await before?.close();
       if (this.#handles === 0) stored.rest();
-      if (before !== undefined) await this.#forget(before.snapshot);
+      this.#attempts.clear();
+      for (const snapshot of before === undefined ? lost : [before.snapshot, ...lost]) await this.#forget(snapshot);
     });
   }
 
-  /** Two spools that commit the same volume would each undo what the other did. @throws {BusyError} the newest commit is not the one below ours. */
-  async #checkNewest(base: StoredVolume | undefined): Promise<void> {
-    const sequence = base?.facts.sequence ?? 0;
+  /**
+   * Two spools that commit the same volume would each undo what the other did. A commit of this process whose answer was lost, or that came back wrong and could not be removed,
+   * is ours: what is committed now has all of it, gets a higher number, and is read back itself.
+   * @returns the highest number so far, and our snapshots that are to go. @throws {BusyError} the newest commit is not ours.
+   */
+  async #checkNewest(base: StoredVolume | undefined): Promise<{ readonly sequence: number; readonly lost: readonly string[] }> {
+    const own = base?.facts.sequence ?? 0;
+    const lost: string[] = [];
+    let sequence = own;
     for (const snapshot of await this.#parts.repository.snapshots()) {
       const other = volumeSnapshot(snapshot);
-      if (other?.name !== this.name || other.host !== this.#parts.host || other.id === base?.snapshot || other.sequence < sequence || other.isRemoved) continue;
-      throw new BusyError(`Commit volume '${this.name}': somebody else committed it (snapshot '${other.id.slice(0, 12)}'); use one spool for each volume`, { volume: this.name });
+      if (other?.name !== this.name || other.host !== this.#parts.host || other.id === base?.snapshot || other.sequence < own) continue;
+      if (!other.isRemoved) {
+        if (!await this.#isOurs(other.id)) throw new BusyError(`Commit volume '${this.name}': somebody else committed it (snapshot '${other.id.slice(0, 12)}'); use one spool for each volume`, { volume: this.name });
+        lost.push(other.id);
+      }
+      sequence = Math.max(sequence, other.sequence);
     }
+    return { sequence, lost };
+  }
+
+  /** Whether this process tried to commit just that; a copy of the spool that somebody else uses has the same id. */
+  async #isOurs(snapshot: string): Promise<boolean> {
+    if (this.#attempts.size === 0) return false;
+    const stored = await StoredVolume.open(await this.#parts.repository.openSnapshot(snapshot), snapshot);
+    await stored.close();
+    return stored.facts.shelf === this.#parts.id && this.#attempts.has(stored.facts.log);
   }
 
   /** Stores a moment and reads it back. */

@@ -1,13 +1,14 @@
 /**
  * One log of a volume's spool: operations in their order in one file, the bytes of writes in another.
- * A log is read back only after a crash or a stop: up to the first operation that is torn or whose bytes are not there.
+ * A log is read back only after a crash or a stop: up to the first operation that is torn or whose bytes are not there. A third file says how far it was synced:
+ * what is missing before that is damage, what is missing behind was lost with the machine's memory.
  */
 import * as fs from 'node:fs';
 import * as path from 'node:path';
-import { FormatError } from '../../core/index.ts';
+import { FormatError, IntegrityError } from '../../core/index.ts';
 import { crc32 } from '../../formats/bacula/index.ts';
 import { SpoolFile, syncDirectory } from './spool-file.ts';
-import { OPERATION, operationLayout } from './spool-log.layout.ts';
+import { MARKER_STRIDE, OPERATION, markerLayout, operationLayout } from './spool-log.layout.ts';
 
 /** An operation as it was logged. */
 export interface Operation {
@@ -17,6 +18,13 @@ export interface Operation {
   readonly at: number;
   /** Milliseconds since 1970. */
   readonly time: number;
+}
+
+/** What {@link SpoolLog.recover} found. */
+export interface RecoveredLog {
+  readonly log: SpoolLog;
+  readonly operations: readonly Operation[];
+  readonly isTorn: boolean;
 }
 
 /** Operations are written in pieces of this many bytes, or at a sync. */
@@ -29,21 +37,30 @@ export class SpoolLog {
   readonly #directory: string;
   readonly #operations: SpoolFile;
   readonly #data: SpoolFile;
+  readonly #marker: SpoolFile;
   readonly #pending: Uint8Array[] = [];
   #operationBytes = 0;
   #dataBytes = 0;
   #isSynced = true;
+  /** Which of the two markers is written next. */
+  #turn: 0 | 1 = 0;
 
-  private constructor(directory: string, number: number, files: { readonly operations: SpoolFile; readonly data: SpoolFile }) {
+  private constructor(directory: string, number: number, files: { readonly operations: SpoolFile; readonly data: SpoolFile; readonly marker: SpoolFile }) {
     this.#directory = directory;
     this.number = number;
     this.#operations = files.operations;
     this.#data = files.data;
+    this.#marker = files.marker;
   }
 
   /** Bytes of written data. */
   get dataBytes(): number {
     return this.#dataBytes;
+  }
+
+  /** Number of operations logged, durable or not. */
+  get count(): number {
+    return this.#operationBytes / operationLayout.size + this.#pending.length;
   }
 
   get isEmpty(): boolean {
@@ -59,20 +76,34 @@ export class SpoolLog {
   static async create(directory: string, number: number): Promise<SpoolLog> {
     removeFiles(directory, number); // of a log that never began
     const data = await SpoolFile.open(fileName(directory, number, 'data'), 'wx+');
+    const marker = await SpoolFile.open(fileName(directory, number, 'synced'), 'wx+');
     const operations = await SpoolFile.open(fileName(directory, number, 'operations'), 'wx+');
     await syncDirectory(directory);
-    return new SpoolLog(directory, number, { operations, data });
+    return new SpoolLog(directory, number, { operations, data, marker });
   }
 
   /**
-   * Opens a log and hands over its operations as far as they are whole; what is behind is cut off. `isTorn`: there was something, and it
-   * was never synced. @throws {ToolError}
+   * Opens a log and reads its operations as far as they are whole. Changes nothing: what is behind goes with {@link cut}, once the logs around it are accepted, too.
+   * `isTorn`: there was something behind, and it was never synced. @throws {IntegrityError} what was synced is damaged. @throws {ToolError}
    */
-  static async recover(directory: string, number: number, take: (operation: Operation) => void): Promise<{ readonly log: SpoolLog; readonly isTorn: boolean }> {
+  static async recover(directory: string, number: number): Promise<RecoveredLog> {
     const operations = await SpoolFile.open(fileName(directory, number, 'operations'), 'r+');
     const data = await SpoolFile.open(fileName(directory, number, 'data'), 'r+');
-    const log = new SpoolLog(directory, number, { operations, data });
-    return { log, isTorn: await log.#replay(take) };
+    const hasMarker = fs.existsSync(fileName(directory, number, 'synced')); // logs of the first version have none
+    const marker = await SpoolFile.open(fileName(directory, number, 'synced'), hasMarker ? 'r+' : 'wx+');
+    const log = new SpoolLog(directory, number, { operations, data, marker });
+    try {
+      return { log, ...await log.#replay() };
+    } catch (error) {
+      await log.close();
+      throw error;
+    }
+  }
+
+  /** Cuts off what is behind the operations that were whole. */
+  async cut(): Promise<void> {
+    await this.#operations.truncate(this.#operationBytes);
+    await this.#data.truncate(this.#dataBytes);
   }
 
   /** Logs a write; its bytes are in the file when it resolves. @returns where they are. */
@@ -104,12 +135,14 @@ export class SpoolLog {
     await this.#flush();
     await this.#data.sync();
     await this.#operations.sync();
+    await this.#mark(); // only now: a marker must not be on the disk before what it promises
     this.#isSynced = true;
   }
 
   async close(): Promise<void> {
     await this.#operations.close();
     await this.#data.close();
+    await this.#marker.close();
   }
 
   /** Closes and removes the log. */
@@ -131,10 +164,34 @@ export class SpoolLog {
     this.#operationBytes += bytes.length;
   }
 
-  async #replay(take: (operation: Operation) => void): Promise<boolean> {
+  async #mark(): Promise<void> {
+    const bytes = markerLayout.encode({ Checksum: 0, Reserved: 0, OperationBytes: this.#operationBytes, DataBytes: this.#dataBytes });
+    new DataView(bytes.buffer).setUint32(0, crc32(bytes.subarray(4)));
+    await this.#marker.write(this.#turn * MARKER_STRIDE, bytes);
+    await this.#marker.sync();
+    this.#turn = this.#turn === 0 ? 1 : 0;
+  }
+
+  /** How far the log was synced for sure; the next marker replaces the older one. */
+  async #readMarkers(): Promise<{ readonly operationBytes: number; readonly dataBytes: number }> {
+    let synced = { operationBytes: 0, dataBytes: 0 };
+    const one = new Uint8Array(markerLayout.size);
+    for (const turn of [0, 1] as const) {
+      if (await this.#marker.read(turn * MARKER_STRIDE, one) < one.length) continue;
+      const { Checksum, OperationBytes, DataBytes } = markerLayout.view(one);
+      if (Checksum !== crc32(one.subarray(4)) || OperationBytes < synced.operationBytes) continue;
+      synced = { operationBytes: OperationBytes, dataBytes: DataBytes };
+      this.#turn = turn === 0 ? 1 : 0;
+    }
+    return synced;
+  }
+
+  async #replay(): Promise<Omit<RecoveredLog, 'log'>> {
     const [operationBytes, dataBytes] = [await this.#operations.size(), await this.#data.size()];
     const buffer = new Uint8Array(READ_BYTES);
     const one = new Uint8Array(operationLayout.size);
+    const operations: Operation[] = [];
+    const synced = await this.#readMarkers();
     for (; this.#operationBytes + one.length <= operationBytes; this.#operationBytes += one.length) {
       await this.#operations.read(this.#operationBytes, one);
       const view = operationLayout.view(one);
@@ -148,22 +205,25 @@ export class SpoolLog {
         if (crc32(bytes) !== DataChecksum) break;
         this.#dataBytes += Length;
       }
-      take({ kind: Kind === OPERATION.write ? 'write' : 'truncate', offset: Offset, length: Length, at: DataAt, time: Time });
+      operations.push({ kind: Kind === OPERATION.write ? 'write' : 'truncate', offset: Offset, length: Length, at: DataAt, time: Time });
     }
-    await this.#operations.truncate(this.#operationBytes);
-    await this.#data.truncate(this.#dataBytes);
+    if (this.#operationBytes < synced.operationBytes || this.#dataBytes < synced.dataBytes) {
+      throw new IntegrityError(`Recover spool '${this.#directory}': log '${this.number}' is damaged behind '${this.#dataBytes}' bytes of data, and '${synced.dataBytes}' were synced; nothing was changed. Move the directory away to use the volume as it is in the repository`, { path: this.#directory });
+    }
     this.#isSynced = false; // a crash of the process may have left it in the kernel's memory only
-    return this.#operationBytes < operationBytes || this.#dataBytes < dataBytes;
+    return { operations, isTorn: this.#operationBytes < operationBytes || this.#dataBytes < dataBytes };
   }
 }
 
 /** Bytes of one logged write; longer writes are logged in pieces. */
 export const MAX_WRITE_BYTES: number = 16 << 20;
 
-function fileName(directory: string, number: number, part: 'operations' | 'data'): string {
+type LogPart = 'operations' | 'data' | 'synced';
+
+function fileName(directory: string, number: number, part: LogPart): string {
   return path.join(directory, `${String(number).padStart(10, '0')}.${part}`);
 }
 
 function removeFiles(directory: string, number: number): void {
-  for (const part of ['operations', 'data'] as const) fs.rmSync(fileName(directory, number, part), { force: true });
+  for (const part of ['operations', 'data', 'synced'] as const) fs.rmSync(fileName(directory, number, part), { force: true });
 }

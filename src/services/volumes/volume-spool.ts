@@ -1,15 +1,22 @@
 /** The part of a volume that is not in the repository yet: its logs, which bytes they hold, and what is cut off of the last commit. */
 import * as fs from 'node:fs';
 import * as path from 'node:path';
-import { IntegrityError } from '../../core/index.ts';
+import { FormatError, IntegrityError, SliceSource } from '../../core/index.ts';
+import { sameContent } from '../trees/content.ts';
 import { ExtentMap } from './extent-map.ts';
-import type { VolumeLayers } from './frozen-volume.ts';
+import { FrozenVolume, type VolumeLayers } from './frozen-volume.ts';
 import { spoolCall, syncDirectory } from './spool-file.ts';
-import { MAX_WRITE_BYTES, SpoolLog, type Operation } from './spool-log.ts';
+import { MAX_WRITE_BYTES, SpoolLog, type Operation, type RecoveredLog } from './spool-log.ts';
 import type { StoredVolume } from './stored-volume.ts';
 
 /** Prefix of directories that are being removed. */
 export const GONE = 'gone-';
+
+/** Whose spool it is. */
+export interface SpoolShelf {
+  readonly id: string;
+  note(text: string): void;
+}
 
 /** A moment to be committed. */
 export interface Frozen {
@@ -33,6 +40,7 @@ export class VolumeSpool {
   /** The least size since the last {@link freeze}. */
   #leastSize = Infinity;
   #isChanged = false;
+  #isSound = true;
 
   private constructor(directory: string, base: StoredVolume | undefined) {
     this.#directory = directory;
@@ -43,41 +51,23 @@ export class VolumeSpool {
   }
 
   /**
-   * Opens what a directory holds over the last commit, and makes it where it is not there. Logs that the commit contains are removed.
-   * @throws {IntegrityError} the logs belong on top of a commit that is not there. @throws {ToolError}
+   * Opens what a directory holds over the last commit, and makes it where it is not there. Logs that the commit contains are removed, once it was compared with them.
+   * @throws {IntegrityError} the logs belong on top of a commit that is not there, or lost what was synced; nothing was changed. @throws {ToolError}
    */
-  static async open(directory: string, base: StoredVolume | undefined, shelf: { readonly id: string; note(text: string): void }): Promise<VolumeSpool> {
+  static async open(directory: string, base: StoredVolume | undefined, shelf: SpoolShelf): Promise<VolumeSpool> {
     const spool = new VolumeSpool(directory, base);
     if (!fs.existsSync(directory)) {
       await spoolCall('Make directory', directory, () => fs.promises.mkdir(directory, { mode: 0o700 }));
       await syncDirectory(path.dirname(directory));
     }
-    const own = base?.facts.shelf === shelf.id ? base.facts.log : 0;
-    let isTorn = false;
-    for (const number of SpoolLog.numbers(directory)) {
-      const isKnown = number <= own;
-      const operations: Operation[] = [];
-      const { log, isTorn: ends } = await SpoolLog.recover(directory, number, (operation) => { if (!isKnown) operations.push(operation); });
-      const isStray = log.isEmpty && number !== spool.#next;
-      if (isTorn) {
-        await log.close();
-        throw new IntegrityError(`Recover spool '${directory}': the log before '${number}' was durable when that began, and ends in the middle of an operation: the disk lost it`, { path: directory });
-      }
-      if (isKnown || isStray) {
-        await log.remove();
-        continue;
-      }
-      const foreign = base !== undefined && base.facts.shelf !== shelf.id;
-      if (!log.isEmpty && (foreign || number !== spool.#next)) {
-        await log.close();
-        throw new IntegrityError(`Recover spool '${directory}': its log '${number}' does not continue the last commit in the repository (log '${own}'${foreign ? ' of another spool' : ''}); move the directory away to use the volume as it is in the repository`, { path: directory });
-      }
-      isTorn = ends;
-      for (const operation of operations) spool.#apply(operation, number);
-      spool.#logs.set(number, log);
-      spool.#next = number + 1;
+    const found: RecoveredLog[] = [];
+    try {
+      for (const number of SpoolLog.numbers(directory)) found.push(await SpoolLog.recover(directory, number));
+      await spool.#accept(found, shelf);
+    } catch (error) {
+      for (const { log } of found) await log.close().catch(() => undefined); // the first error says more
+      throw error;
     }
-    if (isTorn) shelf.note(`spool '${directory}': writes that were not synced were lost`);
     return spool;
   }
 
@@ -102,11 +92,20 @@ export class VolumeSpool {
     return this.#isChanged || this.base === undefined;
   }
 
+  /** Whether the logs hold what this says they hold: a change that failed before it was logged leaves everything as it was. */
+  get isSound(): boolean {
+    return this.#isSound;
+  }
+
   async write(offset: number, bytes: Uint8Array, time: number): Promise<void> {
     for (let done = 0; done < bytes.length;) {
       const piece = bytes.subarray(done, done + MAX_WRITE_BYTES);
       const log = await this.#log();
-      const at = await log.write(offset + done, piece, time);
+      const { count } = log;
+      const at = await log.write(offset + done, piece, time).catch((error: unknown) => {
+        this.#isSound &&= log.count === count;
+        throw error;
+      });
       this.#apply({ kind: 'write', offset: offset + done, length: piece.length, at, time }, log.number);
       done += piece.length;
     }
@@ -114,17 +113,27 @@ export class VolumeSpool {
 
   async truncate(size: number, time: number): Promise<void> {
     const log = await this.#log();
-    await log.truncate(size, time);
+    const { count } = log;
+    await log.truncate(size, time).catch((error: unknown) => {
+      this.#isSound &&= log.count === count;
+      throw error;
+    });
     this.#apply({ kind: 'truncate', offset: size, length: 0, at: 0, time }, log.number);
   }
 
   /** When it resolves, everything done so far survives a crash. */
   async sync(): Promise<void> {
-    for (const log of this.#logs.values()) await log.sync();
+    try {
+      for (const log of this.#logs.values()) await log.sync();
+    } catch (error) {
+      this.#isSound = false;
+      throw error;
+    }
   }
 
   /** The volume as it is now; what is written from now on goes to other logs, which begin only when these are durable: a log never outlives one before it. */
   async freeze(): Promise<Frozen> {
+    await this.#logs.get(this.#next - 1)?.cut(); // half the bytes of a write that failed would make it a torn log before another one
     await this.sync();
     const log = this.#next - 1;
     this.#logs.set(this.#next, await SpoolLog.create(this.#directory, this.#next));
@@ -166,6 +175,70 @@ export class VolumeSpool {
     await spoolCall('Rename', this.#directory, () => fs.promises.rename(this.#directory, gone));
     await syncDirectory(parent);
     fs.rmSync(gone, { recursive: true, force: true });
+  }
+
+  /** Takes logs over, or throws before any byte of them is changed: another start has to find what this one found. */
+  async #accept(found: readonly RecoveredLog[], shelf: SpoolShelf): Promise<void> {
+    const { base } = this;
+    const foreign = base !== undefined && base.facts.shelf !== shelf.id;
+    const own = base === undefined || foreign ? 0 : base.facts.log;
+    const torn = found.findIndex(({ isTorn }) => isTorn);
+    const after = torn < 0 ? undefined : found[torn + 1];
+    if (after !== undefined) {
+      throw new IntegrityError(`Recover spool '${this.#directory}': the log before '${after.log.number}' was durable when that began, and ends in the middle of an operation: the disk lost it`, { path: this.#directory });
+    }
+    const known = found.filter(({ log }) => log.number <= own);
+    const isStored = base === undefined || await this.#isStored(known, base);
+    let next = isStored ? this.#next : known[0]?.log.number ?? this.#next;
+    const gone: SpoolLog[] = [];
+    for (const { log } of found) {
+      const { number, isEmpty } = log;
+      if ((isStored && number <= own) || (isEmpty && number !== next)) {
+        gone.push(log);
+        continue;
+      }
+      if (!isEmpty && (foreign || number !== next)) {
+        throw new IntegrityError(`Recover spool '${this.#directory}': its log '${number}' does not continue the last commit in the repository (log '${own}'${foreign ? ' of another spool' : ''}); move the directory away to use the volume as it is in the repository`, { path: this.#directory });
+      }
+      next = number + 1;
+    }
+    if (!isStored) shelf.note(`spool '${this.#directory}': snapshot '${base.snapshot.slice(0, 12)}' does not hold what was written; the spool does, and is committed again`);
+    for (const { log, operations } of found) {
+      if (gone.includes(log)) continue;
+      for (const operation of operations) this.#apply(operation, log.number);
+      this.#logs.set(log.number, log);
+    }
+    this.#next = next;
+    for (const log of gone) await log.remove();
+    const last = found.at(-1);
+    if (last?.isTorn !== true) return;
+    if (!gone.includes(last.log)) await last.log.cut();
+    shelf.note(`spool '${this.#directory}': writes that were not synced were lost`);
+  }
+
+  /**
+   * Whether `base` has what the logs that are said to be in it hold: the process may have died before it was read back, or what was read back was wrong, and the
+   * snapshot could not be removed.
+   */
+  async #isStored(known: readonly RecoveredLog[], base: StoredVolume): Promise<boolean> {
+    const expected = new VolumeSpool(this.#directory, base);
+    for (const { log, operations } of known) {
+      expected.#logs.set(log.number, log);
+      for (const operation of operations) expected.#apply(operation, log.number);
+    }
+    if (expected.size !== base.size) return false;
+    const volume = new FrozenVolume(expected.layers);
+    const least = Math.min(expected.#leastSize, base.size); // from there on the logs say everything, zeroes too
+    const ranges = expected.extents.extents.map(({ start, end }) => ({ start, end: Math.min(end, least) }));
+    try {
+      for (const { start, end } of [...ranges, { start: least, end: base.size }]) {
+        if (start < end && !await sameContent(new SliceSource(base, start, end - start), new SliceSource(volume, start, end - start))) return false;
+      }
+      return true;
+    } catch (error) {
+      if (error instanceof IntegrityError || error instanceof FormatError) return false;
+      throw error;
+    }
   }
 
   async #log(): Promise<SpoolLog> {
