@@ -4,7 +4,7 @@ import { mkdtempSync, readdirSync, rmSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { test } from 'node:test';
-import { BusyError, IntegrityError, NotFoundError, ProtocolError, UsageError, utf8 } from '../../core/index.ts';
+import { BusyError, HoldfastError, IntegrityError, NotFoundError, ProtocolError, UsageError, utf8 } from '../../core/index.ts';
 import { MemoryTree, directoryNode, fileNode } from '../../core/testing/memory-tree.ts';
 import { seededBytes } from '../../core/testing/random.ts';
 import { assertSameTree } from '../../core/testing/same-tree.ts';
@@ -168,6 +168,56 @@ test('an aborted backup leaves no session and no snapshot, and the next one goes
   assert.equal(rig.server.sessions, 0);
   assert.equal((await repository.snapshots()).length, 0);
   assert.equal((await remote.backup(new MemoryTree(second), options)).files, 2);
+}));
+
+test('an aborted backup leaves nothing on its connection that a collection could make wrong', () => withRig(async (remote, repository) => {
+  const directories = (seed: number): ReturnType<typeof directoryNode> => directoryNode(Object.fromEntries(Array.from({ length: 40 }, (_, i) => [`d${String(i).padStart(2, '0')}`, directoryNode({ x: fileNode(seededBytes(120_000, seed * 1_000 + i)) })])));
+  const tree = new MemoryTree(directories(1));
+  const open = tree.open.bind(tree);
+  const stop = new AbortController();
+  let opened = 0;
+  tree.open = async (id) => {
+    opened += 1;
+    if (opened === 36) {
+      for (let i = 0; i < 300 && repository.store.totals.chunks.data === 0; i += 1) await new Promise((resolve) => { setTimeout(resolve, 10); });
+      stop.abort();
+    }
+    return open(id);
+  };
+  await assert.rejects(remote.backup(tree, { ...options, signal: stop.signal }), { code: 'ABORTED' });
+  assert.ok(repository.store.totals.chunks.data > 0, 'some of it was stored');
+  assert.equal((await repository.collect({ maxUnused: 0 })).containersRemoved, 1);
+  for (const seed of [2, 1]) {
+    const { snapshot } = await remote.backup(new MemoryTree(directories(seed)), { sources: ['/'], host: 'h' }); // no parent: the files look the same
+    await assertSameTree(await remote.openSnapshot(snapshot), new MemoryTree(directories(seed)));
+  }
+}));
+
+test('a session that failed lends its failure to no other, and all blocks come back', () => withRig(async (remote, repository) => {
+  for (let i = 0; i < 6; i += 1) { // more often than there are blocks
+    await remote.store.add('data', new Uint8Array(32).fill(i), 0, utf8('outside of a session'));
+    await assert.rejects(remote.store.settle(), HoldfastError);
+    const tree = new MemoryTree(first);
+    const stop = new AbortController();
+    const open = tree.open.bind(tree);
+    let opened = 0;
+    tree.open = (id) => {
+      opened += 1;
+      if (opened === i * 50 + 3) stop.abort();
+      return open(id);
+    };
+    await assert.rejects(remote.backup(tree, { ...options, signal: stop.signal }), { code: 'ABORTED' });
+  }
+  const { snapshot } = await remote.backup(new MemoryTree(first), options);
+  await assertSameTree(await repository.openSnapshot(snapshot), new MemoryTree(first));
+}));
+
+test('what a client knew to be stored it asks for again in the next session', () => withRig(async (remote, repository) => {
+  const { snapshot } = await remote.backup(new MemoryTree(second), options);
+  await repository.forget([snapshot]);
+  assert.ok((await repository.collect({ maxUnused: 0 })).containersRemoved > 0);
+  const again = await remote.backup(new MemoryTree(second), options);
+  await assertSameTree(await remote.openSnapshot(again.snapshot), new MemoryTree(second));
 }));
 
 test('a server that drains takes no new backup, and ends when those under way are done', () => withRig(async (remote, _, rig) => {

@@ -147,8 +147,9 @@ export class RemoteRepository implements SnapshotStore {
 
   /** Announces that something will be stored. A commit or the end of the connection ends it. @returns the id that its snapshot would get. */
   async beginSession(): Promise<string> {
-    this.store.forgetKnown();
-    return this.#client.begin();
+    const session = await this.#client.begin();
+    await this.store.startSession();
+    return session;
   }
 
   async backup(tree: FileTree, options: BackupOptions): Promise<BackupResult> {
@@ -158,7 +159,9 @@ export class RemoteRepository implements SnapshotStore {
     try {
       return await this.#store(tree, options, time);
     } catch (error) {
+      const ended = this.store.endSession(); // says first that nothing more is sent
       await this.#client.request('abandon', [], () => undefined).catch(() => undefined); // what cannot be said, the daemon finds out
+      await ended;
       throw error;
     } finally {
       this.#client.forgetSession();

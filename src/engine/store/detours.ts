@@ -2,7 +2,7 @@
  * Ways around damage: where a chunk can't be read at the place that the index names, another container may have a good copy, stored by two writers at once or moved by a
  * collector. Each search is a pass over all tables, so their number is bounded, and nothing is looked for twice.
  */
-import { HoldfastError, ID_BYTES, IntegrityError, LimitError, type IdBatch } from '../../core/index.ts';
+import { HoldfastError, ID_BYTES, IntegrityError, type IdBatch } from '../../core/index.ts';
 import { IdSet } from './id-table.ts';
 import { searchContainers, type SearchParts } from './search.ts';
 
@@ -39,7 +39,7 @@ export class Detours {
   }
 }
 
-/** Of what is stored; or the disk can't read it. */
-function isDamage(error: unknown): error is HoldfastError {
-  return error instanceof IntegrityError || error instanceof LimitError || (error instanceof HoldfastError && error.data['errno'] === 'EIO');
+/** Whether a read failed by what is stored, also at a daemon's host; or the disk can't read it. */
+export function isDamage(error: unknown): error is HoldfastError {
+  return error instanceof IntegrityError || (error instanceof HoldfastError && (error.code === 'LIMIT' || error.data['errno'] === 'EIO'));
 }

@@ -6,7 +6,7 @@
  */
 import assert from 'node:assert';
 import {
-  ID_BYTES, IntegrityError, LimitError, PLACE_BYTES, ProtocolError, UsageError, decodePlace, encodePlace, idAt, idToHex, type ChunkPlace, type ChunkStore, type IdBatch, type Limits, type PutCounts,
+  AbortedError, ID_BYTES, IntegrityError, LimitError, PLACE_BYTES, ProtocolError, UsageError, decodePlace, encodePlace, idAt, idToHex, type ChunkPlace, type ChunkStore, type IdBatch, type Limits, type PutCounts,
 } from '../../core/index.ts';
 import type { ContainerKind } from '../containers/container.layout.ts';
 import { createHasher, type HashName } from '../hashing/hasher.ts';
@@ -14,6 +14,7 @@ import { chunkOf } from '../store/chunk-of.ts';
 import { MissingContainerError } from '../store/container-records.ts';
 import { READ_ATTEMPTS, type IngestStore, type StoreTotals } from '../store/content-store.ts';
 import type { Compressed } from '../store/finish-group.ts';
+import { isDamage } from '../store/detours.ts';
 import { GROUP_BYTES, GroupBuilder } from '../store/group-builder.ts';
 import { GroupCache, type Group } from '../store/group-cache.ts';
 import { IdSet, PlaceCache } from '../store/id-table.ts';
@@ -76,7 +77,9 @@ export class RemoteStore implements ChunkStore, IngestStore {
   #offered: { readonly id: Uint8Array; readonly bytes: Uint8Array }[] = [];
   #offeredBytes = 0;
   #offering: Promise<void> = Promise.resolve();
+  /** Of the session; later calls of it throw it, too. */
   #failure: unknown;
+  #isClosed = false;
 
   constructor(parts: RemoteStoreParts) {
     this.#parts = parts;
@@ -208,7 +211,7 @@ export class RemoteStore implements ChunkStore, IngestStore {
       try {
         return { group: await this.acquireAt(place, (group) => { chunkOf(group, place.ordinal, id); }), ordinal: place.ordinal };
       } catch (error) {
-        if (attempt === READ_ATTEMPTS || !(await this.isElsewhere(error))) throw error;
+        if (attempt === READ_ATTEMPTS || !(await this.isElsewhere(error, batch))) throw error;
       }
     }
   }
@@ -224,11 +227,19 @@ export class RemoteStore implements ChunkStore, IngestStore {
     }
   }
 
-  /** Only what a collector moved: the daemon's host is where damage is read around. */
-  isElsewhere(error: unknown): Promise<boolean> {
-    if (!(error instanceof MissingContainerError)) return Promise.resolve(false);
+  /** What a collector moved is at another place; of what is damaged the daemon is asked for another copy. */
+  async isElsewhere(error: unknown, { bytes, count }: IdBatch): Promise<boolean> {
+    if (!(error instanceof MissingContainerError)) {
+      if (!isDamage(error)) return false;
+      const ids = bytes.slice(0, Math.min(count, IDS_MAX) * ID_BYTES);
+      const isThere = await this.#parts.client.request('elsewhere', [ids], (body) => {
+        if (body.length !== 1) throw new ProtocolError(`Ask for another copy: the answer has '${body.length}' bytes`);
+        return body[0] === 1;
+      });
+      if (!isThere) return false;
+    }
     this.#places.clear();
-    return Promise.resolve(true);
+    return true;
   }
 
   /** Asked once for each group of pages: the neighbours' answers come with it. */
@@ -254,6 +265,7 @@ export class RemoteStore implements ChunkStore, IngestStore {
     this.#addOffered();
     await this.#offering;
     await this.#adding;
+    this.#assertAlive();
     for (const kind of putKinds) if (this.#filling[kind] !== undefined) this.#submit(kind);
     await this.#sent;
     await Promise.all(this.#sending);
@@ -265,14 +277,32 @@ export class RemoteStore implements ChunkStore, IngestStore {
     await this.#parts.client.request('flush', [], () => undefined);
   }
 
-  /** Forgets what the last session knew: in the next one it may be gone. */
-  forgetKnown(): void {
-    this.#known.clear();
-    this.#knownBefore.clear();
+  /** A session began: what the last one knew may be gone, and its failure is not this one's. */
+  async startSession(): Promise<void> {
+    if (this.#failure !== undefined) await this.endSession();
+    this.#forgetKnown();
+  }
+
+  /** A session ended without a commit: what is not sent yet is dropped, what is being sent is waited for, and the next session begins with nothing of it. */
+  async endSession(): Promise<void> {
+    this.#fail(new AbortedError()); // whoever waits for a block or for the group before it gives up
+    this.#offered = [];
+    this.#offeredBytes = 0;
+    await this.#offering;
+    await this.#adding;
+    for (const kind of putKinds) {
+      const builder = this.#filling[kind];
+      if (builder !== undefined) this.#rawBlocks.release(builder.block);
+      this.#filling[kind] = undefined;
+    }
+    await Promise.all(this.#sending);
+    this.#forgetKnown();
+    if (!this.#isClosed) this.#failure = undefined;
   }
 
   /** Ends reading. What is on its way is not waited for. */
   async close(): Promise<void> {
+    this.#isClosed = true;
     this.#fail(new UsageError('Use a store: it was closed'));
     await Promise.allSettled(this.#sending);
     await this.groups.close();
@@ -301,7 +331,7 @@ export class RemoteStore implements ChunkStore, IngestStore {
       if (this.#isKnown(id, 0)) return false;
       if (this.#filling[kind]?.hasRoom(data.length) === false) this.#submit(kind);
       const builder = this.#filling[kind] ??= this.#builderOf(await this.#rawBlocks.acquire());
-      this.#assertAlive();
+      this.#assertAlive(); // its block goes back at the session's end
       this.#push(builder, kind, { ids: id, offset: 0, data });
       return true;
     });
@@ -381,6 +411,11 @@ export class RemoteStore implements ChunkStore, IngestStore {
       this.#known.clear();
     }
     this.#known.add(ids, offset);
+  }
+
+  #forgetKnown(): void {
+    this.#known.clear();
+    this.#knownBefore.clear();
   }
 
   #assertAlive(): void {

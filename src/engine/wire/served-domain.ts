@@ -1,9 +1,10 @@
 /** What a wire server does with one repository, for all connections of its domain. */
 import {
-  HoldfastError, ID_BYTES, NotFoundError, PLACE_BYTES, ProtocolError, decodePlace, inParallel, type ChunkPlace, type IdBatch, type PutCounts,
+  HoldfastError, ID_BYTES, NotFoundError, PLACE_BYTES, ProtocolError, decodePlace, idAt, inParallel, type ChunkPlace, type IdBatch, type PutCounts,
 } from '../../core/index.ts';
 import { TABLE_ROW_BYTES } from '../containers/container.layout.ts';
 import { ContainerRecords } from '../store/container-records.ts';
+import { chunkOf } from '../store/chunk-of.ts';
 import { decodeGroup, encodeGroupHead } from '../containers/group.ts';
 import { readHistory } from '../repository/history.ts';
 import type { Repository } from '../repository/repository.ts';
@@ -114,6 +115,22 @@ export class ServedDomain {
     } catch (error) {
       await store.hasMoved(error); // so that places are right when the client asks again
       throw error;
+    }
+  }
+
+  /**
+   * Whether the first of `ids`, which a client could not read, can be read at the place that is told from now on; where it is damaged, other containers are searched for it and for
+   * the others. The client is not believed: what can be read here costs no search, and searches are bounded as those of local reads are.
+   */
+  async isElsewhere(ids: IdBatch): Promise<boolean> {
+    const { store } = this.parts;
+    const id = idAt(ids, 0);
+    try {
+      const place = decodePlace(await store.locate({ bytes: id, count: 1 }), 0);
+      store.groups.release(await store.acquireAt(place, (group) => { chunkOf(group, place.ordinal, id); }));
+      return true;
+    } catch (error) {
+      return store.isElsewhere(error, ids);
     }
   }
 

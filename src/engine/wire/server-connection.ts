@@ -170,6 +170,11 @@ export class ServerConnection {
         await domain.record(body, (parts) => this.#port.send(MESSAGE.answer, request, parts));
         return undefined;
       case 'known': return [await domain.known(body)];
+      case 'elsewhere': {
+        const ids = idsIn(body);
+        account.ids = ids.count;
+        return [Uint8Array.of(await domain.isElsewhere(ids) ? 1 : 0)];
+      }
       case 'flush':
         await this.#openSession(name).flush();
         return [];
