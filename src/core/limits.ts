@@ -69,6 +69,26 @@ export interface Limits {
   readonly imageUnitBytesMax: number;
   /** Bytes of an image's log that is replayed in memory. */
   readonly imageLogBytesMax: number;
+  /** Partitions, logical volumes or arrays of one table. */
+  readonly volumePartsMax: number;
+  /** Disks that one array, volume group or pool is spread over. */
+  readonly volumeMembersMax: number;
+  /** Bytes of one table of partitions or one text of a volume group. */
+  readonly volumeTableBytesMax: number;
+  /** Bytes of one block, cluster or record of a filesystem. */
+  readonly filesystemBlockBytesMax: number;
+  /** Bytes of metadata that an open filesystem keeps in memory. */
+  readonly filesystemCacheBytesMax: number;
+  /** Bytes of one list that must be in memory as a whole: the extents of a file, a chain of clusters, a bitmap. */
+  readonly filesystemListBytesMax: number;
+  /** Bytes of blocks that a journal or log replaces in memory. */
+  readonly filesystemJournalBytesMax: number;
+  /** Levels of one tree of a filesystem. */
+  readonly filesystemDepthMax: number;
+  /** Subvolumes, datasets and snapshots of one filesystem. */
+  readonly filesystemVolumesMax: number;
+  /** Bytes of a symbolic link's target. */
+  readonly symlinkBytesMax: number;
 }
 
 /** The defaults; callers copy and change rows, never the relations. */
@@ -104,12 +124,23 @@ export const defaultLimits: Limits = Object.freeze({
   imageTableBytesMax: 16 << 20,
   imageUnitBytesMax: 4 << 20,
   imageLogBytesMax: 64 << 20,
+  volumePartsMax: 4_096,
+  volumeMembersMax: 256,
+  volumeTableBytesMax: 16 << 20,
+  filesystemBlockBytesMax: 32 << 20,
+  filesystemCacheBytesMax: 32 << 20,
+  filesystemListBytesMax: 64 << 20,
+  filesystemJournalBytesMax: 128 << 20,
+  filesystemDepthMax: 32,
+  filesystemVolumesMax: 65_536,
+  symlinkBytesMax: 64 << 10,
 });
 
 assert(defaultLimits.chunkBytesMax <= defaultLimits.groupBytesMax, 'a chunk fits into a group');
 assert(defaultLimits.groupBytesMax < defaultLimits.containerBytesMax, 'a group fits into a container');
 assert(defaultLimits.kdfMemoryBytesMax <= defaultLimits.kdfWorkBytesMax, 'a derivation passes through its memory at least once');
 assert(defaultLimits.imageUnitBytesMax <= defaultLimits.imageTableBytesMax, 'an unpacked unit is no larger than the tables');
+assert(defaultLimits.filesystemBlockBytesMax <= defaultLimits.filesystemCacheBytesMax, 'the cache of a filesystem holds its largest block');
 assert(defaultLimits.nameBytesMax <= defaultLimits.pathBytesMax, 'a name fits into a path');
 assert(defaultLimits.baculaExpandedBytesMax <= defaultLimits.baculaRecordBytesMax, 'an expanded record is bounded like a joined one');
 

@@ -4,8 +4,8 @@
  * hand: they are the hot loop of every read.
  */
 import { type BlockSource, FormatError } from '../../../core/index.ts';
-import type { BlockMap, Run } from '../run.ts';
-import { checkEntry, TableCache } from '../table-cache.ts';
+import type { BlockMap, Run } from '../../mapping/run.ts';
+import { checkEntry, TableCache } from '../../mapping/table-cache.ts';
 import type { Qcow2Header } from './header.ts';
 import type { UnpackCluster } from './unpack.ts';
 

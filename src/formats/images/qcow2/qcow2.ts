@@ -7,7 +7,7 @@ import { type BlockSource, defaultLimits, FormatError, NotFoundError, type Probe
 import { damagedVerdict, type ImageContext, openParent, openReference } from '../chain.ts';
 import type { DiskImage, ImageFacts, ImageFormatName } from '../image.ts';
 import { MappedImage } from '../mapped-image.ts';
-import type { PlaceField } from '../run.ts';
+import type { PlaceField } from '../../mapping/run.ts';
 import { ClusterMap, type ClusterFiles } from './cluster-map.ts';
 import { hasQcow2Magic, type Qcow2Header, readQcow2Header } from './header.ts';
 import { type Qcow2Snapshot, readSnapshots } from './snapshot.ts';

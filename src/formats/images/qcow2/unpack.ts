@@ -4,7 +4,7 @@ import { inflateRaw } from 'node:zlib';
 import { type BlockSource, FormatError, HoldfastError, readRange } from '../../../core/index.ts';
 import { decodeZstd } from '../../compression/index.ts';
 import type { ImageOpenContext } from '../image.ts';
-import { UnitCache } from '../unit-cache.ts';
+import { UnitCache } from '../../mapping/unit-cache.ts';
 import { zstdFrames } from '../zstd-frames.ts';
 
 const inflate = promisify(inflateRaw);

@@ -1,6 +1,6 @@
 /** Writes images of kinds that no free tool writes: differencing VHD, VHDX and VDI, COWD, SEsparse, logs of VHDX. Small, for tests. */
 import { crc32c, utf8 } from '../../../core/index.ts';
-import { guidBytes } from '../guid.ts';
+import { guidBytes } from '../../mapping/guid.ts';
 import { cowdLayout, SE_SPARSE, seSparseLayout, seSparseVolatileLayout } from '../vmdk/vmdk.layout.ts';
 import { vhdChecksum } from '../vhd/header.ts';
 import { COOKIE, DISK_TYPE, dynamicLayout, footerLayout, locatorLayout, NOT_ALLOCATED } from '../vhd/vhd.layout.ts';

@@ -1,11 +1,11 @@
 /** VDI images, version 1.1: dynamic, static, differencing. What is known of the format: see `vdi.layout.ts`. */
 import { type BlockSource, FormatError, type ProbeVerdict, readRange, UnsupportedError } from '../../../core/index.ts';
 import { damagedVerdict, type ImageContext, openParent } from '../chain.ts';
-import { guidText } from '../guid.ts';
+import { guidText } from '../../mapping/guid.ts';
 import type { DiskImage, ImageFacts, ParentFacts } from '../image.ts';
 import { MappedImage } from '../mapped-image.ts';
-import type { BlockMap, Run } from '../run.ts';
-import { checkEntry, TableCache } from '../table-cache.ts';
+import type { BlockMap, Run } from '../../mapping/run.ts';
+import { checkEntry, TableCache } from '../../mapping/table-cache.ts';
 import { VDI_BLOCK, VDI_SIGNATURE, VDI_TYPE, VDI_VERSION, vdiLayout } from './vdi.layout.ts';
 
 const STRUCTURE = vdiLayout.name;

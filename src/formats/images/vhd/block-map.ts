@@ -1,8 +1,8 @@
 /** Blocks of a dynamic or differencing VHD by its BAT. Source: "Virtual Hard Disk Image Format Specification", "Block Allocation Table and Data Blocks". */
 import { type BlockSource, FormatError } from '../../../core/index.ts';
 import { bitRun } from '../bits.ts';
-import type { BlockMap, Run } from '../run.ts';
-import { checkEntry, TableCache } from '../table-cache.ts';
+import type { BlockMap, Run } from '../../mapping/run.ts';
+import { checkEntry, TableCache } from '../../mapping/table-cache.ts';
 import type { VhdFooter, VhdHeader } from './header.ts';
 import { DYNAMIC_BYTES, footerLayout, NOT_ALLOCATED } from './vhd.layout.ts';
 

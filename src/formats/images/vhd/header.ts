@@ -1,6 +1,6 @@
 /** Footer, dynamic header and parent locators of a VHD file, checked. Source: "Virtual Hard Disk Image Format Specification", version 1.0. */
 import { type BlockSource, checkLimit, equalBytes, FormatError, type Limits, readRange, UnsupportedError, utf8 } from '../../../core/index.ts';
-import { uuidText } from '../guid.ts';
+import { uuidText } from '../../mapping/guid.ts';
 import type { ParentFacts } from '../image.ts';
 import { COOKIE, DISK_TYPE, DYNAMIC_BYTES, dynamicLayout, footerLayout, LOCATORS, locatorLayout } from './vhd.layout.ts';
 

@@ -6,7 +6,7 @@ import { type BlockSource, type ProbeVerdict } from '../../../core/index.ts';
 import { damagedVerdict, type ImageContext, openParent } from '../chain.ts';
 import type { DiskImage } from '../image.ts';
 import { MappedImage } from '../mapped-image.ts';
-import type { BlockMap } from '../run.ts';
+import type { BlockMap } from '../../mapping/run.ts';
 import { VhdBlockMap } from './block-map.ts';
 import { hasVhdCookie, readFooter, readVhdHeader } from './header.ts';
 

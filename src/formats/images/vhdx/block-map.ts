@@ -1,8 +1,8 @@
 /** Blocks of a VHDX disk by its BAT. Source: [MS-VHDX], sections 2.4 and 2.5. Entries are decoded by hand: a hot loop. */
 import { type BlockSource, FormatError } from '../../../core/index.ts';
 import { bitRun } from '../bits.ts';
-import type { BlockMap, Run } from '../run.ts';
-import { checkEntry, TableCache } from '../table-cache.ts';
+import type { BlockMap, Run } from '../../mapping/run.ts';
+import { checkEntry, TableCache } from '../../mapping/table-cache.ts';
 import type { Region } from './header.ts';
 import type { VhdxMetadata } from './metadata.ts';
 import { BLOCK, PLACE } from './vhdx.layout.ts';

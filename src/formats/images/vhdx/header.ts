@@ -1,6 +1,6 @@
 /** Headers and region tables of a VHDX file: two copies each. Source: [MS-VHDX], sections 2.2.2 and 2.2.3. */
 import { type BlockSource, crc32c, equalBytes, FormatError, readRange, UnsupportedError, utf8 } from '../../../core/index.ts';
-import { guidText } from '../guid.ts';
+import { guidText } from '../../mapping/guid.ts';
 import { GUID, HEADER_BYTES, headerLayout, PLACE, REGION_TABLE_BYTES, regionLayout, regionTableLayout } from './vhdx.layout.ts';
 
 /** The header that counts. */

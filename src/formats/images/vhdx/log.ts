@@ -5,8 +5,8 @@
  * entry is the newest of all, beginning at the entry that its `Tail` names.
  */
 import { type BlockSource, checkLimit, equalBytes, FormatError, type Limits, readRange, utf8 } from '../../../core/index.ts';
-import { guidText } from '../guid.ts';
-import type { Patch } from '../patched-source.ts';
+import { guidText } from '../../mapping/guid.ts';
+import type { Patch } from '../../mapping/patched-source.ts';
 import { checksumHolds, type VhdxHeader } from './header.ts';
 import { dataDescriptorLayout, dataSectorLayout, logEntryLayout, zeroDescriptorLayout } from './vhdx.layout.ts';
 

@@ -1,6 +1,6 @@
 /** What kind of disk a VHDX file holds. Source: [MS-VHDX], section 2.6. */
 import { type BlockSource, checkLimit, equalBytes, FormatError, type Limits, readRange, UnsupportedError, utf8 } from '../../../core/index.ts';
-import { guidText } from '../guid.ts';
+import { guidText } from '../../mapping/guid.ts';
 import type { ParentFacts } from '../image.ts';
 import type { Region } from './header.ts';
 import { fileParametersLayout, GUID, locatorEntryLayout, metadataEntryLayout, metadataTableLayout, parentLocatorLayout } from './vhdx.layout.ts';

@@ -6,7 +6,7 @@ import { type BlockSource, equalBytes, type ProbeVerdict, readRange, utf8 } from
 import { damagedVerdict, type ImageContext, openParent } from '../chain.ts';
 import type { DiskImage } from '../image.ts';
 import { MappedImage } from '../mapped-image.ts';
-import { PatchedSource } from '../patched-source.ts';
+import { PatchedSource } from '../../mapping/patched-source.ts';
 import { VhdxBlockMap } from './block-map.ts';
 import { readRegions, readVhdxHeader, type VhdxHeader } from './header.ts';
 import { replayLog } from './log.ts';

@@ -1,5 +1,5 @@
 /** Extents one behind the other as one disk. */
-import type { BlockMap, Run } from '../run.ts';
+import type { BlockMap, Run } from '../../mapping/run.ts';
 
 /** One extent: its map counts from its own beginning. */
 export interface ExtentPart {

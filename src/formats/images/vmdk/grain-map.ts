@@ -3,8 +3,8 @@
  * Source: as `vmdk.layout.ts`.
  */
 import { type BlockSource, FormatError } from '../../../core/index.ts';
-import type { BlockMap, Run } from '../run.ts';
-import { checkEntry, TableCache } from '../table-cache.ts';
+import type { BlockMap, Run } from '../../mapping/run.ts';
+import { checkEntry, TableCache } from '../../mapping/table-cache.ts';
 
 const STRUCTURE = 'VMDK grain table';
 const PART_BYTES = 32 << 10;

@@ -2,7 +2,7 @@
 import { promisify } from 'node:util';
 import { inflate } from 'node:zlib';
 import { type BlockSource, checkLimit, FormatError, type Limits, readRange, UnsupportedError } from '../../../core/index.ts';
-import { UnitCache } from '../unit-cache.ts';
+import { UnitCache } from '../../mapping/unit-cache.ts';
 import type { GrainLayout } from './grain-map.ts';
 import { readDirectory } from './directory.ts';
 import { COMPRESSION_DEFLATE, GRAIN_ZERO, grainMarkerLayout, GTES_PER_GT, MAGIC, MARKER, SPARSE_FLAG, sparseLayout } from './vmdk.layout.ts';

@@ -1,6 +1,6 @@
 /** Writes dynamic VHDX images: headers, log, metadata, BAT, then the blocks in the disk's order. Source: [MS-VHDX]. */
 import { type BlockSource, crc32c, LimitError, utf8 } from '../../../core/index.ts';
-import { guidBytes } from '../guid.ts';
+import { guidBytes } from '../../mapping/guid.ts';
 import { BLOCK, fileParametersLayout, FILE_SIGNATURE, GUID, HEADER_BYTES, headerLayout, metadataEntryLayout, metadataTableLayout, PLACE, REGION_TABLE_BYTES, regionLayout, regionTableLayout } from '../vhdx/vhdx.layout.ts';
 import { planClusters, roundUp, writeClusters, writeTable } from './plan.ts';
 import { CountingSink, type ImageSink } from './sink.ts';

@@ -1,4 +1,4 @@
-/** Parts of an image's tables in memory, within a budget: the newest stay. */
+/** Parts of tables in memory, within a budget: the newest stay. */
 import { FormatError, type BlockSource } from '../../core/index.ts';
 
 /** A cache of equal parts of one file. A part that is there is returned without a promise. */
@@ -46,7 +46,7 @@ export class TableCache {
     // The last table of a file may be cut where its last entry in use ends: what is missing cannot be reached.
     const bytes = new Uint8Array(Math.max(0, Math.min(this.#partBytes, this.#file.size - at)));
     if (bytes.length === 0) {
-      throw new FormatError('Read table of disk image', { structure: this.#structure, field: 'offset', found: at, expected: `less than ${this.#file.size}: the file ends there` });
+      throw new FormatError('Read table', { structure: this.#structure, field: 'offset', found: at, expected: `less than ${this.#file.size}: the file ends there` });
     }
     await this.#file.readInto(at, bytes);
     return new DataView(bytes.buffer);
@@ -56,6 +56,6 @@ export class TableCache {
 /** Reads entry `index` of a part. @throws {FormatError} when the file ended before the entry. */
 export function checkEntry(view: DataView, at: number, bytes: number, structure: string): void {
   if (at + bytes > view.byteLength) {
-    throw new FormatError('Read table of disk image', { structure, field: 'entry', found: at, expected: `less than ${view.byteLength}: the file ends there` });
+    throw new FormatError('Read table', { structure, field: 'entry', found: at, expected: `less than ${view.byteLength}: the file ends there` });
   }
 }

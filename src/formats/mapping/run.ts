@@ -1,7 +1,7 @@
-/** Where the bytes of a disk are: what each format turns its tables into. */
+/** Where bytes are: what each format turns its tables into. */
 import type { BlockSource } from '../../core/index.ts';
 
-/** Bytes of a disk that are kept in one way, from the offset that was asked for. */
+/** Bytes that are kept in one way, from the offset that was asked for. */
 export type Run =
   | { readonly kind: 'data'; readonly length: number; readonly file: BlockSource; readonly at: number }
   /** Reads as zeroes; a `hole` takes no space, either. */
@@ -11,7 +11,7 @@ export type Run =
   /** Part of a compressed unit: bytes `skip … skip + length` of what `load` gives. */
   | { readonly kind: 'packed'; readonly length: number; readonly skip: number; load(): Promise<Uint8Array> };
 
-/** The table of an image as a function. */
+/** The tables of an image, a volume or a file as a function. */
 export interface BlockMap {
   /**
    * The run that begins at `offset`: at least 1 and at most `lengthMax` bytes, as long as is cheap to tell. A table that is in
