@@ -1,5 +1,6 @@
 /** Which sessions are under way, after those were cleared away that surely are not. */
-import { HoldfastError, IntegrityError, NotFoundError, type Limits, type ObjectStore, type World } from '../../core/index.ts';
+import { HoldfastError, IntegrityError, type Limits, type ObjectStore, type World } from '../../core/index.ts';
+import { hasObject } from '../objects/index.ts';
 import { fenceSession, listSessions, readSession, type SessionInfo } from '../repository/session.ts';
 import { isGone } from '../repository/writer.ts';
 
@@ -27,16 +28,6 @@ interface Parts extends FenceRules {
   readonly limits: Limits;
 }
 
-async function exists(objects: ObjectStore, name: string): Promise<boolean> {
-  try {
-    await (await objects.open(name)).close();
-    return true;
-  } catch (error) {
-    if (error instanceof NotFoundError) return false;
-    throw error;
-  }
-}
-
 /**
  * All backups under way. Whoever is surely over gets a fence, so that not even a process that comes back can commit.
  * @throws {IntegrityError} and others, when an announcement can't be read: it may honour no list at all.
@@ -53,7 +44,7 @@ export async function openSessions(parts: Parts): Promise<readonly OpenSession[]
       throw new IntegrityError(`Collect garbage: nobody knows what a backup under way may need, because its session can't be read; 'check --repair' ends that session. ${error.message}`, { session: id }, error);
     });
     if (session === undefined) continue;
-    const isOver = await exists(objects, `manifests/${id}`)
+    const isOver = await hasObject(objects, `manifests/${id}`)
       || (session.writer.cache === parts.cache && !isDryRun && await isGone(world, session.writer.id))
       || (parts.fenceAfterMs !== undefined && now !== undefined && now - modified > parts.fenceAfterMs);
     if (!isOver && session.purpose === 'collect') continue;

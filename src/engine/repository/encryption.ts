@@ -2,6 +2,7 @@
 import { HoldfastError, IntegrityError, NotFoundError, UsageError, type ObjectStore } from '../../core/index.ts';
 import { containerPath, listContainers, numberBytes, readContainerHeader, readSealing } from '../containers/container.ts';
 import { Vault, type Credential, type KeyPlace, type RotationOptions, type RotationReport, type SlotRequest, type SlotRow } from '../crypto/index.ts';
+import { hasObject } from '../objects/index.ts';
 import { PARITY_DIRECTORY } from '../parity/index.ts';
 import type { RepositoryChoices, RepositoryConfig } from './config.ts';
 
@@ -40,7 +41,7 @@ export async function checkNewestRing(vault: Vault, objects: ObjectStore): Promi
   for (const directory of [KEYS_DIRECTORY, `${PARITY_DIRECTORY}/${KEYS_DIRECTORY}`]) for await (const page of objects.list(directory)) for (const { name } of page) names.add(name);
   for (const name of names) {
     const lost = name.slice(PARITY_DIRECTORY.length + 1);
-    if (name.startsWith(`${PARITY_DIRECTORY}/${KEYS_DIRECTORY}/ring-`) && !names.has(lost) && !(await isThere(objects, lost)) && await isThere(objects, name)) throw refuse(`'${lost}' is gone and its parity is there`);
+    if (name.startsWith(`${PARITY_DIRECTORY}/${KEYS_DIRECTORY}/ring-`) && !names.has(lost) && !(await hasObject(objects, lost)) && await hasObject(objects, name)) throw refuse(`'${lost}' is gone and its parity is there`);
   }
   const newest = [...await listContainers(objects)].sort((a, b) => b.modified - a.modified).slice(0, CONTAINERS_TRIED);
   for (const { number } of newest) {
@@ -57,16 +58,6 @@ export async function checkNewestRing(vault: Vault, objects: ObjectStore): Promi
       if (error instanceof NotFoundError || error instanceof IntegrityError) throw refuse(`container '${number.text}' needs a data key that no ring has (${error.message})`, error);
       if (!(error instanceof HoldfastError || error instanceof RangeError) || (error instanceof HoldfastError && error.code === 'TOOL')) throw error; // a damaged head says nothing: check names it
     }
-  }
-}
-
-async function isThere(objects: ObjectStore, name: string): Promise<boolean> {
-  try {
-    await (await objects.open(name)).close();
-    return true;
-  } catch (error) {
-    if (error instanceof NotFoundError) return false;
-    throw error;
   }
 }
 

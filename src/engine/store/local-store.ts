@@ -7,8 +7,8 @@
  */
 import assert from 'node:assert';
 import {
-  ID_BYTES, IntegrityError, LimitError, NotFoundError, PLACE_BYTES, decodePlace, idAt, idToHex,
-  type ChunkPlace, type ChunkStore, type IdBatch, type Limits, type PutCounts,
+  ID_BYTES, IntegrityError, LimitError, NotFoundError, PLACE_BYTES, idAt, idToHex,
+  type ChunkStore, type IdBatch, type Limits, type PutCounts,
 } from '../../core/index.ts';
 import type { ContainerWriter } from '../containers/container-writer.ts';
 import { TABLE_ROW_BYTES, type ContainerKind } from '../containers/container.layout.ts';
@@ -19,14 +19,14 @@ import { BlockPool, type Block } from '../workers/arena.ts';
 import { IndexAheadError } from './catch-up.ts';
 import { ContainerEntries } from './container-entries.ts';
 import { ContainerRecords, MissingContainerError } from './container-records.ts';
-import { READ_ATTEMPTS, type IngestStore, type StoreTotals } from './content-store.ts';
+import type { IngestStore, StoreTotals } from './content-store.ts';
 import { Detours } from './detours.ts';
 import { createContainer, finishGroup, type BuiltGroup, type Compressed } from './finish-group.ts';
-import { chunkOf } from './chunk-of.ts';
 import { GROUP_BYTES, GroupBuilder } from './group-builder.ts';
-import { GroupCache, type Group } from './group-cache.ts';
-import { IdSet, PlaceCache } from './id-table.ts';
+import { GroupCache } from './group-cache.ts';
+import { IdSet } from './id-table.ts';
 import { STORED_BYTES, type LocalStoreParts, type Output } from './local-store-parts.ts';
+import { PlacedChunks } from './placed-chunks.ts';
 import { searchContainers } from './search.ts';
 
 /** Stored bytes at which a container is sealed. */
@@ -38,10 +38,9 @@ const SEALING_MAX = 2;
 /** Ids that enter the index at once. */
 const INDEX_BATCH = 4_096;
 const GROUP_BLOCKS = 3;
-const PLACES_CACHED = 32_768;
 
 /** The local `ChunkStore`. One writer at a time; reads may overlap with everything. */
-export class LocalStore implements ChunkStore, IngestStore {
+export class LocalStore extends PlacedChunks implements ChunkStore, IngestStore {
   readonly totals: StoreTotals = {
     chunks: { data: 0, metadata: 0 }, rawBytes: { data: 0, metadata: 0 }, storedBytes: { data: 0, metadata: 0 }, containers: 0,
   };
@@ -49,7 +48,6 @@ export class LocalStore implements ChunkStore, IngestStore {
   readonly #parts: LocalStoreParts;
   readonly #rawBlocks: BlockPool;
   readonly #storedBlocks: BlockPool;
-  readonly #places = new PlaceCache(PLACES_CACHED);
   readonly #outputs: Record<ContainerKind, Output>;
   readonly #sealing = new Set<Promise<void>>();
   readonly #chunkBytesMax: number;
@@ -64,11 +62,12 @@ export class LocalStore implements ChunkStore, IngestStore {
   #failure: unknown;
 
   constructor(parts: LocalStoreParts) {
+    super();
     this.#parts = parts;
     this.#chunkBytesMax = Math.min(parts.limits.chunkBytesMax, GROUP_BYTES);
     this.#rawBlocks = new BlockPool(parts.arena, GROUP_BYTES, GROUP_BLOCKS);
     this.#storedBlocks = new BlockPool(parts.arena, STORED_BYTES, GROUP_BLOCKS);
-    this.groups = new GroupCache({ ...parts, records: new ContainerRecords(parts.objects, parts.vault), places: this.#places });
+    this.groups = new GroupCache({ ...parts, records: new ContainerRecords(parts.objects, parts.vault), places: this.places });
     this.#detours = new Detours({ ...parts, groups: this.groups, note: (text) => { parts.note?.(text); } });
     const output = (): Output => ({ builder: undefined, writer: undefined, entries: new ContainerEntries(), tail: Promise.resolve() });
     this.#outputs = { data: output(), metadata: output() };
@@ -212,34 +211,22 @@ export class LocalStore implements ChunkStore, IngestStore {
     return searchContainers({ ...this.#parts, groups: this.groups, ...(within === undefined ? {} : { within }) }, ids);
   }
 
-  /** Places of chunks, from the cache or the index. @throws {NotFoundError} naming the first id that is unknown. */
-  async locate(ids: IdBatch): Promise<Uint8Array> {
+  protected async find(ids: IdBatch): Promise<Uint8Array> {
     const places = new Uint8Array(ids.count * PLACE_BYTES);
-    const missing: number[] = [];
-    for (let i = 0; i < ids.count; i += 1) {
-      if (!this.#places.get(ids.bytes, i * ID_BYTES, places, i * PLACE_BYTES)) missing.push(i);
-    }
-    if (missing.length === 0) return places;
-    const asked = new Uint8Array(missing.length * ID_BYTES);
-    missing.forEach((position, i) => { asked.set(idAt(ids, position), i * ID_BYTES); });
-    const answers = new Uint8Array(missing.length * PLACE_BYTES);
-    const batch = { bytes: asked, count: missing.length };
-    let found = await this.#ask(batch, answers);
-    if (!isFull(found, missing.length)) {
+    let found = await this.#ask(ids, places);
+    if (!isFull(found, ids.count)) {
       await this.#parts.catchUp.run();
-      found = await this.#ask(batch, answers);
-      if (!isFull(found, missing.length)) {
-        await this.search(batch);
-        found = await this.#ask(batch, answers);
-      }
+      found = await this.#ask(ids, places);
     }
-    missing.forEach((position, i) => {
-      if (((found[i >> 3] as number) & (1 << (i & 7))) === 0) {
-        throw new NotFoundError(`Find chunk '${idToHex(idAt(ids, position))}': the index does not have it`, { chunk: idToHex(idAt(ids, position)) });
-      }
-      places.set(answers.subarray(i * PLACE_BYTES, (i + 1) * PLACE_BYTES), position * PLACE_BYTES);
-      this.#places.put(ids.bytes, position * ID_BYTES, answers, i * PLACE_BYTES);
-    });
+    if (!isFull(found, ids.count)) {
+      await this.search(ids);
+      found = await this.#ask(ids, places);
+    }
+    for (let i = 0; i < ids.count; i += 1) {
+      if (((found[i >> 3] as number) & (1 << (i & 7))) !== 0) continue;
+      const chunk = idToHex(idAt(ids, i));
+      throw new NotFoundError(`Find chunk '${chunk}': the index does not have it`, { chunk });
+    }
     return places;
   }
 
@@ -259,44 +246,6 @@ export class LocalStore implements ChunkStore, IngestStore {
     });
   }
 
-  async readInto(ids: IdBatch, index: number, target: Uint8Array): Promise<number> {
-    const id = idAt(ids, index);
-    const { group, ordinal } = await this.acquire(id);
-    try {
-      const bytes = chunkOf(group, ordinal, id);
-      if (bytes.length > target.length) throw new RangeError(`Read chunk '${idToHex(id)}': '${bytes.length}' bytes do not fit into '${target.length}'`);
-      target.set(bytes);
-      return bytes.length;
-    } finally {
-      this.groups.release(group);
-    }
-  }
-
-  /** Pins the group with a chunk, which was found good; the caller releases it. @throws {NotFoundError} @throws {IntegrityError} no copy can be read. */
-  async acquire(id: Uint8Array): Promise<{ readonly group: Group; readonly ordinal: number }> {
-    const batch = { bytes: id, count: 1 };
-    for (let attempt = 1; ; attempt += 1) {
-      const place = decodePlace(await this.locate(batch), 0);
-      try {
-        return { group: await this.acquireAt(place, (group) => { chunkOf(group, place.ordinal, id); }), ordinal: place.ordinal };
-      } catch (error) {
-        if (attempt === READ_ATTEMPTS || !(await this.isElsewhere(error, batch))) throw error;
-      }
-    }
-  }
-
-  /** Pins the group at a place; when `check` throws, it is not pinned. */
-  async acquireAt(place: ChunkPlace, check: (group: Group) => void): Promise<Group> {
-    const group = await this.groups.acquire(place);
-    try {
-      check(group);
-      return group;
-    } catch (error) {
-      this.groups.release(group);
-      throw error;
-    }
-  }
-
   /**
    * Whether chunks are elsewhere than where a read has just failed, which was to give the first of `ids`: a collector moved them, or there are other copies.
    * Then places have to be asked for again.
@@ -304,7 +253,7 @@ export class LocalStore implements ChunkStore, IngestStore {
   async isElsewhere(error: unknown, ids: IdBatch): Promise<boolean> {
     if (await this.hasMoved(error)) return true;
     if (!(await this.#detours.find(error, ids))) return false;
-    this.#places.clear();
+    this.places.clear();
     return true;
   }
 
@@ -317,7 +266,7 @@ export class LocalStore implements ChunkStore, IngestStore {
     } catch (failure) {
       if (!(failure instanceof IndexAheadError)) throw failure; // it is lost: then a copy may be left
     }
-    this.#places.clear();
+    this.places.clear();
     return catchUp.gone.has(error.number.high, error.number.low);
   }
 

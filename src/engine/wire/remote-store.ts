@@ -6,18 +6,18 @@
  */
 import assert from 'node:assert';
 import {
-  AbortedError, ID_BYTES, IntegrityError, LimitError, PLACE_BYTES, ProtocolError, UsageError, decodePlace, encodePlace, idAt, idToHex, type ChunkPlace, type ChunkStore, type IdBatch, type Limits, type PutCounts,
+  AbortedError, ID_BYTES, IntegrityError, LimitError, PLACE_BYTES, ProtocolError, UsageError, encodePlace, idAt, idToHex, type ChunkStore, type IdBatch, type Limits, type PutCounts,
 } from '../../core/index.ts';
 import type { ContainerKind } from '../containers/container.layout.ts';
 import { createHasher, type HashName } from '../hashing/hasher.ts';
-import { chunkOf } from '../store/chunk-of.ts';
 import { MissingContainerError } from '../store/container-records.ts';
-import { READ_ATTEMPTS, type IngestStore, type StoreTotals } from '../store/content-store.ts';
+import type { IngestStore, StoreTotals } from '../store/content-store.ts';
 import type { Compressed } from '../store/finish-group.ts';
 import { isDamage } from '../store/detours.ts';
 import { GROUP_BYTES, GroupBuilder } from '../store/group-builder.ts';
 import { GroupCache, type Group } from '../store/group-cache.ts';
-import { IdSet, PlaceCache } from '../store/id-table.ts';
+import { IdSet } from '../store/id-table.ts';
+import { PlacedChunks } from '../store/placed-chunks.ts';
 import { BlockPool, type Arena, type Block } from '../workers/arena.ts';
 import type { WorkerPool } from '../workers/pool.ts';
 import type { WireClient } from './client.ts';
@@ -26,7 +26,6 @@ import { RemoteRecords } from './remote-records.ts';
 
 /** Groups that are filled, compressed or on their way. */
 const GROUP_BLOCKS = 4;
-const PLACES_CACHED = 32_768;
 /** Metadata that is asked for at once. */
 const OFFERS_MAX = 256;
 const OFFERED_BYTES_MAX = 1 << 20;
@@ -54,14 +53,13 @@ interface SendOrder {
 }
 
 /** The `ChunkStore` behind a daemon. Writing needs a session of the client. */
-export class RemoteStore implements ChunkStore, IngestStore {
+export class RemoteStore extends PlacedChunks implements ChunkStore, IngestStore {
   readonly answersLate = true;
   readonly totals: StoreTotals = { chunks: { data: 0, metadata: 0 }, rawBytes: { data: 0, metadata: 0 }, storedBytes: { data: 0, metadata: 0 }, containers: 0 };
   readonly groups: GroupCache;
   readonly #parts: RemoteStoreParts;
   readonly #rawBlocks: BlockPool;
   readonly #storedBlocks: BlockPool;
-  readonly #places = new PlaceCache(PLACES_CACHED);
   readonly #builders: (GroupBuilder | undefined)[] = [];
   readonly #filling: Record<ContainerKind, GroupBuilder | undefined> = { data: undefined, metadata: undefined };
   readonly #sending = new Set<Promise<void>>();
@@ -82,11 +80,12 @@ export class RemoteStore implements ChunkStore, IngestStore {
   #isClosed = false;
 
   constructor(parts: RemoteStoreParts) {
+    super();
     this.#parts = parts;
     this.#chunkBytesMax = Math.min(parts.limits.chunkBytesMax, GROUP_BYTES);
     this.#rawBlocks = new BlockPool(parts.arena, GROUP_BYTES, GROUP_BLOCKS);
     this.#storedBlocks = new BlockPool(parts.arena, GROUP_BYTES, GROUP_BLOCKS);
-    this.groups = new GroupCache({ ...parts, records: new RemoteRecords(parts.client), places: this.#places });
+    this.groups = new GroupCache({ ...parts, records: new RemoteRecords(parts.client), places: this.places });
   }
 
   /** Bytes of arena that a store reserves. */
@@ -171,60 +170,17 @@ export class RemoteStore implements ChunkStore, IngestStore {
     return counts;
   }
 
-  async locate(ids: IdBatch): Promise<Uint8Array> {
+  protected async find(ids: IdBatch): Promise<Uint8Array> {
     const places = new Uint8Array(ids.count * PLACE_BYTES);
-    const missing: number[] = [];
-    for (let i = 0; i < ids.count; i += 1) if (!this.#places.get(ids.bytes, i * ID_BYTES, places, i * PLACE_BYTES)) missing.push(i);
-    for (let start = 0; start < missing.length; start += IDS_MAX) {
-      const positions = missing.slice(start, start + IDS_MAX);
-      const asked = new Uint8Array(positions.length * ID_BYTES);
-      positions.forEach((position, i) => { asked.set(idAt(ids, position), i * ID_BYTES); });
-      const found = await this.#parts.client.request('locate', [asked], (body) => {
-        if (body.length !== positions.length * PLACE_BYTES) throw new ProtocolError(`Ask for places of '${positions.length}' chunks: the answer has '${body.length}' bytes`);
+    for (let start = 0; start < ids.count; start += IDS_MAX) {
+      const count = Math.min(IDS_MAX, ids.count - start);
+      const asked = ids.bytes.subarray(start * ID_BYTES, (start + count) * ID_BYTES);
+      places.set(await this.#parts.client.request('locate', [asked], (body) => {
+        if (body.length !== count * PLACE_BYTES) throw new ProtocolError(`Ask for places of '${count}' chunks: the answer has '${body.length}' bytes`);
         return body.slice();
-      });
-      positions.forEach((position, i) => {
-        places.set(found.subarray(i * PLACE_BYTES, (i + 1) * PLACE_BYTES), position * PLACE_BYTES);
-        this.#places.put(ids.bytes, position * ID_BYTES, found, i * PLACE_BYTES);
-      });
+      }), start * PLACE_BYTES);
     }
     return places;
-  }
-
-  async readInto(ids: IdBatch, index: number, target: Uint8Array): Promise<number> {
-    const id = idAt(ids, index);
-    const { group, ordinal } = await this.acquire(id);
-    try {
-      const bytes = chunkOf(group, ordinal, id);
-      if (bytes.length > target.length) throw new RangeError(`Read chunk '${idToHex(id)}': '${bytes.length}' bytes do not fit into '${target.length}'`);
-      target.set(bytes);
-      return bytes.length;
-    } finally {
-      this.groups.release(group);
-    }
-  }
-
-  async acquire(id: Uint8Array): Promise<{ readonly group: Group; readonly ordinal: number }> {
-    const batch = { bytes: id, count: 1 };
-    for (let attempt = 1; ; attempt += 1) {
-      const place = decodePlace(await this.locate(batch), 0);
-      try {
-        return { group: await this.acquireAt(place, (group) => { chunkOf(group, place.ordinal, id); }), ordinal: place.ordinal };
-      } catch (error) {
-        if (attempt === READ_ATTEMPTS || !(await this.isElsewhere(error, batch))) throw error;
-      }
-    }
-  }
-
-  async acquireAt(place: ChunkPlace, check: (group: Group) => void): Promise<Group> {
-    const group = await this.groups.acquire(place);
-    try {
-      check(group);
-      return group;
-    } catch (error) {
-      this.groups.release(group);
-      throw error;
-    }
   }
 
   /** What a collector moved is at another place; of what is damaged the daemon is asked for another copy. */
@@ -238,7 +194,7 @@ export class RemoteStore implements ChunkStore, IngestStore {
       });
       if (!isThere) return false;
     }
-    this.#places.clear();
+    this.places.clear();
     return true;
   }
 
