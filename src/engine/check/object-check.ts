@@ -1,6 +1,7 @@
 /** All objects but containers and manifests' content: sessions, tombstones, lists of condemned containers, and sidecars with what they protect. */
 import { HoldfastError, NotFoundError, checkLimit, readObject, type Limits, type ObjectStore } from '../../core/index.ts';
 import { listGenerations, readCondemned, readRelocations, readReprieved } from '../gc/condemned.ts';
+import { hasObject } from '../objects/index.ts';
 import { isLasting, PARITY_DIRECTORY, verifySidecar, verifyWithParity } from '../parity/index.ts';
 import { listSessions, readSession } from '../repository/session.ts';
 import { listTombstones, readTombstone } from '../snapshots/manifest.ts';
@@ -40,17 +41,6 @@ async function checkLists({ objects, limits, report }: ObjectCheckParts): Promis
   }
 }
 
-/** Whether an object is there. */
-export async function isPresent(objects: Pick<ObjectStore, 'open'>, name: string): Promise<boolean> {
-  try {
-    await (await objects.open(name)).close();
-    return true;
-  } catch (error) {
-    if (error instanceof NotFoundError) return false;
-    throw error;
-  }
-}
-
 /** Names of all objects that have a sidecar. */
 export async function* protectedNames(objects: ObjectStore): AsyncIterable<string> {
   for await (const page of objects.list(PARITY_DIRECTORY)) for (const { name } of page) yield name.slice(PARITY_DIRECTORY.length + 1);
@@ -58,8 +48,8 @@ export async function* protectedNames(objects: ObjectStore): AsyncIterable<strin
 
 /** Whether an object is gone; one that has left its parity is reported. Who removes an object removes its parity first. */
 async function isGone({ stored: objects, report, isDoomed }: ObjectCheckParts, name: string): Promise<boolean> {
-  if (await isPresent(objects, name)) return false;
-  if (!isDoomed(name) && await isPresent(objects, `${PARITY_DIRECTORY}/${name}`)) report('missing-object', `object ${name}`, 'It is gone, but its parity is there: see --repair');
+  if (await hasObject(objects, name)) return false;
+  if (!isDoomed(name) && await hasObject(objects, `${PARITY_DIRECTORY}/${name}`)) report('missing-object', `object ${name}`, 'It is gone, but its parity is there: see --repair');
   return true;
 }
 

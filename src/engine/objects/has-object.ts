@@ -2,7 +2,7 @@
 import { NotFoundError, type ObjectStore } from '../../core/index.ts';
 
 /** True when an object of that name can be opened. @throws what opening throws, but for an object that is not there. */
-export async function hasObject(objects: ObjectStore, name: string): Promise<boolean> {
+export async function hasObject(objects: Pick<ObjectStore, 'open'>, name: string): Promise<boolean> {
   try {
     await (await objects.open(name)).close();
     return true;

@@ -5,7 +5,8 @@
 import { HoldfastError, type Limits, type ObjectStore } from '../../core/index.ts';
 import { decodeDocument, documentKind } from '../objects/index.ts';
 import { createParity, openIfPresent, repairWithParity, sidecarName, slabsOf, verifySidecar, verifyWithParity } from '../parity/index.ts';
-import { isPresent, readSmall } from '../check/object-check.ts';
+import { readSmall } from '../check/object-check.ts';
+import { hasObject } from '../objects/index.ts';
 import { quarantine, quarantined } from './quarantine.ts';
 
 /** What a repair of objects works with. */
@@ -78,7 +79,7 @@ export async function healObject(parts: HealParts, name: string): Promise<HealOu
   if (state === 'sound') return 'sound';
   if (state === 'unknown') return 'unprotected';
   if (await isSoundDocument(parts, name)) return 'sound'; // then the sidecar is that of another time
-  const isThere = await isPresent(objects, name);
+  const isThere = await hasObject(objects, name);
   if (state === 'damaged') {
     if (isDryRun) return 'healed';
     if (isThere) await quarantine(objects, name);

@@ -10,7 +10,8 @@ import { Replay } from '../containers/replay.ts';
 import type { HashName } from '../hashing/hasher.ts';
 import { listTombstones, readTombstone } from '../snapshots/manifest.ts';
 import { sidecarName } from '../parity/index.ts';
-import { isPresent, protectedNames } from '../check/object-check.ts';
+import { protectedNames } from '../check/object-check.ts';
+import { hasObject } from '../objects/index.ts';
 import { healObject, renewSidecar, type HealParts } from './heal.ts';
 import { protectObjects, type ActionSink, type RepairAction } from './heal-objects.ts';
 import { quarantine } from './quarantine.ts';
@@ -95,7 +96,7 @@ async function repairMissing({ heal, act, catchUp }: RepairParts): Promise<Set<s
   const healed = new Set<string>();
   for await (const name of protectedNames(heal.objects)) {
     const [, high = '', low = ''] = /^containers\/..\/([0-9a-f]{8})([0-9a-f]{8})\.hfc$/.exec(name) ?? [];
-    if (high === '' || catchUp.dead.has(parseInt(high, 16), parseInt(low, 16)) || await isPresent(heal.objects, name)) continue;
+    if (high === '' || catchUp.dead.has(parseInt(high, 16), parseInt(low, 16)) || await hasObject(heal.objects, name)) continue;
     const outcome = await healObject(heal, name);
     if (outcome === 'healed') {
       healed.add(`${high}${low}`);
@@ -146,7 +147,7 @@ async function repairParity(parts: RepairParts, addParity: number | undefined): 
   for (const { number } of await listContainers(objects)) {
     const name = containerPath(number);
     if (catchUp.dead.has(number.high, number.low)) continue;
-    const hasSidecar = await isPresent(objects, sidecarName(name));
+    const hasSidecar = await hasObject(objects, sidecarName(name));
     const wanted = addParity ?? (hasSidecar ? percent === 0 ? 5 : percent : 0);
     if (wanted > 0 && await renewSidecar(heal, name, wanted)) act('parity', name, 'got a new sidecar');
   }
