@@ -72,7 +72,7 @@ function foundAt(document: Document, at: Path): string {
 /** Names that may stand in the mapping at a path: those of the schema, and where domains are named, of a domain. */
 function namesAt(at: Path): readonly string[] {
   const names: Readonly<Record<string, readonly string[]>> = {
-    '': ['listen', 'log', 'identity', 'hosts', 'domains', 'gc', 'check', 'cacheDirectory', 'workers', 'connections', 'resume', 'drain'], listen: ['wire', 'http'], log: ['level'], gc: ['every', 'at', 'maxUnused', 'wait'], check: ['every', 'at', 'budget'],
+    '': ['listen', 'log', 'identity', 'hosts', 'domains', 'gc', 'check', 'cacheDirectory', 'state', 'workers', 'connections', 'resume', 'drain'], listen: ['wire', 'http'], log: ['level'], gc: ['every', 'at', 'maxUnused', 'wait'], check: ['every', 'at', 'budget'],
   };
   return at[0] === 'domains' ? ['repository', 'siteKey', 'keys'] : names[at.map(String).join('.')] ?? [];
 }
@@ -116,6 +116,7 @@ function resolvePaths(config: DaemonConfig, file: string): DaemonConfig {
     ...(identity === undefined ? {} : { identity: resolved(directory, identity) }),
     ...(config.hosts === undefined ? {} : { hosts: resolved(directory, config.hosts) }),
     ...(config.cacheDirectory === undefined ? {} : { cacheDirectory: resolved(directory, config.cacheDirectory) }),
+    ...(config.state === undefined ? {} : { state: resolved(directory, config.state) }),
     domains: Object.fromEntries(Object.entries(config.domains).map(([name, domain]) => [name, resolvedDomain(directory, domain)])),
   };
 }

@@ -39,6 +39,8 @@ export interface DaemonConfig {
   /** `budget`: percent of the repository that a check reads. */
   readonly check?: { readonly schedule: Schedule; readonly budget: number } | undefined;
   readonly cacheDirectory?: string | undefined;
+  /** Directory in which the daemon remembers when maintenance last ran. */
+  readonly state?: string | undefined;
   /** Threads of each repository. */
   readonly workers: number;
   /** Connections at a time. */
@@ -145,6 +147,7 @@ const configSchema: z.ZodType<DaemonConfig> = z.strictObject({
   gc: gcSchema.optional(),
   check: checkSchema.optional(),
   cacheDirectory: text('a directory').optional(),
+  state: text('a directory').optional(),
   workers: count(0, 64).default(1),
   connections: count(1, 1_000).default(32),
   resume: duration("a time such as '120s'").default(120_000),

@@ -12,6 +12,7 @@ import type { DaemonConfig } from './config.ts';
 import { Domains } from './domains.ts';
 import { logEvent } from './event-log.ts';
 import { listenHttp } from './http.ts';
+import { LastRuns } from './last-runs.ts';
 import { addressText, listen } from './listen.ts';
 import { makeLogger, type Logger } from './logger.ts';
 import { Maintenance } from './maintenance.ts';
@@ -60,6 +61,8 @@ export class Daemon {
     this.#metrics = makeMetrics(options.version, () => this.notReady() === undefined);
     this.#domains = new Domains({ log: this.#log, metrics: this.#metrics.store });
     this.#maintenance = new Maintenance({
+      // systemd names the directory of `StateDirectory=`; of several, the first is ours.
+      lastRuns: new LastRuns(this.#config.state ?? process.env['STATE_DIRECTORY']?.split(':')[0], (text) => { this.#log.warn(text); }),
       self: options.self, log: this.#log, metrics: this.#metrics.maintenance, onEnd: (domain) => { void this.#domains.refresh(domain); },
     }, this.#config);
   }

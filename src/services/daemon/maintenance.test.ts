@@ -7,6 +7,7 @@ import * as path from 'node:path';
 import { after, before, test } from 'node:test';
 import { Registry } from 'prom-client';
 import { parseConfig } from './config-file.ts';
+import { LastRuns } from './last-runs.ts';
 import { makeLogger } from './logger.ts';
 import { commandOf, Maintenance } from './maintenance.ts';
 import { MaintenanceMetrics } from './metrics/maintenance.ts';
@@ -30,7 +31,7 @@ function rig(script: string): Rig {
   fs.writeFileSync(file, `const words = process.argv.slice(2);\n${script}`);
   const registry = new Registry();
   const ended: string[] = [];
-  const maintenance = new Maintenance({ self: [process.execPath, file], log: makeLogger('silent'), metrics: new MaintenanceMetrics(registry), onEnd: (domain) => { ended.push(domain); } }, config);
+  const maintenance = new Maintenance({ self: [process.execPath, file], log: makeLogger('silent'), metrics: new MaintenanceMetrics(registry), lastRuns: new LastRuns(undefined, () => undefined), onEnd: (domain) => { ended.push(domain); } }, config);
   return { maintenance, ended, text: () => registry.metrics() };
 }
 
@@ -71,7 +72,7 @@ test('a task that fails is a failure, whatever way it fails', async () => {
 
 test('a program that can not be started is a failure', async () => {
   const registry = new Registry();
-  const maintenance = new Maintenance({ self: [path.join(directory, 'absent')], log: makeLogger('silent'), metrics: new MaintenanceMetrics(registry), onEnd: () => undefined }, config);
+  const maintenance = new Maintenance({ self: [path.join(directory, 'absent')], log: makeLogger('silent'), metrics: new MaintenanceMetrics(registry), lastRuns: new LastRuns(undefined, () => undefined), onEnd: () => undefined }, config);
   await maintenance.run('gc', 'a');
   assert.match(await registry.metrics(), /gdd_maintenance_failures_total\{task="gc",domain="a"\} 1\n/);
 });
@@ -95,4 +96,32 @@ test('progress is read from lines of the process', async () => {
   const found = await text();
   assert.match(found, /gdd_maintenance_steps_done\{task="gc",domain="a"\} 3\n/);
   assert.match(found, /gdd_maintenance_steps_expected\{task="gc",domain="a"\} 9\n/);
+});
+
+test('a daemon that is restarted or reloaded before a task is due runs it when it is due', async () => {
+  const state = path.join(directory, 'state');
+  const notes: string[] = [];
+  const hour = 3_600_000;
+  const now = Date.now();
+  new LastRuns(state, (text) => { notes.push(text); }).begin('gc', now - 2 * hour);
+  const registry = new Registry();
+  const file = path.join(directory, 'due.mjs');
+  fs.writeFileSync(file, "console.log(JSON.stringify({ bytesReclaimed: 1 }));");
+  const ended: string[] = [];
+  const maintenance = new Maintenance({
+    self: [process.execPath, file], log: makeLogger('silent'), metrics: new MaintenanceMetrics(registry), lastRuns: new LastRuns(state, (text) => { notes.push(text); }), onEnd: (domain) => { ended.push(domain); },
+  }, config);
+  maintenance.schedule(config);
+  const checkDue = /gdd_maintenance_next_run_timestamp_seconds\{task="check"\} (\S+)/.exec(await registry.metrics())?.[1];
+  for (let i = 0; i < 500 && ended.length < 2; i += 1) await new Promise((resolve) => { setTimeout(resolve, 20); });
+  maintenance.schedule(config);
+  assert.equal(/gdd_maintenance_next_run_timestamp_seconds\{task="check"\} (\S+)/.exec(await registry.metrics())?.[1], checkDue, 'a reload does not put a task off');
+  await maintenance.stop();
+  assert.deepEqual(ended, ['a', 'b']);
+  const again = new LastRuns(state, (text) => { notes.push(text); });
+  assert.ok(again.of('gc', Date.now()) >= now && again.of('check', Date.now()) < Date.now() + 1);
+  assert.equal(again.of('gc', now - hour), now - hour, 'a time to come is no time');
+  fs.writeFileSync(path.join(state, 'maintenance.json'), '{');
+  assert.equal(new LastRuns(state, (text) => { notes.push(text); }).of('gc', 5), 5);
+  assert.equal(notes.length, 1);
 });

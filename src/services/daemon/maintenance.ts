@@ -3,6 +3,7 @@
  * is dropped; the next time comes anyway.
  */
 import type { DaemonConfig, Schedule } from './config.ts';
+import type { LastRuns } from './last-runs.ts';
 import type { Logger } from './logger.ts';
 import type { MaintenanceMetrics, TaskLabels, TaskName, TaskResult } from './metrics/maintenance.ts';
 import { nextRun, waitFor } from './schedule.ts';
@@ -14,6 +15,7 @@ export interface MaintenanceParts {
   readonly self: readonly string[];
   readonly log: Logger;
   readonly metrics: MaintenanceMetrics;
+  readonly lastRuns: LastRuns;
   /** A task of the domain ended, so the repository may have changed. */
   onEnd(domain: string): void;
 }
@@ -61,14 +63,17 @@ export class Maintenance {
     this.#config = config;
   }
 
-  /** Begins to run tasks by the schedules of a configuration, in place of those before. A running task goes on. */
+  /**
+   * Begins to run tasks by the schedules of a configuration, in place of those before. A running task goes on. What became due while nothing ran
+   * runs at once.
+   */
   schedule(config: DaemonConfig): void {
     this.#config = config;
     for (const [task, schedule] of [['gc', config.gc?.schedule], ['check', config.check?.schedule]] as const) {
       clearTimeout(this.#timers.get(task)?.handle);
       this.#timers.delete(task);
       if (schedule === undefined) this.#parts.metrics.schedule(task, undefined);
-      else this.#arm(task, schedule, nextRun(schedule, Date.now()));
+      else this.#arm(task, schedule, nextRun(schedule, this.#parts.lastRuns.of(task, Date.now())));
     }
   }
 
@@ -77,6 +82,7 @@ export class Maintenance {
     const handle = setTimeout(() => {
       if (Date.now() < due) this.#arm(task, schedule, due); // longer than one timer may wait
       else {
+        this.#parts.lastRuns.begin(task, Date.now());
         for (const domain of Object.keys(this.#config.domains)) void this.run(task, domain);
         this.#arm(task, schedule, nextRun(schedule, Date.now()));
       }

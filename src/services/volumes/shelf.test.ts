@@ -167,6 +167,28 @@ test('several volumes are written and read at once', async () => {
   await repository.close();
 });
 
+test('a write that waits for room in the spool is not overtaken by those after it', async () => {
+  const [repository, spool] = [await newRepository(), newSpool()];
+  const shelf = await openShelf(repository, spool, { commitBytes: 1 << 30, spoolBytesMax: 100_000 });
+  const volume = await shelf.open('Vol', { create: true });
+  await volume.write(0, seededBytes(90_000, 1));
+  const model = Buffer.from(seededBytes(90_000, 1));
+  const changes: Promise<void>[] = [];
+  for (let i = 0; i < 6; i += 1) {
+    const [large, small] = [seededBytes(40_000, 10 + i), seededBytes(500, 20 + i)];
+    changes.push(volume.write(1_000 * i, large), volume.write(1_000 * i + 200, small));
+    model.set(large, 1_000 * i);
+    model.set(small, 1_000 * i + 200);
+  }
+  changes.push(volume.write(80_000, seededBytes(40_000, 30)), volume.truncate(85_000));
+  await Promise.all(changes);
+  const expected = Buffer.concat([model.subarray(0, 80_000), seededBytes(40_000, 30).subarray(0, 5_000)]);
+  assert.equal(Buffer.compare(await contentOf(volume), expected), 0);
+  await volume.close();
+  await shelf.close();
+  await repository.close();
+});
+
 test('a commit that fails, or brings other bytes back, leaves the spool as it was', async () => {
   const [repository, spool] = [await newRepository(), newSpool()];
   let fault: 'backup' | 'bytes' | undefined = 'backup';

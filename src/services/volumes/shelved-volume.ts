@@ -39,6 +39,8 @@ export class ShelvedVolume {
   readonly #parts: ShelfParts;
   readonly #spool: VolumeSpool;
   #handles = 0;
+  /** Changes as they were asked for: one that waits for room in the spool is not overtaken by later ones. */
+  #asked: Promise<void> = Promise.resolve();
   /** Changes and the beginnings of reads, in order. */
   #order: Promise<void> = Promise.resolve();
   readonly #reads = new Set<Promise<void>>();
@@ -91,20 +93,18 @@ export class ShelvedVolume {
 
   async write(offset: number, bytes: Uint8Array): Promise<void> {
     if (!Number.isSafeInteger(offset) || offset < 0 || !Number.isSafeInteger(offset + bytes.length)) throw new RangeError(`Write volume '${this.name}' at '${offset}': no such place`);
-    const { spoolBytesMax } = this.#parts;
-    if (this.#spool.bytes + bytes.length > spoolBytesMax && this.#spool.bytes > 0) await this.commit();
-    await this.#change(() => this.#spool.write(offset, bytes, this.#parts.now()));
+    await this.#inTurn(() => this.#makeRoom(bytes.length), () => this.#spool.write(offset, bytes, this.#parts.now()));
     const { commitBytes } = this.#parts;
     if (this.#spool.bytes >= Math.max(commitBytes, this.#spool.size / 16, this.#failedBytes + commitBytes)) this.#commitInBackground();
   }
 
   truncate(size: number): Promise<void> {
     if (!Number.isSafeInteger(size) || size < 0) throw new RangeError(`Truncate volume '${this.name}' to '${size}': no such size`);
-    return this.#change(() => this.#spool.truncate(size, this.#parts.now()));
+    return this.#inTurn(() => undefined, () => this.#spool.truncate(size, this.#parts.now()));
   }
 
   sync(): Promise<void> {
-    return this.#change(() => this.#spool.sync());
+    return this.#inTurn(() => undefined, () => this.#spool.sync());
   }
 
   /** @throws {IntegrityError} what was stored is not what was written; the spool keeps everything. */
@@ -148,6 +148,18 @@ export class ShelvedVolume {
     await Promise.all(this.#reads);
     await this.#spool.close(remove);
     await this.#spool.base?.close();
+  }
+
+  async #makeRoom(bytes: number): Promise<void> {
+    if (this.#spool.bytes + bytes > this.#parts.spoolBytesMax && this.#spool.bytes > 0) await this.commit();
+  }
+
+  /** Runs one change of a handle when those asked for before it were begun, and `ready` is done. */
+  #inTurn(ready: () => Promise<void> | undefined, run: () => Promise<void>): Promise<void> {
+    const turn = this.#asked.then(ready);
+    const done = turn.then(() => this.#change(run));
+    this.#asked = turn.catch(() => undefined); // whoever asked gets the error; the next one makes room itself
+    return done;
   }
 
   /** Runs one change. `isCommit`: also after one that failed before it was logged; what was done before that is to be stored all the same. */
