@@ -5,10 +5,10 @@ import type { RequestName } from './message.layout.ts';
 
 /** Events come in the order in which things happen on one connection. Seconds are of the clock of the server's World. */
 export type WireEvent =
-  /** The handshake succeeded and the peer's domain is served. */
-  | { readonly kind: 'connected'; readonly connection: number; readonly domain: string; readonly peer: Peer }
+  /** The handshake succeeded and the peer's domain is served. `address` is what the server was told of the socket. */
+  | { readonly kind: 'connected'; readonly connection: number; readonly domain: string; readonly peer: Peer; readonly address?: string }
   /** No connection came about: wrong keys, another protocol or version, no such domain, too many connections, draining. */
-  | { readonly kind: 'refused'; readonly message: string; readonly fault?: ChannelFault }
+  | { readonly kind: 'refused'; readonly message: string; readonly fault?: ChannelFault; readonly address?: string }
   /** A connection is over. `clean`: the client said so; else `message` says what happened. `sent` and `received` are all bytes on its socket. */
   | { readonly kind: 'closed'; readonly connection: number; readonly domain: string; readonly peer: Peer; readonly clean: boolean; readonly message?: string; readonly seconds: number; readonly sent: number; readonly received: number }
   /** Bytes on the socket, framing included, since the last such event of the connection: their sum is what `closed` says. */

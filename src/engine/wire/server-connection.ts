@@ -23,6 +23,8 @@ export interface ServerConnectionParts {
   readonly domain: ServedDomain;
   readonly sessions: SessionTable;
   readonly world: World;
+  /** Of the peer's socket, for events. */
+  readonly address?: string;
   onEvent(event: WireEvent): void;
 }
 
@@ -73,7 +75,8 @@ export class ServerConnection {
     const { channel, domain, world, onEvent } = this.#parts;
     const begun = world.now();
     const where = { connection: this.number, domain: domain.name, peer: this.peer };
-    onEvent({ kind: 'connected', ...where });
+    const { address } = this.#parts;
+    onEvent({ kind: 'connected', ...where, ...(address === undefined ? {} : { address }) });
     let failure: string | undefined;
     try {
       while (await this.#next()) { /* one request after another */ }
@@ -225,6 +228,14 @@ export class ServerConnection {
     onEvent({ kind: 'traffic', connection: this.number, domain: domain.name, sent: sent - this.#reported.sent, received: received - this.#reported.received });
     this.#reported = { sent, received };
   }
+}
+
+/** Answers the greeting of a client that can't be served, so that it learns why; then the connection ends. @throws what is wrong with the connection. */
+export async function turnAway(channel: Channel, why: Error): Promise<void> {
+  const port = new MessagePort(channel, (kind) => (kind === MESSAGE.hello ? bodyBytesMax.hello : -1));
+  const message = await port.receive();
+  if (message !== undefined) await port.send(MESSAGE.failure, message.request, [encodeFailure(why)]);
+  await channel.end();
 }
 
 function countBits(bitmap: Uint8Array): number {

@@ -6,10 +6,10 @@
  * client whose session is unknown fails its backup.
  */
 import type { Duplex } from 'node:stream';
-import { BusyError, NotFoundError, ProtocolError, type World } from '../../core/index.ts';
+import { BusyError, NotFoundError, type World } from '../../core/index.ts';
 import type { Repository } from '../repository/repository.ts';
 import { acceptChannel, channelFault, type Channel, type ChannelOptions, type ServerCredentials } from './channel/index.ts';
-import { ServerConnection } from './server-connection.ts';
+import { ServerConnection, turnAway } from './server-connection.ts';
 import { ServerSession, isSamePeer } from './server-session.ts';
 import { ServedDomain } from './served-domain.ts';
 import type { WireEvent } from './events.ts';
@@ -76,8 +76,8 @@ export class WireServer {
     return this.#connections.size;
   }
 
-  /** Serves one connection to its end. Never rejects: what a peer does wrong is an event. */
-  async accept(duplex: Duplex): Promise<void> {
+  /** Serves one connection to its end; `address` is for events. Never rejects: what a peer does wrong is an event. */
+  async accept(duplex: Duplex, address?: string): Promise<void> {
     const { credentials, world, channel: times, connectionsMax = CONNECTIONS_MAX } = this.#options;
     this.#opening += 1;
     let channel: Channel;
@@ -85,17 +85,17 @@ export class WireServer {
     try {
       if (this.#connections.size + this.#opening > connectionsMax) throw new BusyError(`Accept connection: '${connectionsMax}' are open, which is the most`);
       channel = await acceptChannel(duplex, credentials, { world, ...times });
-      domain = this.#domainOf(channel);
+      domain = await this.#domainOf(channel);
     } catch (error) {
       duplex.destroy();
       const fault = channelFault(error);
-      this.#options.onEvent({ kind: 'refused', message: error instanceof Error ? error.message : String(error), ...(fault === undefined ? {} : { fault }) });
+      this.#options.onEvent({ kind: 'refused', message: error instanceof Error ? error.message : String(error), ...(fault === undefined ? {} : { fault }), ...(address === undefined ? {} : { address }) });
       return;
     } finally {
       this.#opening -= 1;
     }
     this.#numbers += 1;
-    const connection = new ServerConnection({ number: this.#numbers, channel, domain, sessions: this.#table, world, onEvent: (event) => { this.#note(event); } });
+    const connection = new ServerConnection({ number: this.#numbers, channel, domain, sessions: this.#table, world, onEvent: (event) => { this.#note(event); }, ...(address === undefined ? {} : { address }) });
     this.#connections.set(connection.number, connection);
     try {
       await connection.run();
@@ -117,13 +117,25 @@ export class WireServer {
     await Promise.all([...this.#domains.values()].map((domain) => domain.close()));
   }
 
-  #domainOf(channel: Channel): ServedDomain {
+  async #domainOf(channel: Channel): Promise<ServedDomain> {
     const { peer } = channel;
     const name = peer.kind === 'server' ? undefined : peer.domain;
     const domain = name === undefined ? undefined : this.#domains.get(name);
     if (domain !== undefined) return domain;
-    channel.destroy();
-    throw new ProtocolError(`Accept connection: its key is for domain '${name ?? ''}', which is not served`);
+    const who = peer.kind === 'host' ? `host '${peer.name}'` : 'this key';
+    const refusal = new NotFoundError(`Accept connection: ${who} is enrolled for domain '${name ?? ''}', which this daemon does not serve`, { domain: name ?? '' });
+    await turnAway(channel, refusal);
+    throw refusal;
+  }
+
+  /** Cuts the connections of hosts that may connect no more, or for another domain. Resolves when all were asked for. */
+  async cutRevoked(): Promise<void> {
+    for (const connection of [...this.#connections.values()]) {
+      const { peer } = connection;
+      if (peer.kind !== 'host') continue;
+      const host = await this.#options.credentials.findHost(peer.publicKey);
+      if (host?.domain !== peer.domain) connection.cut();
+    }
   }
 
   readonly #table: SessionTable = {

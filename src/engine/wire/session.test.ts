@@ -23,13 +23,15 @@ const [one, two] = hosts.map(({ keys, psk }): ClientCredentials => ({ kind: 'hos
 const [main, other] = siteKeys.map(({ key }): ClientCredentials => ({ kind: 'site', key })) as [ClientCredentials, ClientCredentials];
 
 /** A server of two domains, with a site key of each and two enrolled hosts of the first. */
-async function withServer(run: (connect: (as: ClientCredentials) => Promise<WireClient>, repositories: readonly [Repository, Repository]) => Promise<void>): Promise<void> {
+async function withServer(run: (connect: (as: ClientCredentials) => Promise<WireClient>, repositories: readonly [Repository, Repository], server: WireServer, hosts: Map<string, string>) => Promise<void>): Promise<void> {
+  const enrolled = new Map<string, string>(hosts.map(({ name, domain }) => [name, domain]));
   const repositories = [await Repository.create(memoryWorld(), {}, local), await Repository.create(memoryWorld(), {}, local)] as const;
   const server = new WireServer({
     world, domains: new Map([['main', repositories[0]], ['other', repositories[1]]]), onEvent: () => undefined,
     credentials: {
       siteKeys, identity,
-      findHost: (publicKey) => Promise.resolve(hosts.filter(({ keys }) => Buffer.compare(keys.publicKey, publicKey) === 0).map(({ keys, ...host }) => ({ ...host, publicKey: keys.publicKey }))[0]),
+      findHost: (publicKey) => Promise.resolve(hosts.filter(({ name, keys }) => enrolled.has(name) && Buffer.compare(keys.publicKey, publicKey) === 0)
+        .map(({ keys, ...host }) => ({ ...host, domain: enrolled.get(host.name) ?? '', publicKey: keys.publicKey }))[0]),
     },
   });
   const clients: WireClient[] = [];
@@ -45,7 +47,7 @@ async function withServer(run: (connect: (as: ClientCredentials) => Promise<Wire
       });
       clients.push(client);
       return client;
-    }, repositories);
+    }, repositories, server, enrolled);
   } finally {
     for (const client of clients) await client.close();
     await server.drain(0);
@@ -80,4 +82,21 @@ test('a commit is refused whose root is not stored, and its session can still co
   await repository.backup(new MemoryTree(root), { sources: ['/'], host: 'h' });
   await client.ask('commit', manifest);
   assert.equal((await repository.snapshots()).length, 2);
+}));
+
+test('a host that is enrolled for a domain which is not served is told so', () => withServer(async (connect, _, __, enrolled) => {
+  enrolled.set('one', 'elsewhere');
+  await assert.rejects(connect(one), (error) => error instanceof NotFoundError && error.message.includes("'elsewhere', which this daemon does not serve"));
+  await (await connect(two)).ask('statistics');
+}));
+
+test('a live connection ends when its host is revoked, and no other', () => withServer(async (connect, _, server, enrolled) => {
+  const [revoked, kept, site] = [await connect(one), await connect(two), await connect(main)] as const;
+  await server.cutRevoked();
+  await revoked.ask('statistics');
+  enrolled.delete('one');
+  await server.cutRevoked();
+  await assert.rejects(revoked.ask('statistics'));
+  await kept.ask('statistics');
+  await site.ask('statistics');
 }));

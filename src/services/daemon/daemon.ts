@@ -30,6 +30,9 @@ export interface DaemonOptions {
   readonly signal: AbortSignal;
 }
 
+/** Milliseconds in which a connection of a host ends that was revoked. */
+const REVOCATION_MS = 30_000;
+
 type Phase = 'opening' | 'serving' | 'draining';
 
 function credentialsOf({ domains, identity, hosts }: DaemonConfig): ServerCredentials {
@@ -51,6 +54,7 @@ export class Daemon {
   #server: WireServer | undefined;
   #http: HttpServer | undefined;
   #wire: Server | undefined;
+  #revocations: NodeJS.Timeout | undefined;
 
   /** Reads the configuration and all keys. @throws {UsageError} the configuration is wrong. @throws {FormatError} a key file is none. */
   constructor(options: DaemonOptions) {
@@ -115,8 +119,9 @@ export class Daemon {
       this.#metrics.maintenance.add(domain);
     }
     this.#metrics.wire.watch({ get connections() { return server.connections; }, get sessions() { return server.sessions; } });
-    this.#wire = createServer({ noDelay: true }, (socket: Socket) => { void server.accept(socket); });
+    this.#wire = createServer({ noDelay: true }, (socket: Socket) => { void server.accept(socket, `${socket.remoteAddress ?? ''}:${socket.remotePort ?? 0}`); });
     await listen(this.#wire, where.wire, 'the wire');
+    this.#revocations = setInterval(() => { server.cutRevoked().catch((error: unknown) => { this.#log.error({ error: (error as Error).message }, 'enrolled hosts can not be read'); }); }, REVOCATION_MS).unref();
     this.#phase = 'serving';
     this.#maintenance.schedule(this.#config);
     this.#log.info({ wire: addressText(this.#wire), domains: [...this.#domains.repositories.keys()] }, 'daemon serves');
@@ -157,6 +162,7 @@ export class Daemon {
     const log = this.#log;
     this.#phase = 'draining';
     this.#wire?.close();
+    clearInterval(this.#revocations);
     log.info({ sessions: this.#server?.sessions ?? 0, drainSeconds: this.#config.drain / 1_000 }, 'daemon drains');
     try {
       await Promise.all([this.#server?.drain(this.#config.drain), this.#maintenance.stop()]);
