@@ -6,19 +6,24 @@ import { parseArgs, type ParseArgsConfig } from 'node:util';
 import { HoldfastError, UsageError } from '../src/core/index.ts';
 import { openRepository } from '../src/services/repositories.ts';
 import { VolumeShelf, type ShelfOptions } from '../src/services/volumes/index.ts';
+import { version } from './version.ts';
 
 type SnapshotStore = Awaited<ReturnType<typeof openRepository>>;
 
 /** Options of every adapter, for `parseArgs`. */
 export const commonOptions: {
-  readonly repo: { readonly type: 'string' }; readonly key: { readonly type: 'string'; readonly multiple: true };
+  readonly repo: { readonly type: 'string' }; readonly key: { readonly type: 'string'; readonly multiple: true }; readonly 'wire-key': { readonly type: 'string' };
   readonly spool: { readonly type: 'string' }; readonly host: { readonly type: 'string' };
-} = { repo: { type: 'string' }, key: { type: 'string', multiple: true }, spool: { type: 'string' }, host: { type: 'string' } };
+} = { repo: { type: 'string' }, key: { type: 'string', multiple: true }, 'wire-key': { type: 'string' }, spool: { type: 'string' }, host: { type: 'string' } };
+
+/** {@link commonOptions} in the text that explains how a command is used. */
+export const COMMON_USAGE = 'Options: --key FILE… --wire-key FILE --spool DIR --host NAME --version';
 
 /** Values of {@link commonOptions}. */
 export interface CommonValues {
   readonly repo?: string | undefined;
   readonly key?: string[] | undefined;
+  readonly 'wire-key'?: string | undefined;
   readonly spool?: string | undefined;
   readonly host?: string | undefined;
 }
@@ -60,7 +65,7 @@ export function readKeyFiles(files: readonly string[] = []): readonly { readonly
 export function openGivenRepository(values: CommonValues, mode: 'read' | 'write'): Promise<SnapshotStore> {
   const location = values.repo ?? process.env['HOLDFAST_REPO'];
   if (location === undefined || location === '') throw new UsageError('Open repository: name it with --repo or HOLDFAST_REPO');
-  return openRepository(location, { mode, keys: readKeyFiles(values.key), keysMayBeForOthers: true, onNote: note });
+  return openRepository(location, { mode, keys: readKeyFiles(values.key), keysMayBeForOthers: true, wireKey: values['wire-key'], onNote: note });
 }
 
 /** `--spool`, or HOLDFAST_SPOOL_DIR, or a directory of this user's state that is named by the repository. */
@@ -100,7 +105,8 @@ export async function withShelf<T>(
 export async function endWith(name: string, run: () => Promise<number>): Promise<never> {
   let code = 1;
   try {
-    code = await run();
+    if (process.argv[2] === '--version') process.stdout.write(`${version()}\n`);
+    code = process.argv[2] === '--version' ? 0 : await run();
   } catch (error) {
     code = error instanceof UsageError ? 2 : 1;
     process.stderr.write(`${name}: ${error instanceof HoldfastError ? error.message : (error as Error).stack ?? String(error)}\n`);

@@ -4,6 +4,7 @@ import { Command, CommanderError, InvalidArgumentError } from 'commander';
 import { HoldfastError, UsageError } from '../../src/core/index.ts';
 import { endProcess } from '../../src/services/cli/end-process.ts';
 import { keepProcessSmall } from '../../src/services/process-memory.ts';
+import { version } from '../version.ts';
 import type { Voices, Wanted } from './backup.ts';
 import { readSettings, type Settings } from './settings.ts';
 
@@ -55,7 +56,7 @@ async function act(config: string, run: (settings: Settings, voices: Voices) => 
 }
 
 function program(): Command {
-  const root = new Command('holdfast-bacula-bpipe').description('Stores what a Bacula job backs up through bpipe in a holdfast repository').exitOverride();
+  const root = new Command('holdfast-bacula-bpipe').description('Stores what a Bacula job backs up through bpipe in a holdfast repository').version(version()).exitOverride();
   const verb = (name: string): Command => root.command(name).requiredOption('--config <file>', 'settings: repository, keys, state');
   verb('begin').description('before the job, on the client').requiredOption('--job <name>', "Bacula's %j").action((options: Options) => act(options.config, async (settings) => {
     const { begin } = await import('./confirm.ts');

@@ -2,7 +2,7 @@
 /** `holdfast-bacula-fifo`: mode A over the storage daemon's FIFO device. See README.md. */
 import { UsageError } from '../../src/core/index.ts';
 import { keepProcessSmall } from '../../src/services/process-memory.ts';
-import { commonOptions, endWith, numberOption, openGivenRepository, readArguments, readKeyFiles, withShelf, type CommonValues } from '../shelf-command.ts';
+import { COMMON_USAGE, commonOptions, endWith, numberOption, openGivenRepository, readArguments, readKeyFiles, withShelf, type CommonValues } from '../shelf-command.ts';
 import { confirmJob } from './confirm.ts';
 import { feedVolume } from './feed.ts';
 import { storeVolumes } from './store.ts';
@@ -11,7 +11,7 @@ const USAGE = `Usage:
   holdfast-bacula-fifo store   --repo REPO --fifo PATH --volume NAME…    store what the storage daemon writes
   holdfast-bacula-fifo feed    --repo REPO --fifo PATH --volume NAME     write a volume to the FIFO, for a restore
   holdfast-bacula-fifo confirm --repo REPO --volume NAME… [--job ID] [--files N] [--wait SECONDS]
-Options: --key FILE… --spool DIR --host NAME`;
+${COMMON_USAGE}`;
 
 interface Values extends CommonValues {
   readonly fifo?: string | undefined;

@@ -5,10 +5,10 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { BusyError, UsageError } from '../../src/core/index.ts';
 import { StoreFilesystem, mountFuse, type FuseMount, type RequestHeader } from '../../src/exports/index.ts';
 import { keepProcessSmall } from '../../src/services/process-memory.ts';
-import { commonOptions, endWith, note, readArguments, withShelf } from '../shelf-command.ts';
+import { COMMON_USAGE, commonOptions, endWith, note, readArguments, withShelf } from '../shelf-command.ts';
 
 const USAGE = `Usage: holdfast-bacula-fuse-volumes --repo REPO DIRECTORY [--owner UID:GID] [--mode OCTAL] [--allow-other]
-Options: --key FILE… --spool DIR --host NAME`;
+${COMMON_USAGE}`;
 const retryMs = 500;
 /** A job that fits is committed when Bacula has closed its volume: a commit beside it would take the processor from the daemons. */
 const commitBytes = 2 * 2 ** 30;

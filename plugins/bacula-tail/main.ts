@@ -5,11 +5,11 @@ import * as path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { NotFoundError, UsageError } from '../../src/core/index.ts';
 import { keepProcessSmall } from '../../src/services/process-memory.ts';
-import { commonOptions, endWith, note, numberOption, readArguments, withShelf } from '../shelf-command.ts';
+import { COMMON_USAGE, commonOptions, endWith, note, numberOption, readArguments, withShelf } from '../shelf-command.ts';
 import { Tail, type FileProgress } from './tail.ts';
 
 const USAGE = `Usage: holdfast-bacula-tail --repo REPO DIRECTORY [--once] [--interval MILLISECONDS]
-Options: --key FILE… --spool DIR --host NAME`;
+${COMMON_USAGE}`;
 
 /** Exit codes of `--once`: a stored volume's file is damaged; files are no volumes, or not whole ones. */
 const FAILED = 1;
