@@ -1,11 +1,11 @@
-/** The last step of a group before it is written: sealed if its container is, else as it was compressed. */
+/** The last steps of a group before it is written: compressed, then sealed if its container is. */
 import { ID_BYTES, type ObjectStore, type World } from '../../core/index.ts';
 import { TABLE_ROW_BYTES, type ContainerKind } from '../containers/container.layout.ts';
 import { containerNumber, numberBytes } from '../containers/container.ts';
 import { ContainerWriter } from '../containers/container-writer.ts';
 import type { GroupParts } from '../containers/group.ts';
 import type { Vault } from '../crypto/index.ts';
-import type { Block } from '../workers/arena.ts';
+import type { Block, BlockPool } from '../workers/arena.ts';
 import type { WorkerPool } from '../workers/pool.ts';
 
 /** A block with the compressed group at its start; `storedLength` 0: it does not pay, and the block is free for other use. */
@@ -20,6 +20,18 @@ export interface BuiltGroup {
   readonly table: Uint8Array;
   readonly length: number;
   readonly count: number;
+}
+
+/** Compresses a group into a block of `targets`, which is free again when that fails. */
+export async function compressGroup(pool: WorkerPool, targets: BlockPool, { block, length }: Pick<BuiltGroup, 'block' | 'length'>, level: number): Promise<Compressed> {
+  const target = await targets.acquire();
+  try {
+    const { storedLength = 0 } = await pool.run({ kind: 'compress', source: block.offset, length, target: target.offset, level });
+    return { target, storedLength };
+  } catch (error) {
+    targets.release(target);
+    throw error;
+  }
 }
 
 /** What containers are made with. */

@@ -21,7 +21,7 @@ import { ContainerEntries } from './container-entries.ts';
 import { ContainerRecords, MissingContainerError } from './container-records.ts';
 import type { IngestStore, StoreTotals } from './content-store.ts';
 import { Detours } from './detours.ts';
-import { createContainer, finishGroup, type BuiltGroup, type Compressed } from './finish-group.ts';
+import { compressGroup, createContainer, finishGroup, type BuiltGroup, type Compressed } from './finish-group.ts';
 import { GROUP_BYTES, GroupBuilder } from './group-builder.ts';
 import { GroupCache } from './group-cache.ts';
 import { IdSet } from './id-table.ts';
@@ -341,7 +341,7 @@ export class LocalStore extends PlacedChunks implements ChunkStore, IngestStore 
     const builder = output.builder;
     assert(builder !== undefined && builder.count > 0, 'only a group with chunks is submitted');
     output.builder = undefined;
-    const compressed = this.#compress(builder);
+    const compressed = compressGroup(this.#parts.pool, this.#storedBlocks, builder, this.#parts.level);
     compressed.catch((error: unknown) => { this.#fail(error); });
     const { block } = builder;
     this.#enqueue(kind, builder, { compressed, free: (target) => { (target === undefined ? this.#rawBlocks : this.#storedBlocks).release(target ?? block); } });
@@ -384,14 +384,6 @@ export class LocalStore extends PlacedChunks implements ChunkStore, IngestStore 
     });
     this.#adding = adopted.then(() => undefined, () => undefined);
     return adopted;
-  }
-
-  async #compress(builder: GroupBuilder): Promise<Compressed> {
-    const target = await this.#storedBlocks.acquire();
-    const result = await this.#parts.pool.run({
-      kind: 'compress', source: builder.block.offset, length: builder.length, target: target.offset, level: this.#parts.level,
-    });
-    return { target, storedLength: result.storedLength ?? 0 };
   }
 
   async #append(kind: ContainerKind, builder: BuiltGroup, compressed: Compressed): Promise<void> {

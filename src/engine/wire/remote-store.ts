@@ -12,7 +12,7 @@ import type { ContainerKind } from '../containers/container.layout.ts';
 import { createHasher, type HashName } from '../hashing/hasher.ts';
 import { MissingContainerError } from '../store/container-records.ts';
 import type { IngestStore, StoreTotals } from '../store/content-store.ts';
-import type { Compressed } from '../store/finish-group.ts';
+import { compressGroup, type Compressed } from '../store/finish-group.ts';
 import { isDamage } from '../store/detours.ts';
 import { GROUP_BYTES, GroupBuilder } from '../store/group-builder.ts';
 import { GroupCache, type Group } from '../store/group-cache.ts';
@@ -316,19 +316,13 @@ export class RemoteStore extends PlacedChunks implements ChunkStore, IngestStore
     assert(builder !== undefined && builder.count > 0, 'only a group with chunks is submitted');
     this.#filling[kind] = undefined;
     const before = this.#sent;
-    const compressed = this.#compress(builder);
+    const compressed = compressGroup(this.#parts.pool, this.#storedBlocks, builder, this.#parts.level);
     compressed.catch(() => undefined); // reported by the task below
     let handedOver = (): void => undefined;
     this.#sent = new Promise((resolve) => { handedOver = resolve; });
     const task = this.#send(kind, builder, { compressed, before, handedOver }).catch((error: unknown) => { this.#fail(error); }).finally(handedOver);
     this.#sending.add(task);
     void task.finally(() => { this.#sending.delete(task); });
-  }
-
-  async #compress(builder: GroupBuilder): Promise<Compressed> {
-    const target = await this.#storedBlocks.acquire();
-    const result = await this.#parts.pool.run({ kind: 'compress', source: builder.block.offset, length: builder.length, target: target.offset, level: this.#parts.level });
-    return { target, storedLength: result.storedLength ?? 0 };
   }
 
   /** The block that is not sent is free for other groups as soon as that is known. */

@@ -130,7 +130,7 @@ export class WireServer {
 
   /** Cuts the connections of hosts that may connect no more, or for another domain. Resolves when all were asked for. */
   async cutRevoked(): Promise<void> {
-    for (const connection of [...this.#connections.values()]) {
+    for (const connection of this.#connections.values()) {
       const { peer } = connection;
       if (peer.kind !== 'host') continue;
       const host = await this.#options.credentials.findHost(peer.publicKey);
