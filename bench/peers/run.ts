@@ -134,7 +134,9 @@ function brief(session: Session): string {
 function writeResults(run: Run, groups: readonly GroupResult[]): void {
   // A smoke run's figures mean nothing: they stay out of the committed results unless --out says otherwise.
   const out = run.options.out ?? (run.options.smoke ? run.options.work : join(REPOSITORY, 'bench', 'results'));
-  const file = join(out, `peers-${run.options.smoke ? 'smoke-' : ''}${run.facts.startedAt.slice(0, 10)}`);
+  // Runs of one day over parts of the corpora stand beside each other.
+  const part = [...run.options.corpora, ...run.options.media].join('-');
+  const file = join(out, `peers-${run.options.smoke ? 'smoke-' : ''}${run.facts.startedAt.slice(0, 10)}-${part}`);
   mkdirSync(dirname(file), { recursive: true });
   const plain = groups.map((group) => ({ ...group, sessions: group.sessions.map(plainSession) }));
   const json = JSON.stringify({ facts: run.facts, groups: plain }, undefined, 1);
