@@ -4,9 +4,10 @@
  * marks the job in the catalog itself: `docs/bacula.md` has it.
  */
 import { execFileSync, spawn, type ChildProcess } from 'node:child_process';
-import { chmodSync, mkdirSync, writeFileSync } from 'node:fs';
+import { mkdirSync, writeFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { JobSetup } from './bacula/config.ts';
+import { demandScript } from './bacula/demand.ts';
 import { baculaPrograms, installedBacula, unpackTrixieBacula, type BaculaInstallation } from './bacula/installation.ts';
 import { liveManifest, type LiveLine } from './bacula/live-manifest.ts';
 import { BaculaServer, type JobRow } from './bacula/server.ts';
@@ -45,22 +46,13 @@ class Round {
     return new Promise((resolve) => child.once('exit', (status) => { resolve(status ?? -1); }));
   }
 
-  /** `holdfast-demand JOBID COMMAND…`: a job whose command fails is marked as failed in the catalog. */
-  #demand(): string {
-    const file = this.#stand.path('bin', 'holdfast-demand');
-    const database = this.#stand.path('bacula', 'director', 'bacula.db');
-    writeFileSync(file, `#!/bin/sh\nid=$1\nshift\n"$@" && exit 0\nsqlite3 -cmd '.timeout 10000' '${database}' "UPDATE Job SET JobStatus = 'E', JobErrors = JobErrors + 1 WHERE JobId = $id"\nexit 1\n`);
-    chmodSync(file, 0o755);
-    return file;
-  }
-
   async run(installation: BaculaInstallation): Promise<Tally> {
     mkdirSync(this.#stand.path('tree'));
     growFiles(this.#stand.path('tree'), this.#random, 60, 200_000);
     await growSpecials(this.#stand.path('tree'), this.#random);
     execFileSync('mkfifo', [this.#stand.path('fifo')]);
     await this.#stand.holdfast('init', this.#stand.path('repository'));
-    const confirm = `${this.#demand()} %i ${this.#stand.program(PROGRAM)} confirm --repo ${this.#stand.path('repository')} --volume %v --job %i --files %F --wait 20`;
+    const confirm = `${demandScript(this.#stand)} %i ${this.#stand.program(PROGRAM)} confirm --repo ${this.#stand.path('repository')} --volume %v --job %i --files %F --wait 20`;
     const job: JobSetup = {
       name: 'fifo', options: { signature: 'SHA256', aclsupport: 'yes', xattrsupport: 'yes', sparse: 'yes', accurate: 'pinsugmc5' }, accurate: true, device: 'Fifo', volumeJobsMax: 1,
       scripts: [{ when: 'After', onClient: false, command: confirm }],

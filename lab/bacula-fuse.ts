@@ -1,23 +1,25 @@
 /**
- * An unmodified Bacula 9.6.7 whose archive device is a mount served by `plugins/bacula-fuse-volumes`, beside the same jobs into a plain
+ * An unmodified Bacula whose archive device is a mount served by `plugins/bacula-fuse-volumes`, beside the same jobs into a plain
  * directory: backup, append, restore, verify by Bacula's tools, recycling, a server that is killed, and the rates of both.
  */
 import { existsSync, mkdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { JobSetup } from './bacula/config.ts';
-import { baculaPrograms, installedBacula } from './bacula/installation.ts';
+import { baculaPrograms, installedBacula, unpackTrixieBacula, type BaculaInstallation } from './bacula/installation.ts';
 import { compareCopies, liveManifest } from './bacula/live-manifest.ts';
 import { BaculaServer, type JobRow } from './bacula/server.ts';
+import { committed } from './bacula/stored-volumes.ts';
 import { runTool } from './bacula/tool.ts';
 import { growFiles, SeededBytes } from './bacula/tree.ts';
+import { verifyJobs, Verifier } from './bacula/verify.ts';
 import { Checks } from './checks.ts';
 import { repositoryRoot } from './environment.ts';
 import { holdfast } from './holdfast.ts';
 import { ServedMount, isMounted } from './served-mount.ts';
 import type { Scenario, ScenarioContext, Tally } from './scenario.ts';
 
-const options = { signature: 'MD5' };
+const options = { signature: 'MD5', verify: 'pinsug5' };
 const jobs: readonly JobSetup[] = [
   { name: 'mounted', options, device: 'Fuse' },
   // Whoever measures wants a volume for each job.
@@ -33,6 +35,7 @@ const ratioMin = 0.7;
 
 class Round {
   readonly #context: ScenarioContext;
+  readonly #installation: BaculaInstallation;
   readonly #checks: Checks;
   readonly #random: SeededBytes;
   readonly #tree: string;
@@ -40,8 +43,9 @@ class Round {
   #server!: BaculaServer;
   #mount!: ServedMount;
 
-  constructor(context: ScenarioContext) {
+  constructor(context: ScenarioContext, installation: BaculaInstallation) {
     this.#context = context;
+    this.#installation = installation;
     this.#checks = new Checks(context);
     this.#random = new SeededBytes(context.seed);
     this.#tree = path.join(context.workDirectory, 'tree');
@@ -54,7 +58,9 @@ class Round {
     await holdfast(['init', path.join(workDirectory, 'repository')]);
     this.#mount = await this.#serve();
     try {
-      this.#server = await BaculaServer.start(installedBacula(), path.join(workDirectory, 'bacula'), { jobs, devices: [{ name: 'Fuse', kind: 'file', archive: this.#volumes }] });
+      this.#server = await BaculaServer.start(this.#installation, path.join(workDirectory, 'bacula'), {
+        jobs, devices: [{ name: 'Fuse', kind: 'file', archive: this.#volumes }], more: () => ({ director: verifyJobs('mounted', 'Fuse'), storage: '' }),
+      });
       try {
         await work(this);
       } finally {
@@ -70,6 +76,7 @@ class Round {
   async modes(): Promise<void> {
     const volume = await this.#backupAndAppend();
     await this.#tools(volume);
+    await new Verifier(this.#server, this.#checks).run(path.join(this.#volumes, volume), path.join(this.#tree, 'a', 'grown'));
     await this.#inRepository(volume);
     await this.#recycled();
     await this.#full();
@@ -147,12 +154,8 @@ class Round {
 
   /** Nothing is in the spool any more: what is read comes out of the repository, and no commit takes the processor. */
   async #committed(): Promise<void> {
-    for (let waited = 0; waited < settleMs; waited += 500) {
-      const { stdout } = await runTool(['du', '-sk', path.join(this.#context.workDirectory, 'spool')]);
-      if (Number.parseInt(stdout.toString(), 10) < 1000) return;
-      await sleep(500);
-    }
-    this.#checks.expect('what was written is committed in time', false, `not after ${settleMs} ms`);
+    const passed = await committed(path.join(this.#context.workDirectory, 'spool'), settleMs);
+    this.#checks.expect('what was written is committed in time', passed !== undefined, `not after ${settleMs} ms`);
   }
 
   /**
@@ -261,10 +264,17 @@ function shown(seconds: readonly number[]): string {
   return seconds.map((one) => one.toFixed(1)).join(' ');
 }
 
-const needs = ['root', ...baculaPrograms, 'getfattr'];
+const tools = ['root', 'getfattr'];
+const needs = [...baculaPrograms, ...tools];
 
 /** About two minutes. */
-export const baculaFuse: Scenario = { name: 'bacula-fuse', needs, quick: true, run: (context) => new Round(context).run((round) => round.modes()) };
+export const baculaFuse: Scenario = { name: 'bacula-fuse', needs, quick: true, run: (context) => new Round(context, installedBacula()).run((round) => round.modes()) };
+
+/** With Bacula 15.0.3, which is unpacked first. */
+export const baculaFuse15: Scenario = {
+  name: 'bacula-fuse-15', needs: ['debootstrap', 'chroot', 'dpkg-deb', 'sqlite3', ...tools], quick: false,
+  run: async (context) => new Round(context, await unpackTrixieBacula(context.workDirectory)).run((round) => round.modes()),
+};
 
 /** About five minutes; of use only where nothing else runs. */
-export const baculaFuseSpeed: Scenario = { name: 'bacula-fuse-speed', needs, quick: false, run: (context) => new Round(context).run((round) => round.rates()) };
+export const baculaFuseSpeed: Scenario = { name: 'bacula-fuse-speed', needs, quick: false, run: (context) => new Round(context, installedBacula()).run((round) => round.rates()) };

@@ -56,7 +56,7 @@ export function manifestPath(line: ManifestLine): Uint8Array {
 }
 
 /** Bytes of a text in which Python put undecodable bytes as lone surrogates U+DC80 … U+DCFF. */
-function surrogateBytes(text: string): Uint8Array {
+export function surrogateBytes(text: string): Uint8Array {
   const parts = [...text].map((letter) => {
     const code = letter.codePointAt(0) ?? 0;
     return code >= 0xdc80 && code <= 0xdcff ? Buffer.from([code - 0xdc00]) : Buffer.from(letter, 'utf8');

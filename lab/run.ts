@@ -10,10 +10,12 @@ import { run as runCorpus } from './bacula-corpus.ts';
 import { baculaDaemon, baculaDaemon15 } from './bacula-daemon.ts';
 import { baculaDocs, baculaDocs15 } from './bacula-docs.ts';
 import { baculaFifo, baculaFifo15 } from './bacula-fifo.ts';
-import { baculaFuse, baculaFuseSpeed } from './bacula-fuse.ts';
+import { baculaFuse, baculaFuse15, baculaFuseSpeed } from './bacula-fuse.ts';
 import { baculaKills, baculaKills15 } from './bacula-kills.ts';
 import { scenario as baculaLive15 } from './bacula-live-15.ts';
 import { scenario as baculaLive } from './bacula-live.ts';
+import { baculaLarge, baculaLarge15 } from './bacula-large.ts';
+import { baculaModes, baculaModes15 } from './bacula-modes.ts';
 import { baculaTail, baculaTail15 } from './bacula-tail.ts';
 import { scenario as compose } from './compose.ts';
 import { scenario as cephObjects } from './ceph-objects.ts';
@@ -53,7 +55,7 @@ const baculaCorpus: Scenario = {
 };
 
 /** Every scenario of the lab, cheapest first. */
-const scenarios: readonly Scenario[] = [baculaCorpus, storeRoundtrip, volumeShelf, faults, crashSimulated, crashSensitivity, crashCrowd, crashReal, thrashQuick, peerFailures, runbook, daemon, fuseMount, baculaLive, baculaBpipe, baculaDocs, baculaFuse, retentionRestic, imagesQemu, cephObjects, cephRepository, memoryQuick, scaleQuick, baculaLive15, baculaFifo, baculaTail, baculaDaemon, baculaBpipe15, baculaDocs15, baculaFifo15, baculaTail15, baculaDaemon15, compose, cephSpeed, fuseSpeed, baculaFuseSpeed, memoryBacula, memoryFull, scale, thrashLong, powerLoss, baculaKills, baculaKills15];
+const scenarios: readonly Scenario[] = [baculaCorpus, storeRoundtrip, volumeShelf, faults, crashSimulated, crashSensitivity, crashCrowd, crashReal, thrashQuick, peerFailures, runbook, daemon, fuseMount, baculaLive, baculaBpipe, baculaDocs, baculaFuse, retentionRestic, imagesQemu, cephObjects, cephRepository, memoryQuick, scaleQuick, baculaLive15, baculaFifo, baculaTail, baculaDaemon, baculaBpipe15, baculaDocs15, baculaFifo15, baculaTail15, baculaDaemon15, baculaFuse15, baculaModes, baculaModes15, compose, cephSpeed, fuseSpeed, baculaFuseSpeed, baculaLarge, baculaLarge15, memoryBacula, memoryFull, scale, thrashLong, powerLoss, baculaKills, baculaKills15];
 
 function optionsFromEnvironment(): RunOptions {
   let corpus: CorpusLookup | undefined;

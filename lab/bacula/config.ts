@@ -48,6 +48,8 @@ export interface JobSetup {
   readonly scripts?: readonly RunScript[];
   /** Name of a device; default `File`. */
   readonly device?: string;
+  /** Another job whose pool, and so whose volumes, it uses; the pool's settings are that job's. */
+  readonly poolOf?: string;
 }
 
 /** TCP ports of the three daemons. */
@@ -110,7 +112,7 @@ function scriptResources(scripts: readonly RunScript[] = []): readonly Resource[
 }
 
 function jobResources(setup: Setup, job: JobSetup): readonly Resource[] {
-  const { name, options, accurate, volumeBytesMax, volumeJobsMax, plugins = [], scripts, device = 'File' } = job;
+  const { name, options, accurate, volumeBytesMax, volumeJobsMax, plugins = [], scripts, device = 'File', poolOf } = job;
   const paths: Directives = plugins.length > 0 ? { Plugin: plugins.map(quoted) } : { File: `"\\\\<${listFile(setup, name)}"` };
   const include: Resource = { kind: 'Include', directives: paths, children: [{ kind: 'Options', directives: options }] };
   const pool: Directives = {
@@ -119,8 +121,8 @@ function jobResources(setup: Setup, job: JobSetup): readonly Resource[] {
   };
   return [
     { kind: 'FileSet', directives: { Name: name }, children: [include] },
-    { kind: 'Pool', directives: pool },
-    { kind: 'Job', directives: { ...jobDirectives(name, name, device), Type: 'Backup', Level: 'Full', Accurate: yesNo(accurate === true) }, children: scriptResources(scripts) },
+    ...(poolOf === undefined ? [{ kind: 'Pool', directives: pool }] : []),
+    { kind: 'Job', directives: { ...jobDirectives(name, name, device), Pool: poolOf ?? name, Type: 'Backup', Level: 'Full', Accurate: yesNo(accurate === true) }, children: scriptResources(scripts) },
   ];
 }
 

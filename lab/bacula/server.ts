@@ -24,6 +24,9 @@ export interface JobRow {
   readonly errors: number;
 }
 
+/** Levels of Verify jobs. */
+export type VerifyLevel = 'InitCatalog' | 'Catalog' | 'VolumeToCatalog' | 'DiskToCatalog' | 'Data';
+
 /** One of the three daemons. */
 export type DaemonName = 'bacula-dir' | 'bacula-fd' | 'bacula-sd';
 
@@ -81,6 +84,11 @@ export class BaculaServer {
 
   /** Runs a job and resolves when Bacula has written its end. @throws {ToolError} when it was not queued. */
   async runJob(name: string, level: 'Full' | 'Incremental' | 'Differential'): Promise<JobRow> {
+    return this.row(queuedJob(await this.console(`run job=${name} level=${level} yes`, 'wait'), name));
+  }
+
+  /** Runs a Verify job, which compares the last backup of its Verify Job. @throws {ToolError} when it was not queued. */
+  async runVerify(name: string, level: VerifyLevel): Promise<JobRow> {
     return this.row(queuedJob(await this.console(`run job=${name} level=${level} yes`, 'wait'), name));
   }
 
@@ -150,6 +158,14 @@ export class BaculaServer {
   async volumesOf(jobId: number): Promise<readonly string[]> {
     const media = `SELECT m.VolumeName FROM JobMedia j JOIN Media m USING (MediaId) WHERE j.JobId = ${jobId}`;
     return (await this.#query(`${media} GROUP BY m.MediaId ORDER BY MIN(j.JobMediaId)`)).map(([name]) => name ?? '');
+  }
+
+  /** Retires all volumes of a pool. @returns the name of the one that Bacula makes next, from the label format `<pool>-` and its catalog. */
+  async freshVolume(pool: string): Promise<string> {
+    const volumes = `PoolId = (SELECT PoolId FROM Pool WHERE Name = '${pool}')`;
+    await this.#query(`UPDATE Media SET VolStatus = 'Used' WHERE VolStatus = 'Append' AND ${volumes}`);
+    const [row] = await this.#query('SELECT COALESCE(MAX(MediaId), 0) + 1 FROM Media');
+    return `${pool}-${(row?.[0] ?? '').padStart(4, '0')}`;
   }
 
   /** What `bls` prints about volumes, stderr included. It exits with 0 whatever it finds. */

@@ -23,7 +23,7 @@ export class Stand {
     this.root = context.workDirectory;
     mkdirSync(this.path('bin'));
     this.#program('holdfast', holdfastCommand());
-    for (const name of ['bacula-bpipe', 'bacula-fifo', 'bacula-tail']) this.#program(`holdfast-${name}`, [process.execPath, path.join(repositoryRoot(), 'dist', 'plugins', name, 'main.js')]);
+    for (const name of ['bacula-bpipe', 'bacula-fifo', 'bacula-tail', 'bacula-fuse-volumes']) this.#program(`holdfast-${name}`, [process.execPath, path.join(repositoryRoot(), 'dist', 'plugins', name, 'main.js')]);
   }
 
   path(...names: readonly string[]): string {

@@ -19,6 +19,7 @@ export interface Volume {
   /**
    * Its bytes. The source belongs to the caller, and ends with the table.
    * @throws {UnsupportedError} a kind that is recognised and not read. @throws {NotFoundError} a member that was not given. @throws {FormatError}
+   * @throws {IntegrityError} no key fits; a snapshot that is not valid. @throws {LimitError}
    */
   open(): Promise<BlockSource>;
 }

@@ -167,7 +167,7 @@ describe('what goes wrong', () => {
     assert.equal(json(2, 'ls', 'src', '--no-such-option').error.code, 'USAGE');
     assert.equal(json(2, 'ls', 'repo::job=3').error.code, 'USAGE');
     assert.equal(json(2, 'restore', 'repo', 'x').error.code, 'USAGE');
-    assert.equal(json(1, 'ls', 'repo::p1').error.code, 'UNSUPPORTED');
+    assert.equal(json(2, 'ls', 'repo::p1').error.code, 'USAGE');
     assert.equal(json(1, 'ls', 'nowhere').error.code, 'NOT_FOUND');
     assert.equal(json(1, 'snapshots', 'src').error.code, 'NOT_FOUND');
     assert.equal(json(1, 'init', 'repo').error.code, 'BUSY');

@@ -44,11 +44,16 @@ function volumeLines(volumes: readonly unknown[]): readonly string[] {
   return alignColumns(rows.every((row) => row[1] === '') ? rows.map(([name = '', , ...rest]) => [name, ...rest]) : rows);
 }
 
+function partWords({ step, type, name, size, holds }: Readonly<Record<string, unknown>>): string[] {
+  return [String(step), formatBytes(Number(size)), String(type), name === undefined ? '' : `'${String(name)}'`, holds === undefined ? '' : String(holds)];
+}
+
 /** The lines of one layer: its kind, then what is known of it, indented. */
 export function layerLines({ layer, ...fields }: LayerInfo): readonly string[] {
-  const { volumes, jobs, ...plain } = fields;
+  const { volumes, jobs, parts, ...plain } = fields;
   const lists: (readonly [string, readonly string[]])[] = [];
   if (Array.isArray(volumes)) lists.push(['volumes', volumeLines(volumes)]);
+  if (Array.isArray(parts)) lists.push(['parts', alignColumns(parts.filter(isObject).map(partWords))]);
   if (isJobs('jobs', jobs)) lists.push(['jobs', jobLines(jobs, jobs.map((job) => job.step))]);
   const rest = { ...plain, ...(Array.isArray(volumes) ? {} : { volumes }), ...(isJobs('jobs', jobs) ? {} : { jobs }) };
   return [

@@ -1,5 +1,6 @@
 /** A disk as a tree of one file, its root: what reads files reads disks, too. */
 import { NotFoundError, type BlockSource, type DirectoryEntry, type FileTree, type NodeId, type NodeStat, type TreeSupports } from '../../core/index.ts';
+import { borrowed } from './borrowed.ts';
 
 /** Shows a source; it stays the caller's: closing the tree, or what it opened, does not close it. */
 export class DiskTree implements FileTree {
@@ -28,11 +29,7 @@ export class DiskTree implements FileTree {
 
   open(_id: NodeId, stream?: string): Promise<BlockSource> {
     if (stream !== undefined) return Promise.reject(new NotFoundError(`Open stream '${stream}' of disk: it has none`, { stream }));
-    const disk = this.#disk;
-    return Promise.resolve({
-      size: disk.size, sectorSize: disk.sectorSize, readInto: (offset, target, options) => disk.readInto(offset, target, options), extents: (offset, length) => disk.extents(offset, length),
-      close: () => Promise.resolve(),
-    });
+    return Promise.resolve(borrowed(this.#disk));
   }
 
   readLink(): Promise<Uint8Array> {

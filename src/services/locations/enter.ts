@@ -2,7 +2,7 @@
 import * as path from 'node:path';
 import { LimitError, defaultLimits, textOf, type BlockSource } from '../../core/index.ts';
 import type { Repository, SnapshotStore } from '../../engine/index.ts';
-import type { ImageFormatName } from '../../formats/images/index.ts';
+import type { DiskImage, ImageFormatName } from '../../formats/images/index.ts';
 import { fileSource } from '../../fs-adapters/posix/index.ts';
 import { childPath, type TreeView } from '../trees/walk.ts';
 import type { NamedKey } from './key-remarks.ts';
@@ -134,22 +134,63 @@ function nameOf(place: NodePlace): string {
 async function enterImageWith(places: readonly NodePlace[], options: OpenOptions, format?: ImageFormatName): Promise<Arrival | undefined> {
   const [first, ...others] = places;
   if (first === undefined) return undefined;
-  const { enterImage, isImage } = await import('./image-layer.ts');
+  const { arriveAtDisk, arriveAtDisks, isImage, openImageFile } = await import('./image-layer.ts');
   const source = await openContent(first);
   const files = others.map((place) => ({ name: nameOf(place), open: () => openContent(place) }));
-  if (format !== undefined || await isImage(source)) return enterImage(source, { name: nameOf(first), files, format }, options);
-  await source.close();
+  if (format === undefined && !(await isImage(source))) {
+    await source.close();
+    return undefined;
+  }
+  let used = 0;
+  const image = await openImageFile(source, { name: nameOf(first), files, format }, options, () => { used += 1; });
+  if (others.length === 0 || used > 0) return arriveAtDisk(image, nameOf(first));
+  // It names none of the others: they are disks that belong with it.
+  return arriveAtDisks([image, ...await openDisks(others, options, [image])], nameOf(first));
+}
+
+/** Each file as a disk of its own: by its magic number, else as it is. After a failure they are closed, and those in `also` too. */
+async function openDisks(places: readonly NodePlace[], options: OpenOptions, also: readonly { close(): Promise<void> }[] = []): Promise<readonly DiskImage[]> {
+  const { isImage, openImageFile } = await import('./image-layer.ts');
+  const disks: DiskImage[] = [];
+  try {
+    for (const place of places) {
+      const source = await openContent(place);
+      const format = await isImage(source) ? undefined : 'raw' as const;
+      disks.push(await openImageFile(source, { name: nameOf(place), files: [], format }, options));
+    }
+    return disks;
+  } catch (error) {
+    for (const one of [...also, ...disks]) await one.close();
+    throw error;
+  }
+}
+
+/** Several files that are no images: members of an array, volume group or pool; undefined when the first one is no disk with anything on it. */
+async function enterMembers(places: readonly NodePlace[], options: OpenOptions): Promise<Arrival | undefined> {
+  const [first, ...others] = await openDisks(places, options);
+  if (first === undefined) return undefined;
+  const { isDisk } = await import('./guest-layer.ts');
+  const { arriveAtDisks } = await import('./image-layer.ts');
+  if (await isDisk(first)) return arriveAtDisks([first, ...others], places.map(nameOf).join(','));
+  for (const disk of [first, ...others]) await disk.close();
   return undefined;
 }
 
-/** Opens several files, in the given order: a disk image with the files that it names, or the volumes of one set. */
+/** Opens several files, in the given order: a disk image with the files that it names, disks that belong together, or the volumes of one set. */
 export async function enterFiles(places: readonly NodePlace[], options: OpenOptions): Promise<Arrival> {
+  const { openVolumes, probeVolume } = await import('./bacula-layer.ts');
   const image = await enterImageWith(places, options);
   if (image !== undefined) return image;
-  const { openVolumes } = await import('./bacula-layer.ts');
   const sources: NamedSource[] = [];
   try {
     for (const place of places) sources.push({ name: nameOf(place), source: await openContent(place) });
+    if (sources[0] !== undefined && (await probeVolume(sources[0].source)).match === 'no') {
+      const members = await enterMembers(places, options);
+      if (members !== undefined) {
+        await closeAll(sources);
+        return members;
+      }
+    }
   } catch (error) {
     await closeAll(sources);
     throw error;

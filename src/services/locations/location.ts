@@ -1,5 +1,5 @@
 /** Following a location `ROOT[::STEP]…` through the layers. What a layer is, its magic number decides, never its name. */
-import { NotFoundError, UnsupportedError, UsageError, formatSourcePath, parseSourcePath, splitPath, textOf } from '../../core/index.ts';
+import { NotFoundError, UsageError, formatSourcePath, parseSourcePath, splitPath, textOf } from '../../core/index.ts';
 import type { FileTree, SourcePath, TreeProblem } from '../../core/index.ts';
 import type { SnapshotStore } from '../../engine/index.ts';
 import type { ImageFormatName } from '../../formats/images/index.ts';
@@ -7,13 +7,16 @@ import type { BaculaLayer } from './bacula-layer.ts';
 import { openRoot } from './host.ts';
 import { enterDiskImage, enterFiles, enterNode, type Entering } from './enter.ts';
 import { parsePathText } from './path-text.ts';
-import type { Arrival, LayerInfo, NodePlace, OpenOptions, Place, RepositoryPlace, VolumesPlace } from './place.ts';
+import type { Arrival, DiskPlace, LayerInfo, NodePlace, OpenOptions, Place, RepositoryPlace, VolumesPlace } from './place.ts';
 import { typeName } from '../entry-record.ts';
 import { forest } from '../trees/forest.ts';
 import { childPath, lookupBelow, type TreeView } from '../trees/walk.ts';
 
-/** Steps of the syntax that this version has no layer for, so that they get a better answer than "no such snapshot". */
-const laterSteps = /^(p\d+|(lv|md|subvol|dataset|stream)=.*)$/;
+/** Steps from a disk to a volume on it. */
+const volumeSteps = /^(p\d+|luks|(lv|md)=.+)$/;
+
+/** Steps from a filesystem to another tree in it; of a disk image, `snapshot=` is one of the disk. */
+const treeSteps = /^(subvol|dataset|snapshot)=/;
 
 /** A path in front of which the format of the disk in it stands. */
 const forcedSteps = /^(raw|qcow2|vhdx|vmdk|vhd|vdi):(\/.*)$/;
@@ -22,7 +25,7 @@ const forcedSteps = /^(raw|qcow2|vhdx|vmdk|vhd|vdi):(\/.*)$/;
 function offers(place: Place): string {
   if (place.kind === 'repository') return `repository '${place.name}' takes 'latest' or a snapshot id`;
   if (place.kind === 'volumes') return `Bacula volume '${place.name}' takes ${place.volumes.jobs.map((job) => `'${job.step}'`).join(', ') || 'no step: it holds no job'}`;
-  if (place.kind === 'disk') return `disk '${place.name}' takes ${place.image.facts.snapshots === undefined ? 'no step' : "'snapshot=NAME'"}`;
+  if (place.kind === 'disk') return `disk '${place.name}' takes 'p1', 'p2' …, 'lv=VG/LV', 'md=NAME'${place.image?.facts.snapshots === undefined ? '' : ", 'snapshot=NAME'"} or a path in its filesystem`;
   return `'${textOf(place.view.path) || '/'}' takes a path, or is opened further if it is a repository, Bacula volume or disk image ('disk')`;
 }
 
@@ -71,17 +74,18 @@ export class Location {
 
   /** Follows one step. @throws {UsageError} for a step that the layer doesn't have. @throws {NotFoundError} */
   async step(text: string): Promise<void> {
-    if (laterSteps.test(text)) throw new UnsupportedError(`Open step '${text}': this version has no layer for it; ${offers(this.place)}`, { step: text });
     if (text.startsWith('/')) return this.#stepPath(text);
     const forced = forcedSteps.exec(text);
     if (forced !== null) {
       await this.#stepPath(forced[2] ?? '');
       return this.enterDisk(forced[1] as ImageFormatName);
     }
-    const disk = text === 'disk' || text.startsWith('snapshot=');
-    if (this.place.kind === 'node') await this.enter({ directories: 'any', images: disk });
+    if (volumeSteps.test(text)) return this.#stepVolume(text);
+    if (treeSteps.test(text)) return this.#stepTree(text);
+    if (text.startsWith('stream=')) return this.#stepStream(text.slice('stream='.length));
+    if (text === 'disk') return this.#stepDisk();
+    if (this.place.kind === 'node') await this.enter({ directories: 'any', images: false });
     const { place } = this;
-    if (disk) return this.#stepDisk(place, text);
     if (/^(job|jobs|session)=/.test(text)) {
       if (place.kind !== 'volumes') throw new UsageError(`Open step '${text}': not at a Bacula volume; ${offers(place)}`, { step: text });
       return this.#stepJob(place, text);
@@ -100,6 +104,7 @@ export class Location {
       if (job === undefined || others.length > 0) throw new UsageError(`Open '${this.text}': name one job; ${offers(this.place)}`);
       await this.#stepJob(this.place, job.step);
     }
+    if (this.place.kind === 'disk' && this.place.disks.length > 1) throw new UsageError(`Open '${this.text}': it is several disks; ${offers(this.place)}`);
     if (this.place.kind === 'repository' || this.place.kind === 'volumes') throw new UsageError(`Open '${this.text}': name a snapshot; ${offers(this.place)}`);
     return this.place.view;
   }
@@ -121,6 +126,18 @@ export class Location {
   /** The same, and what is wrong with the volumes that the location ends at. */
   damage(): readonly TreeProblem[] {
     return this.place.kind === 'volumes' ? [...this.problems(), ...this.place.volumes.problems()] : this.problems();
+  }
+
+  /** What is on the disk that the location ends at, which may be a file without a container; nothing where nothing is known. */
+  async diskLayers(): Promise<readonly LayerInfo[]> {
+    if (this.place.kind === 'node' && (await this.place.view.tree.stat(this.place.view.id)).type !== 'file') return [];
+    const { describeDisk, isDisk } = await import('./guest-layer.ts');
+    if (this.place.kind === 'node') {
+      const source = await this.place.view.tree.open(this.place.view.id);
+      const isKnown = await isDisk(source).finally(() => source.close());
+      if (!isKnown) return [];
+    }
+    return describeDisk(await this.#toDisk('disk'), this.options);
   }
 
   /** Closes all layers, also after a failure of one of them. */
@@ -145,7 +162,12 @@ export class Location {
 
   async #stepPath(text: string): Promise<void> {
     const place: Place = this.place;
-    if (place.kind === 'node' && (await place.view.tree.stat(place.view.id)).type !== 'directory') await this.enter({ directories: 'no', images: false });
+    if (place.kind === 'node' && (await place.view.tree.stat(place.view.id)).type === 'file') {
+      await this.enter({ directories: 'no', images: true });
+      if (this.place.kind === 'node') await this.enterDisk('raw');
+    }
+    const reached: Place = this.place;
+    if (reached.kind === 'disk') await this.#enterFilesystem(reached);
     const view = await this.node();
     const steps = parsePathText(text);
     if (await this.#volumeList(view, text)) return;
@@ -169,12 +191,54 @@ export class Location {
     return true;
   }
 
-  /** `disk`: the disk in an image that would else be a file; `snapshot=NAME`: as it was then. */
-  async #stepDisk(place: Place, text: string): Promise<void> {
-    if (place.kind !== 'disk') throw new UsageError(`Open step '${text}': not at a disk image; ${offers(place)}`, { step: text });
-    if (text === 'disk') return;
-    const { enterDiskSnapshot } = await import('./image-layer.ts');
-    this.#arrive(await enterDiskSnapshot(place, text.slice('snapshot='.length)));
+  /** `disk`: the disk in an image that would else be a file. */
+  async #stepDisk(): Promise<void> {
+    await this.enter({ directories: 'no', images: true });
+    if (this.place.kind !== 'disk') throw new UsageError(`Open step 'disk': not at a disk image; ${offers(this.place)}`, { step: 'disk' });
+  }
+
+  /** From a file to the disk in it: by its magic number, else as it is. @throws {UsageError} it is no file. */
+  async #toDisk(step: string): Promise<DiskPlace> {
+    if (this.place.kind === 'node') await this.enter({ directories: 'no', images: true });
+    // No known container: the file is the disk. Only who names a step of a disk gets here.
+    await this.enterDisk('raw');
+    const place: Place = this.place;
+    if (place.kind !== 'disk') throw new UsageError(`Open step '${step}': not at a disk image; ${offers(place)}`, { step });
+    return place;
+  }
+
+  async #stepVolume(text: string): Promise<void> {
+    const place = await this.#toDisk(text);
+    const { enterVolume } = await import('./guest-layer.ts');
+    for (const arrival of await enterVolume(place, text, this.options)) this.#arrive(arrival);
+  }
+
+  async #enterFilesystem(place: DiskPlace): Promise<void> {
+    const { enterFilesystem } = await import('./guest-layer.ts');
+    for (const arrival of await enterFilesystem(place, this.options)) this.#arrive(arrival);
+  }
+
+  /** `snapshot=NAME` of a disk image: the disk as it was then; else another tree of the filesystem. */
+  async #stepTree(text: string): Promise<void> {
+    if (this.place.kind !== 'node' || this.place.filesystem === undefined) {
+      const disk = await this.#toDisk(text);
+      if (text.startsWith('snapshot=') && disk.image?.facts.snapshots !== undefined) {
+        const { enterDiskSnapshot } = await import('./image-layer.ts');
+        return this.#arrive(await enterDiskSnapshot(disk.image, disk.name, text.slice('snapshot='.length)));
+      }
+      await this.#enterFilesystem(disk);
+    }
+    const { filesystem } = this.place as NodePlace;
+    if (filesystem === undefined) throw new UsageError(`Open step '${text}': not at a filesystem; ${offers(this.place)}`, { step: text });
+    const { enterTreeVolume } = await import('./guest-layer.ts');
+    this.#arrive(await enterTreeVolume(filesystem, text));
+  }
+
+  async #stepStream(name: string): Promise<void> {
+    const { place } = this;
+    if (place.kind !== 'node') throw new UsageError(`Open step 'stream=${name}': not at a file; ${offers(place)}`, { step: `stream=${name}` });
+    const { enterStream } = await import('./guest-layer.ts');
+    this.#arrive(await enterStream(place, name));
   }
 
   async #stepJob(place: VolumesPlace, text: string): Promise<void> {

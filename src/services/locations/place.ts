@@ -1,8 +1,9 @@
 /** Where a location has led so far: a node of a tree, a repository, a set of Bacula volumes, or a disk. */
 import type { Accounts } from './accounts.ts';
 import type { BaculaLayer } from './bacula-layer.ts';
-import type { TreeProblem } from '../../core/index.ts';
+import type { BlockSource, TreeProblem } from '../../core/index.ts';
 import type { Repository, SnapshotStore } from '../../engine/index.ts';
+import type { Filesystem } from '../../formats/filesystems/index.ts';
 import type { DiskImage } from '../../formats/images/index.ts';
 import type { TreeView } from '../trees/walk.ts';
 
@@ -31,6 +32,8 @@ export interface NodePlace {
   readonly view: TreeView;
   /** Its path on this host, when it is one: repositories and volumes are then opened directly. */
   readonly hostPath?: string;
+  /** The guest's filesystem that it is the root of. */
+  readonly filesystem?: Filesystem;
 }
 
 /** A repository, open for reading; here, in a bucket, or behind a daemon. */
@@ -49,10 +52,12 @@ export interface VolumesPlace {
   readonly name: string;
 }
 
-/** The disk inside a disk image. */
+/** A disk: that in a disk image, a partition, a logical volume, an array; or several that belong together. */
 export interface DiskPlace {
   readonly kind: 'disk';
-  readonly image: DiskImage;
+  readonly disks: readonly [BlockSource, ...BlockSource[]];
+  /** The container that the first one is in. */
+  readonly image?: DiskImage;
   readonly name: string;
   /** The disk as a file. */
   readonly view: TreeView;
@@ -63,7 +68,7 @@ export type Place = NodePlace | RepositoryPlace | VolumesPlace | DiskPlace;
 
 /** One layer as `info` tells it: `layer` is its kind, the rest depends on that. JSON-safe. */
 export interface LayerInfo {
-  readonly layer: 'host' | 'repository' | 'snapshot' | 'bacula' | 'job' | 'chain' | 'path' | 'image';
+  readonly layer: 'host' | 'repository' | 'snapshot' | 'bacula' | 'job' | 'chain' | 'path' | 'image' | 'volume' | 'table' | 'filesystem' | 'stream';
   readonly [field: string]: unknown;
 }
 

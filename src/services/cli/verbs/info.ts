@@ -18,6 +18,8 @@ export async function run(context: Context, operands: readonly string[], _option
       const [snapshots, statistics] = [await place.repository.snapshots(), await place.repository.statistics()];
       layers[layers.length - 1] = { ...last, snapshots: snapshots.length, ...statistics };
     }
+    // What is on a disk, as far as it can be told without going in.
+    if (place.kind === 'disk' || (place.kind === 'node' && location.source.steps.length === 0)) layers.push(...await location.diskLayers());
     for (const layer of layers) for (const line of layerLines(layer)) context.print(line);
     for (const problem of damage) context.print(`damage ${problem.kind} at ${problem.where}: ${problem.message}`);
     return { exitCode: damage.length > 0 ? 1 : 0, result: { location: text, layers, problems: damage } };

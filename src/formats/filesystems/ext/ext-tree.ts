@@ -1,0 +1,181 @@
+/**
+ * An ext filesystem as a tree of files. A node's id is its inode's number.
+ *
+ * Known limits: encrypted names are listed as they are stored, encrypted content and targets are refused; a name that no path can hold is a problem.
+ */
+import {
+  checkLimit, equalBytes, FormatError, HoldfastError, NotFoundError, readRange, UnsupportedError,
+  type BlockSource, type DirectoryEntry, type Limits, type NodeId, type NodeStat, type TreeProblem, type TreeSupports,
+} from '../../../core/index.ts';
+import type { Filesystem, FilesystemFacts } from '../filesystem.ts';
+import type { BlockReader } from './block-reader.ts';
+import type { Contents } from './contents.ts';
+import { DirectoryReader, type Dirent } from './directory.ts';
+import { hashedBlocks } from './hash-index.ts';
+import { inlineDirectory } from './inline-data.ts';
+import { ROOT_INODE } from './inode.layout.ts';
+import type { InodeTable } from './inode-table.ts';
+import type { Inode } from './inode.ts';
+import type { ProblemList } from './problem-list.ts';
+import { INCOMPAT } from './superblock.layout.ts';
+import { AttributeReader } from './xattr.ts';
+
+const PAGE_ENTRIES = 1024;
+
+/** What a tree is made of; it owns `source`. */
+export interface ExtParts {
+  readonly source: BlockSource;
+  readonly blocks: BlockReader;
+  readonly inodes: InodeTable;
+  readonly contents: Contents;
+  readonly problems: ProblemList;
+  readonly limits: Limits;
+  readonly facts: FilesystemFacts;
+}
+
+/** Why a name cannot be part of a path; `undefined` when it can, '' for the two that every directory has. */
+function wrongName(name: Uint8Array): string | undefined {
+  if (name.length === 0) return 'it is empty';
+  if (name[0] === 0x2e && (name.length === 1 || (name.length === 2 && name[1] === 0x2e))) return '';
+  if (name.includes(0x2f) || name.includes(0)) return 'it has a slash or NUL';
+  return undefined;
+}
+
+/** See the header. */
+export class ExtTree implements Filesystem {
+  readonly format = 'ext';
+  readonly supports: TreeSupports;
+  readonly rootId: NodeId = ROOT_INODE as NodeId;
+  readonly facts: FilesystemFacts;
+  readonly #parts: ExtParts;
+  readonly #directories: DirectoryReader;
+  readonly #attributes: AttributeReader;
+
+  constructor(parts: ExtParts) {
+    this.#parts = parts;
+    this.facts = parts.facts;
+    this.#directories = new DirectoryReader(parts.blocks.geometry);
+    const { blocks, limits } = parts;
+    this.#attributes = new AttributeReader({ blocks, limits, inode: (number) => parts.inodes.get(number), content: (inode) => parts.contents.open(inode) });
+    const wide = blocks.geometry.inodeBytes > 128;
+    this.supports = { hardLinks: true, symlinks: true, devices: true, attributes: true, timestampNanoseconds: wide ? 1 : 1e9, sorted: false };
+  }
+
+  problems(): readonly TreeProblem[] {
+    return this.#parts.problems.all;
+  }
+
+  async #directory(id: NodeId): Promise<Inode> {
+    const inode = await this.#parts.inodes.get(id);
+    if (inode.type !== 'directory') throw new FormatError(`List ext inode ${id}`, { structure: 'ext inode', field: 'i_mode', found: inode.type, expected: 'directory' });
+    return inode;
+  }
+
+  async lookup(directory: NodeId, name: Uint8Array): Promise<NodeId | undefined> {
+    if (wrongName(name) !== undefined || name.length > 255) return undefined;
+    const inode = await this.#directory(directory);
+    for await (const entries of await this.#candidates(inode, name)) {
+      for (const entry of entries) if (equalBytes(entry.name, name)) return entry.inode as NodeId;
+    }
+    return undefined;
+  }
+
+  /** Entries among which a name is, if it is there: those that its hash leads to, else all. */
+  async #candidates(inode: Inode, name: Uint8Array): Promise<AsyncIterable<readonly Dirent[]>> {
+    const { geometry } = this.#parts.blocks;
+    if (!inode.has('index') || inode.has('inline_data') || inode.has('casefold') || inode.has('encrypt')) return this.#entries(inode);
+    const content = this.#parts.contents.open(inode);
+    return await hashedBlocks({ directories: this.#directories, geometry, inode, content }, name) ?? this.#entries(inode);
+  }
+
+  async *#entries(inode: Inode): AsyncIterable<readonly Dirent[]> {
+    if (!inode.has('inline_data')) {
+      yield* this.#directories.pieces(inode, this.#parts.contents.open(inode));
+      return;
+    }
+    for (const [i, part] of inlineDirectory(inode).entries()) yield [...this.#directories.entries(inode, part, i * part.length)];
+  }
+
+  async stat(id: NodeId): Promise<NodeStat> {
+    return (await this.#parts.inodes.get(id)).stat();
+  }
+
+  /** What is sound in a damaged directory comes first, then the error. */
+  async *list(directory: NodeId): AsyncIterable<readonly DirectoryEntry[]> {
+    const inode = await this.#directory(directory);
+    let page: Dirent[] = [];
+    let failure: unknown;
+    try {
+      for await (const entries of this.#entries(inode)) {
+        for (const entry of entries) {
+          if (this.#isLegal(inode, entry)) page.push(entry);
+          if (page.length < PAGE_ENTRIES) continue;
+          yield await this.#page(page);
+          page = [];
+        }
+      }
+    } catch (error) {
+      if (!(error instanceof HoldfastError)) throw error;
+      failure = error;
+    }
+    if (page.length > 0) yield await this.#page(page);
+    if (failure !== undefined) throw failure;
+  }
+
+  #isLegal(directory: Inode, { name, inode }: Dirent): boolean {
+    const reason = wrongName(name);
+    if (reason !== undefined && reason !== '') {
+      const stored = Buffer.from(name).toString('hex');
+      this.#parts.problems.add('illegal-name', `directory inode ${directory.number}`, `Leave out the name with the bytes '${stored}' of inode ${inode}: ${reason}${directory.has('encrypt') ? ' (names are encrypted here)' : ''}`);
+    }
+    return reason === undefined;
+  }
+
+  /** Entries with what their inodes tell; an inode that is damaged says so when it is asked itself. */
+  async #page(entries: readonly Dirent[]): Promise<readonly DirectoryEntry[]> {
+    const { inodes } = this.#parts;
+    const page: DirectoryEntry[] = entries.map(({ name, inode }) => ({ name, id: inode as NodeId }));
+    // In the order of the disk, so that each part of a table is read once.
+    for (const i of [...page.keys()].sort((a, b) => (page[a] as DirectoryEntry).id - (page[b] as DirectoryEntry).id)) {
+      const entry = page[i] as DirectoryEntry;
+      try {
+        page[i] = { ...entry, stat: (inodes.peek(entry.id) ?? await inodes.get(entry.id)).stat() };
+      } catch (error) {
+        if (!(error instanceof HoldfastError)) throw error;
+        this.#parts.problems.add('unreadable', `inode ${entry.id}`, error);
+      }
+    }
+    return page;
+  }
+
+  async open(id: NodeId, stream?: string): Promise<BlockSource> {
+    if (stream !== undefined) throw new NotFoundError(`Open stream '${stream}' of inode ${id}: ext has no named streams`);
+    const inode = await this.#parts.inodes.get(id);
+    if (inode.type !== 'file') throw new UnsupportedError(`Open inode ${id}: it is a ${inode.type}, expected a file`);
+    if (inode.has('encrypt')) throw new UnsupportedError(`Open inode ${id}: its content is encrypted (fscrypt)`);
+    if (inode.has('compressed_blocks') && (this.#parts.blocks.geometry.incompat & INCOMPAT.compression) !== 0) {
+      throw new UnsupportedError(`Open inode ${id}: its content is compressed (e2compr)`);
+    }
+    return this.#parts.contents.open(inode);
+  }
+
+  async readLink(id: NodeId): Promise<Uint8Array> {
+    const inode = await this.#parts.inodes.get(id);
+    const { contents, limits } = this.#parts;
+    if (inode.type !== 'symlink') throw new UnsupportedError(`Read target of inode ${id}: it is a ${inode.type}, expected a symlink`);
+    if (inode.has('encrypt')) throw new UnsupportedError(`Read target of inode ${id}: it is encrypted (fscrypt)`);
+    checkLimit(limits, 'symlinkBytesMax', inode.size, `target of ext inode ${id}`);
+    const short = contents.shortTarget(inode);
+    if (short !== undefined) return short;
+    const source = contents.open(inode);
+    return readRange(source, 0, source.size);
+  }
+
+  async attributes(id: NodeId): Promise<ReadonlyMap<string, Uint8Array>> {
+    return this.#attributes.read(await this.#parts.inodes.get(id));
+  }
+
+  close(): Promise<void> {
+    return this.#parts.source.close();
+  }
+}

@@ -1,0 +1,107 @@
+/** Images of the real tools: everything that is in them, and the choices a reader has. */
+import assert from 'node:assert/strict';
+import test from 'node:test';
+import { defaultLimits, type DirectoryEntry, MemorySource, textOf, UnsupportedError, utf8 } from '../../../core/index.ts';
+import { blockSourceSuite, fileTreeSuite } from '../../../core/conformance/index.ts';
+import { PatchedSource } from '../../mapping/patched-source.ts';
+import { hashOfName } from './directory-index.ts';
+import { readSuperblock } from './superblock.ts';
+import { dirtyNodes, filledNodes, pattern, v5Nodes } from './testdata/expected.ts';
+import { fixture, idOf, openXfs } from './testdata/fixture.ts';
+import { sealSuperblock } from './testing/seal.ts';
+import { xfsDriver } from './xfs.ts';
+
+const cleanup = async (): Promise<void> => undefined;
+
+fileTreeSuite('XFS version 5', async () => ({ tree: await openXfs(await fixture('v5')), expected: [...filledNodes, ...v5Nodes], cleanup }));
+fileTreeSuite('XFS version 4', async () => ({ tree: await openXfs(await fixture('v4')), expected: filledNodes, cleanup }));
+fileTreeSuite('XFS with a log to replay', async () => ({ tree: await openXfs(await fixture('dirty')), expected: dirtyNodes, cleanup }));
+
+blockSourceSuite('file in XFS', async () => {
+  const tree = await openXfs(await fixture('v5'));
+  return { source: await tree.open(await idOf(tree, 'content')), expected: utf8(pattern(300_000)), cleanup };
+});
+
+async function namesIn(pages: AsyncIterable<readonly DirectoryEntry[]>): Promise<readonly string[]> {
+  const names: string[] = [];
+  for await (const page of pages) names.push(...page.map(({ name }) => textOf(name)));
+  return names;
+}
+
+test('facts tell version, label, identity and sizes', async () => {
+  const { facts } = await openXfs(await fixture('v5'));
+  assert.equal(facts.version, 'xfs v5');
+  assert.equal(facts.label, 'fixture');
+  assert.equal(facts.uuid, '6f1d1a52-8a0b-4d8f-9d6e-0f5f5a5e0001');
+  assert.deepEqual([facts.size, facts.blockBytes, facts.clean, facts.remarks.length], [32 << 20, 1024, true, 0]);
+  assert.deepEqual(await xfsDriver.probe(new MemorySource(await fixture('v4'))), { match: 'yes', version: 'v4' });
+  assert.deepEqual(await xfsDriver.probe(new MemorySource(new Uint8Array(3))), { match: 'no' });
+});
+
+test('holes and what was allocated and never written show in extents', async () => {
+  const tree = await openXfs(await fixture('v5'));
+  for (const [name, kind] of [['holes', 'hole'], ['unwritten', 'zero']] as const) {
+    const file = await tree.open(await idOf(tree, name));
+    const kinds: string[] = [];
+    for await (const extent of file.extents(0, file.size)) kinds.push(extent.kind);
+    assert.deepEqual(kinds, [kind, 'data', kind], name);
+  }
+});
+
+test('what is only in the log is not there without it', async () => {
+  const tree = await openXfs(await fixture('dirty'), { journal: 'ignore' });
+  assert.deepEqual([...await namesIn(tree.list(tree.rootId))].sort(), ['first', 'gone']);
+  assert.equal(tree.facts.clean, false);
+  assert.equal(tree.facts.remarks.length, 1);
+});
+
+test('records at the end of the log that were not written whole are left out', async () => {
+  const image = await fixture('dirty');
+  const { geometry } = await readSuperblock(new MemorySource(image));
+  const start = geometry.blockAt(geometry.facts.log.block);
+  const end = start + geometry.facts.log.blocks * 4096;
+  const view = new DataView(image.buffer, image.byteOffset);
+  let last = start;
+  for (let at = start; at < end; at += 512) if (view.getUint32(at) === 0xfeed_babe) last = at;
+  // One word of the last record's data is of other bytes: it was acknowledged by nobody.
+  const torn = new PatchedSource(new MemorySource(image), [{ offset: last + 600, length: 4, bytes: utf8('torn') }], image.length);
+  const tree = await openXfs(torn);
+  assert.ok(!(await namesIn(tree.list(tree.rootId))).includes('renamed'));
+  assert.ok(tree.facts.remarks.some((remark) => remark.includes('not written whole')), tree.facts.remarks.join());
+});
+
+test('a damaged first superblock is no loss', async () => {
+  for (const [offset, hex] of [[8, 'ffff'], [0, '00000000'], [84, '00000003'], [4, '00000000']] as const) {
+    const damaged = (await fixture('v5')).slice();
+    damaged.set(Buffer.from(hex, 'hex'), offset);
+    const tree = await openXfs(damaged);
+    assert.ok((await namesIn(tree.list(tree.rootId))).includes('hello.txt'));
+    assert.match(tree.facts.remarks.join(), /the copy in allocation group 1 was used/);
+  }
+});
+
+test('features that a reader must know are refused by name', async () => {
+  for (const [bits, name] of [[0x10, 'NEEDSREPAIR'], [0x200, 'ZONED'], [0x8000_0000, 'bit 31']] as const) {
+    const changed = (await fixture('v5')).slice();
+    const view = new DataView(changed.buffer);
+    view.setUint32(216, (view.getUint32(216) | bits) >>> 0);
+    sealSuperblock(changed);
+    await assert.rejects(openXfs(changed), (error) => error instanceof UnsupportedError && error.message.includes(name));
+  }
+});
+
+test('names are hashed as the kernel does', () => {
+  // The hash of a name of up to four letters can be reckoned by hand: each letter is moved by 7 bits for those behind it.
+  assert.equal(hashOfName(utf8('a')), 0x61);
+  assert.equal(hashOfName(utf8('ab')), (0x61 << 7) ^ 0x62);
+  assert.equal(hashOfName(utf8('abc')), (0x61 << 14) ^ (0x62 << 7) ^ 0x63);
+  // '..' in each directory block of the kernel's: 0x172e.
+  assert.equal(hashOfName(utf8('..')), 0x172e);
+});
+
+test('too small limits are told by name', async () => {
+  const image = await fixture('v5');
+  const tree = await openXfs(image, { limits: { ...defaultLimits, xattrBytesMax: 10_000 } });
+  await assert.rejects(idOf(tree, 'remote attribute').then((id) => tree.attributes(id)), /xattrBytesMax/);
+  await assert.rejects(openXfs(await fixture('dirty'), { limits: { ...defaultLimits, filesystemJournalBytesMax: 8192 } }), /filesystemJournalBytesMax/);
+});
