@@ -3,7 +3,6 @@ import { readdirSync, rmSync } from 'node:fs';
 import path from 'node:path';
 import { seededRandom } from '../src/core/testing/random.ts';
 import { Checks } from './checks.ts';
-import { findCorpus } from './corpus.ts';
 import { differenceFrom, openIn } from './images/compare.ts';
 import { checkContainers, checkDamaged, imagesFolder } from './images/corpus.ts';
 import { imageKinds, makeChain, makeImage, makeRaw, type RandomImage } from './images/random-image.ts';
@@ -47,8 +46,7 @@ async function run({ seed, workDirectory, log }: ScenarioContext): Promise<Check
       for (const name of readdirSync(workDirectory)) rmSync(path.join(workDirectory, name));
     }
   }
-  const corpus = findCorpus();
-  const images = 'folder' in corpus ? imagesFolder(corpus.folder) : undefined;
+  const images = imagesFolder();
   if (images === undefined) checks.skip('containers and damaged images of the corpus: it has no images-public');
   else {
     await checkContainers(path.join(images, 'containers'), workDirectory, checks);

@@ -141,6 +141,7 @@ export class KillCampaign {
     const row = await this.#end(id, victim);
     const backup = phase === 'backup' ? { id, files: row.files, lines: await liveManifest(this.#stand.path('tree')) } : this.#good;
     const good = 'TW'.includes(row.status) && row.errors === 0 && row.bytes > 0 && row.files >= backup.files;
+    if (!good && row.status === 'T') this.#stand.context.log(`${this.#stage.mode}, ${victim}, ${phase}: status 'T', and only its numbers say that it is not good: ${JSON.stringify(row)} of ${backup.files} files`);
     const wrong = [...good ? await this.#wrong(phase, backup) : [], ...await this.#stage.faults()];
     if (good && phase === 'backup' && wrong.length === 0) this.#good = backup;
     else if (phase === 'backup') await this.#backupAgain();

@@ -110,27 +110,60 @@ function existing({ directory, random }: SyncState): string | undefined {
   return names.length === 0 ? undefined : path.join(directory, pick(random, names).name);
 }
 
+/** What a step works with: a name that is free, and a file that mostly is there. */
+interface StepFiles {
+  readonly fresh: string;
+  readonly file: string;
+  readonly size: number;
+}
+
+type Step = (state: SyncState, files: StepFiles) => void;
+
+const contentSteps: readonly Step[] = [
+  ({ random }, { fresh }) => { write(fresh, 0, content(random, below(random, 200_000))); sync(fresh); },
+  ({ random }, { file, size }) => { write(file, size, content(random, 1 + below(random, 30_000))); sync(file); },
+  ({ random }, { file, size }) => { write(file, below(random, size + 1), content(random, 1 + below(random, 50_000))); sync(file); },
+  ({ random }, { file, size }) => { write(file, 0, content(random, 10)); fs.truncateSync(file, below(random, size + 100)); sync(file); },
+  ({ random }, { file, size }) => {
+    write(file, 0, content(random, 10));
+    spawnSync('fallocate', [...pick(random, [['--punch-hole'], ['--keep-size'], []]), '-o', String(below(random, size + 1)), '-l', '20000', file]);
+    sync(file);
+  },
+  ({ random }, { file }) => {
+    write(file, 0, content(random, 10));
+    spawnSync('setfattr', ['-n', `user.a${below(random, 4)}`, '-v', 'value', file]);
+    spawnSync('setfattr', ['-x', `user.a${below(random, 4)}`, file]);
+    sync(file);
+  },
+  ({ random }, { fresh }) => { write(fresh, 0, content(random, 3000)); },
+];
+
+const nameSteps: readonly Step[] = [
+  (_, { file, fresh }) => { fs.renameSync(file, fresh); sync(fresh); },
+  ({ directory }, { file }) => { fs.rmSync(file); sync(directory); },
+  (_, { file, fresh }) => { fs.linkSync(file, fresh); sync(file); },
+  ({ random }, { file, fresh }) => { write(fresh, 0, content(random, 9000)); sync(fresh); fs.renameSync(fresh, file); sync(file); },
+  ({ random }, { file }) => { fs.rmSync(file); write(file, 0, content(random, 100)); sync(file); },
+  (_, { file, fresh }) => { fs.linkSync(file, fresh); fs.rmSync(file); sync(fresh); },
+  (_, { file, fresh }) => { fs.mkdirSync(fresh); fs.renameSync(file, path.join(fresh, 'moved')); sync(path.join(fresh, 'moved')); },
+  (_, { file, fresh }) => { fs.mkdirSync(fresh); fs.linkSync(file, path.join(fresh, 'moved')); sync(fresh); fs.renameSync(fresh, `${fresh} again`); sync(`${fresh} again`); },
+  (_, { file, fresh }) => {
+    for (let i = 0; i < 60; i += 1) fs.linkSync(file, `${fresh} ${String(i).padEnd(200, 'x')}`);
+    sync(file);
+    for (let i = 0; i < 60; i += 3) fs.rmSync(`${fresh} ${String(i).padEnd(200, 'x')}`);
+    sync(file);
+  },
+  ({ directory, random }, { fresh }) => { fs.symlinkSync('x'.repeat(1 + below(random, 300)), fresh); sync(directory); },
+  ({ random }, { fresh }) => { fs.mkdirSync(fresh); write(path.join(fresh, 'inside'), 0, content(random, 5000)); fs.symlinkSync('target', path.join(fresh, 'link')); sync(fresh); },
+];
+
 /** One change and, most times, the sync of what it changed. */
 function syncedStep(state: SyncState): void {
   const { directory, random } = state;
   const fresh = path.join(directory, `new ${state.serial += 1}`);
-  const file = existing(state) ?? fresh;
-  const size = fs.existsSync(file) ? fs.statSync(file).size : 0;
-  switch (below(random, 13)) {
-    case 0: write(fresh, 0, content(random, below(random, 200_000))); return sync(fresh);
-    case 1: write(file, size, content(random, 1 + below(random, 30_000))); return sync(file);
-    case 2: write(file, below(random, size + 1), content(random, 1 + below(random, 50_000))); return sync(file);
-    case 3: write(file, 0, content(random, 10)); fs.truncateSync(file, below(random, size + 100)); return sync(file);
-    case 4: if (file !== fresh) fs.renameSync(file, fresh); return fs.existsSync(fresh) ? sync(fresh) : undefined;
-    case 5: if (file !== fresh) fs.rmSync(file); return sync(directory);
-    case 6: if (file !== fresh) { fs.linkSync(file, fresh); sync(file); } return undefined;
-    case 7: fs.mkdirSync(fresh); write(path.join(fresh, 'inside'), 0, content(random, 5000)); fs.symlinkSync('target', path.join(fresh, 'link')); return sync(fresh);
-    case 8: write(file, 0, content(random, 10)); spawnSync('setfattr', ['-n', `user.a${below(random, 4)}`, '-v', 'value', file]); spawnSync('setfattr', ['-x', `user.a${below(random, 4)}`, file]); return sync(file);
-    case 9: write(file, 0, content(random, 10)); spawnSync('fallocate', [...pick(random, [['--punch-hole'], ['--keep-size'], []]), '-o', String(below(random, size + 1)), '-l', '20000', file]); return sync(file);
-    case 10: write(fresh, 0, content(random, 9000)); sync(fresh); if (file !== fresh) fs.renameSync(fresh, file); return sync(fs.existsSync(file) ? file : fresh);
-    case 11: fs.symlinkSync('x'.repeat(1 + below(random, 300)), fresh); return sync(directory);
-    default: write(fresh, 0, content(random, 3000)); return undefined;
-  }
+  const file = existing(state);
+  if (file === undefined) write(fresh, 0, content(random, 5000));
+  else pick(random, below(random, 2) === 0 ? contentSteps : nameSteps)(state, { fresh, file, size: fs.statSync(file).size });
 }
 
 /** Changes files below `directories` and syncs them one by one, which btrfs keeps in its log until the next commit. */

@@ -20,7 +20,7 @@ function choose(i: number, random: () => number): ImageChoice {
   const most = Math.min(high, Math.floor(BYTES_MAX / cluster));
   const count = few ? 500 + below(random, 3000) : low + below(random, most - low);
   const bytes = Math.ceil((count * cluster + 200 * sector + count * 4 * 2) / 4096) * 4096;
-  const mkfs = ['mkfs.fat', '-F', String(type), '-S', String(sector), '-s', String(cluster / sector), '-f', String(1 + below(random, 3)), '-n', pick(random, ['NO NAME', 'LABEL 1', 'ÜBER'])];
+  const mkfs = ['mkfs.fat', '-F', String(type), '-S', String(sector), '-s', String(cluster / sector), '-f', String(1 + below(random, 3)), '-n', pick(random, ['NO NAME', 'LABEL 1', 'TWO WORDS'])];
   if (below(random, 2) === 0) mkfs.push('-R', String(type === 32 ? 32 + below(random, 30) : 1 + below(random, 40)));
   if (type !== 32) mkfs.push('-r', String(pick(random, [112, 224, 512, 1024])));
   if (below(random, 3) === 0) mkfs.push('-a');

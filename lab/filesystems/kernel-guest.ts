@@ -77,7 +77,7 @@ export async function runInGuest(guest: KernelGuest, work: string, file: string,
   const console_ = path.join(work, 'console.log');
   await runTool([
     findProgram('qemu-system-x86_64') ?? 'qemu-system-x86_64', '-accel', 'tcg,thread=multi', '-cpu', 'max,la57=off', '-m', '2048', '-smp', '2', '-display', 'none', '-nodefaults', '-no-reboot', '-serial', `file:${console_}`,
-    '-kernel', guest.kernel, '-initrd', guest.initrd, '-append', 'console=ttyS0 quiet panic=1 nokaslr mitigations=off', ...share('host', '/', ',readonly=on'), ...share('work', work, ''),
+    '-kernel', guest.kernel, '-initrd', guest.initrd, '-append', 'console=ttyS0 quiet panic=1 nokaslr no_timer_check mitigations=off', ...share('host', '/', ',readonly=on'), ...share('work', work, ''),
   ], { timeoutMs });
   try {
     return readFileSync(path.join(work, 'guest.log'), 'utf8');

@@ -37,7 +37,8 @@ const letters: Readonly<Record<'bytes' | 'utf8' | 'windows', readonly string[]>>
 export function randomName(random: Random, kind: 'bytes' | 'utf8' | 'windows', lengthMax: number, serial: number): Buffer {
   const long = below(random, 12) === 0;
   const length = long ? lengthMax - below(random, 3) : below(random, 24);
-  const head = `${serial}${pick(random, ['', '-', '.', '_'])}`;
+  // Something must end the number, or another name could go on with its digits.
+  const head = `${serial}${pick(random, ['-', '.', '_', '~'])}`;
   if (kind === 'bytes' && below(random, 3) === 0) {
     const bytes = randomBytes(random, Math.max(0, Math.min(length, lengthMax) - head.length)).map((byte) => (byte === 0 || byte === 0x2f ? 0xff : byte));
     return Buffer.concat([Buffer.from(head), bytes]);

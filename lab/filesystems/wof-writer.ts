@@ -22,7 +22,7 @@ type Compress = (chunk: Buffer) => Buffer;
 function loadCompressor(type: number, chunkBytes: number): Compress {
   const library = koffi.load(LIBRARY);
   const create = library.func('int wimlib_create_compressor(int, size_t, uint, _Out_ void **)') as (type: number, bytes: number, level: number, out: unknown[]) => number;
-  const compress = library.func('size_t wimlib_compress(const uint8_t *, size_t, _Out_ uint8_t *, size_t, void *)') as (from: Buffer, bytes: number, to: Buffer, room: number, compressor: unknown) => number | bigint;
+  const compress = library.func('size_t wimlib_compress(const uint8_t *, size_t, _Out_ uint8_t *, size_t, void *)') as (...parameters: readonly unknown[]) => number | bigint;
   const made: unknown[] = [null];
   if (create(type, chunkBytes, LEVEL, made) !== 0) throw new Error('wimlib_create_compressor failed');
   return (chunk) => {

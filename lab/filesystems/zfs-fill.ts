@@ -6,6 +6,7 @@ import { PosixTree } from '../../src/fs-adapters/posix/index.ts';
 import { surveyTree, type TreeFacts } from './entry-facts.ts';
 import { packFacts } from './guest-fill.ts';
 import { growTree, type TreeProfile } from './random-tree.ts';
+import type { ZfsKit } from './zfs-kit.ts';
 
 /** A dataset below the pool's own. */
 export interface DatasetJob {
@@ -31,13 +32,6 @@ export interface PoolJob {
   readonly after: 'export' | 'remove' | 'crash';
   readonly seed: number;
   readonly profile: TreeProfile;
-}
-
-/** Where modules and tools are, as paths of the host. */
-export interface ZfsKit {
-  readonly modules: readonly string[];
-  /** A root filesystem that the tools are in. */
-  readonly root: string;
 }
 
 /** Names of files in the guest's folder. */
@@ -164,7 +158,7 @@ class PoolFiller {
   }
 }
 
-function prepare({ modules, root }: ZfsKit): void {
+function prepare({ modules, root }: Pick<ZfsKit, 'modules' | 'root'>): void {
   for (const file of modules) run('insmod', [file]);
   process.env['LD_LIBRARY_PATH'] = ['lib/x86_64-linux-gnu', 'usr/lib/x86_64-linux-gnu'].map((part) => path.join(root, part)).join(':');
   process.env['PATH'] = `${path.join(root, 'sbin')}:${process.env['PATH'] ?? ''}`;
@@ -173,7 +167,7 @@ function prepare({ modules, root }: ZfsKit): void {
 
 const work = process.argv[2];
 if (process.argv[1] === import.meta.filename && work !== undefined) {
-  const { kit, jobs } = JSON.parse(readFileSync(path.join(work, zfsFiles.jobs), 'utf8')) as { readonly kit: ZfsKit; readonly jobs: readonly PoolJob[] };
+  const { kit, jobs } = JSON.parse(readFileSync(path.join(work, zfsFiles.jobs), 'utf8')) as { readonly kit: Pick<ZfsKit, 'modules' | 'root'>; readonly jobs: readonly PoolJob[] };
   prepare(kit);
   for (const job of jobs) {
     const filler = new PoolFiller(job, work);

@@ -1,49 +1,130 @@
 /**
- * The kernel modules and tools of OpenZFS, which Debian has as source: built in a root filesystem of its own with DKMS, once.
- * `HOLDFAST_ZFS_KIT` names a folder that keeps them between runs; building takes about five minutes.
+ * OpenZFS in a guest: its kernel modules, which Debian has as source only, are built once with DKMS in a root filesystem of its own, for Debian's
+ * small kernel; that kernel then runs on this machine's own files (read-only) through virtiofs, without acceleration.
+ * `HOLDFAST_ZFS_KIT` names a folder that keeps what was built between runs; building takes about ten minutes.
  */
-import { existsSync, mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { spawn, type ChildProcess } from 'node:child_process';
+import { chmodSync, cpSync, existsSync, mkdirSync, readdirSync, readFileSync, realpathSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { ToolError } from '../../src/core/index.ts';
 import { runTool } from '../bacula/tool.ts';
-import type { ZfsKit } from './zfs-fill.ts';
+import { findProgram } from '../environment.ts';
+import { GUEST_WORK } from './kernel-guest.ts';
 
-const BUILD_TIMEOUT_MS = 3_600_000;
+const BUILD_TIMEOUT_MS = 5_400_000;
+const MEMORY = '3000M';
+/** The daemon's socket is there after much less. */
+const DAEMON_START_MS = 1_500;
+const VIRTIOFSD = '/usr/lib/qemu/virtiofsd';
 /** In the order in which they are loaded. */
-const modules = ['spl', 'zavl', 'znvpair', 'zcommon', 'icp', 'zlua', 'zunicode', 'zzstd', 'zfs'];
+const bootModules = ['virtio_ring', 'virtio', 'virtio_pci_modern_dev', 'virtio_pci_legacy_dev', 'virtio_pci', 'fuse', 'virtiofs'];
+const zfsModules = ['spl', 'zavl', 'znvpair', 'zcommon', 'icp', 'zlua', 'zunicode', 'zzstd', 'zfs'];
 
-/** The package's own check of the machine looks at the running kernel; that is not the one which is built for. */
+/** The package's own check looks at the kernel that runs, which is not the one that is built for; so DKMS is called again, by name. */
 const buildScript = `set -e
 export DEBIAN_FRONTEND=noninteractive LC_ALL=C PATH=/usr/sbin:/usr/bin:/sbin:/bin
-echo 'zfs-dkms zfs-dkms/note-incompatible-licenses note' | debconf-set-selections
 apt-get update -qq
-apt-get install -y -q --no-install-recommends linux-headers-amd64 zfsutils-linux zfs-dkms
+apt-get install -y -q --no-install-recommends linux-image-cloud-amd64 linux-headers-cloud-amd64
+echo 'zfs-dkms zfs-dkms/note-incompatible-licenses note' | debconf-set-selections
+apt-get install -y -q --no-install-recommends zfsutils-linux zfs-dkms || true
 version=$(ls /usr/src | sed -n 's/^zfs-//p')
-kernel=$(ls /usr/src | sed -n 's/^linux-headers-\\(.*-amd64\\)$/\\1/p' | grep -v cloud | sort -V | tail -n 1)
+kernel=$(ls /lib/modules | grep cloud | sort -V | tail -n 1)
 dkms build -m zfs -v "$version" -k "$kernel" -a x86_64
+dkms install -m zfs -v "$version" -k "$kernel" -a x86_64
 `;
 
-function modulesIn(root: string): readonly string[] | undefined {
-  const base = path.join(root, 'var/lib/dkms/zfs');
+const initScript = `#!/bin/busybox sh
+export PATH=/bin:/usr/bin
+/bin/busybox mkdir -p /proc /sys /dev /host
+/bin/busybox mount -t proc none /proc
+/bin/busybox mount -t devtmpfs none /dev
+for one in /modules/*.ko; do /bin/busybox insmod $one || echo "no $one"; done
+/bin/busybox mount -t virtiofs -o ro host /host
+/bin/busybox mount -t tmpfs -o size=2000m none /host/mnt
+/bin/busybox mkdir -p /host${GUEST_WORK} /host/mnt/fs
+/bin/busybox mount -t virtiofs work /host${GUEST_WORK}
+# The kernel's own threads open the files of a pool from outside of the root that the module runs in.
+/bin/busybox mkdir -p /mnt
+/bin/busybox mount --bind /host/mnt /mnt
+/bin/busybox mount -t proc none /host/proc
+/bin/busybox mount -t sysfs none /host/sys
+/bin/busybox mount -t devtmpfs none /host/dev
+/bin/busybox chroot /host /bin/sh ${GUEST_WORK}/run.sh > /host${GUEST_WORK}/guest.log 2>&1
+/bin/busybox sync
+/bin/busybox poweroff -f
+`;
+
+/** Paths of this machine. */
+export interface ZfsKit {
+  readonly kernel: string;
+  readonly initrd: string;
+  /** Of OpenZFS, in the order in which they are loaded. */
+  readonly modules: readonly string[];
+  /** The root filesystem that the tools are in. */
+  readonly root: string;
+}
+
+function modulesIn(root: string, names: readonly string[]): readonly string[] | undefined {
+  const base = path.join(root, 'lib/modules');
   if (!existsSync(base)) return undefined;
-  const files = readdirSync(base, { recursive: true }).map((file) => path.join(base, String(file))).filter((file) => !file.includes('cloud') && !file.includes('/build/'));
-  const found = modules.map((name) => files.find((file) => path.basename(file) === `${name}.ko`));
+  const files = readdirSync(base, { recursive: true }).map((file) => path.join(base, String(file)));
+  const found = names.map((name) => files.find((file) => path.basename(file) === `${name}.ko`));
   return found.every((file) => file !== undefined) ? found : undefined;
 }
 
-/** Builds the kit, or finds the one that is kept. @throws {ToolError} Debian's packages cannot be had, or the build fails. */
-export async function makeZfsKit(directory: string): Promise<ZfsKit> {
-  const root = path.join(process.env['HOLDFAST_ZFS_KIT'] ?? directory, 'root');
-  const kept = modulesIn(root);
-  if (kept !== undefined) return { modules: kept, root };
+async function buildRoot(root: string): Promise<void> {
   mkdirSync(path.dirname(root), { recursive: true });
   rmSync(root, { recursive: true, force: true });
   await runTool(['debootstrap', '--variant=minbase', '--include=ca-certificates', 'bookworm', root, 'http://deb.debian.org/debian'], { timeoutMs: BUILD_TIMEOUT_MS });
   writeFileSync(path.join(root, 'etc/apt/sources.list'), 'deb http://deb.debian.org/debian bookworm main contrib\n');
   writeFileSync(path.join(root, 'build.sh'), buildScript);
+  // In a mount namespace of its own: nothing of it is left when it ends.
   const script = 'mount -t proc proc "$1/proc" && mount --bind /dev "$1/dev" && cp /etc/resolv.conf "$1/etc/" && chroot "$1" /bin/bash /build.sh';
-  const { stdout } = await runTool(['unshare', '-m', 'sh', '-c', script, 'build', root], { timeoutMs: BUILD_TIMEOUT_MS });
-  const built = modulesIn(root);
-  if (built === undefined) throw new ToolError(`Build the modules of ZFS: they are not there afterwards; the build ends with '${stdout.toString().slice(-1000)}'`);
-  return { modules: built, root };
+  await runTool(['unshare', '-m', 'sh', '-c', script, 'build', root], { timeoutMs: BUILD_TIMEOUT_MS });
+}
+
+/** Builds the kit, or finds the one that is kept. @throws {ToolError} Debian's packages cannot be had, or the build fails. */
+export async function makeZfsKit(directory: string): Promise<ZfsKit> {
+  const root = path.join(process.env['HOLDFAST_ZFS_KIT'] ?? directory, 'root');
+  if (modulesIn(root, zfsModules) === undefined) await buildRoot(root);
+  const modules = modulesIn(root, zfsModules);
+  const boot = modulesIn(root, bootModules);
+  const kernel = readdirSync(path.join(root, 'boot')).find((name) => name.startsWith('vmlinuz'));
+  if (modules === undefined || boot === undefined || kernel === undefined) throw new ToolError('Build the modules of ZFS: they are not there afterwards');
+  const stage = path.join(directory, 'initrd');
+  for (const name of ['bin', 'modules']) mkdirSync(path.join(stage, name), { recursive: true });
+  cpSync('/bin/busybox', path.join(stage, 'bin/busybox'));
+  boot.forEach((file, i) => { cpSync(file, path.join(stage, 'modules', `${String(i).padStart(2, '0')}.ko`)); });
+  writeFileSync(path.join(stage, 'init'), initScript);
+  chmodSync(path.join(stage, 'init'), 0o755);
+  const initrd = path.join(directory, 'initrd.cpio');
+  await runTool(['sh', '-c', 'cd "$1" && find . | cpio --quiet -o -H newc > "$2"', 'initrd', stage, initrd]);
+  return { kernel: path.join(root, 'boot', kernel), initrd, modules, root };
+}
+
+function serveFolder(work: string, tag: string, folder: string): { readonly daemon: ChildProcess; readonly options: readonly string[] } {
+  const socket = path.join(work, `${tag}.sock`);
+  const daemon = spawn(VIRTIOFSD, [`--socket-path=${socket}`, '-o', `source=${folder}`, '-o', 'sandbox=chroot', '-o', 'cache=auto'], { stdio: 'ignore' });
+  return { daemon, options: ['-chardev', `socket,id=${tag},path=${socket}`, '-device', `vhost-user-fs-pci,chardev=${tag},tag=${tag}`] };
+}
+
+/**
+ * Runs the module at `file` (compiled, of this checkout) in the guest, where `work` is at {@link GUEST_WORK}, until the guest is off.
+ * @returns what it printed. @throws {ToolError} QEMU fails, or it takes longer than `timeoutMs`.
+ */
+export async function runInZfsGuest(kit: ZfsKit, work: string, file: string, timeoutMs: number): Promise<string> {
+  writeFileSync(path.join(work, 'run.sh'), `export PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root TZ=UTC LC_ALL=C.UTF-8\nexec '${realpathSync(process.execPath)}' '${file}' ${GUEST_WORK}\n`);
+  const folders = [serveFolder(work, 'host', '/'), serveFolder(work, 'work', work)];
+  try {
+    await sleep(DAEMON_START_MS);
+    await runTool([
+      findProgram('qemu-system-x86_64') ?? 'qemu-system-x86_64', '-accel', 'tcg,thread=multi', '-cpu', 'max,la57=off', '-m', MEMORY, '-smp', '2', '-display', 'none', '-nodefaults', '-no-reboot',
+      '-serial', `file:${path.join(work, 'console.log')}`, '-object', `memory-backend-memfd,id=mem,size=${MEMORY},share=on`, '-numa', 'node,memdev=mem', ...folders.flatMap(({ options }) => options),
+      '-kernel', kit.kernel, '-initrd', kit.initrd, '-append', 'console=ttyS0 quiet panic=1 nokaslr mitigations=off',
+    ], { timeoutMs });
+  } finally {
+    for (const { daemon } of folders) daemon.kill();
+  }
+  return readFileSync(path.join(work, 'guest.log'), 'utf8');
 }

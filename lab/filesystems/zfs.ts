@@ -15,13 +15,12 @@ import { findCorpus } from '../corpus.ts';
 import type { Scenario, ScenarioContext, Tally } from '../scenario.ts';
 import { differencesOf, surveyTree, type CompareOptions } from './entry-facts.ts';
 import { unpackFacts } from './guest-fill.ts';
-import { makeKernelGuest, runInGuest } from './kernel-guest.ts';
 import { differencesFromImageManifest } from './manifest.ts';
 import { PoolTree } from './pool-tree.ts';
 import { below, pick, type Random } from './random-name.ts';
 import { posixProfile } from './random-tree.ts';
 import { type DatasetJob, type PoolJob, zfsFiles } from './zfs-fill.ts';
-import { makeZfsKit } from './zfs-kit.ts';
+import { makeZfsKit, runInZfsGuest } from './zfs-kit.ts';
 
 const POOLS = Number(process.env['HOLDFAST_IMAGES'] ?? 42);
 const BATCH = 14;
@@ -41,10 +40,10 @@ function choosePool(i: number, random: Random): PoolJob & { readonly missing: re
   const old = i % 9 === 7 && after === 'export';
   const options = [
     '-o', `ashift=${pick(random, [9, 9, 12, 12, 13])}`, ...(old ? ['-o', `version=${pick(random, [28, 23, 15])}`] : []),
-    ...['-O', `compression=${pick(random, old ? ['off', 'lzjb', 'gzip-6'] : ['off', 'lz4', 'lzjb', 'gzip-1', 'gzip-9', 'zle', 'zstd', 'zstd-19', 'zstd-fast'])}`],
-    ...['-O', `checksum=${pick(random, old ? ['on', 'fletcher2', 'sha256'] : ['on', 'fletcher2', 'fletcher4', 'sha256', 'sha512', 'skein'])}`],
-    ...['-O', `recordsize=${pick(random, old ? ['512', '8K', '128K'] : ['512', '4K', '16K', '128K', '128K', '1M'])}`],
-    ...['-O', `xattr=${pick(random, old ? ['on'] : ['on', 'sa'])}`, '-O', 'acltype=posix'],
+    '-O', `compression=${pick(random, old ? ['off', 'lzjb', 'gzip-6'] : ['off', 'lz4', 'lzjb', 'gzip-1', 'gzip-9', 'zle', 'zstd', 'zstd-19', 'zstd-fast'])}`,
+    '-O', `checksum=${pick(random, old ? ['on', 'fletcher2', 'sha256'] : ['on', 'fletcher2', 'fletcher4', 'sha256', 'sha512', 'skein'])}`,
+    '-O', `recordsize=${pick(random, old ? ['512', '8K', '128K'] : ['512', '4K', '16K', '128K', '128K', '1M'])}`,
+    '-O', `xattr=${pick(random, old ? ['on'] : ['on', 'sa'])}`, '-O', 'acltype=posix',
     ...(old ? [] : ['-O', `dnodesize=${pick(random, ['legacy', 'legacy', 'auto', '1k', '16k'])}`]),
     ...(below(random, 5) === 0 ? ['-O', 'copies=2'] : []), ...(below(random, 6) === 0 ? ['-O', 'dedup=on'] : []),
   ];
@@ -124,13 +123,12 @@ async function run(context: ScenarioContext): Promise<Tally> {
   await checkCorpus(checks);
   const random = seededRandom(context.seed);
   const kit = await makeZfsKit(path.join(context.workDirectory, 'kit'));
-  const guest = await makeKernelGuest(path.join(context.workDirectory, 'guest'), []);
   for (let from = 0; from < POOLS; from += BATCH) {
     const work = path.join(context.workDirectory, `batch-${from}`);
     mkdirSync(work);
     const jobs = Array.from({ length: Math.min(BATCH, POOLS - from) }, (_, i) => choosePool(from + i, random));
     writeFileSync(path.join(work, zfsFiles.jobs), JSON.stringify({ kit, jobs }));
-    const log = await runInGuest(guest, work, fileURLToPath(new URL('./zfs-fill.js', import.meta.url)), GUEST_TIMEOUT_MS);
+    const log = await runInZfsGuest(kit, work, fileURLToPath(new URL('./zfs-fill.js', import.meta.url)), GUEST_TIMEOUT_MS);
     checks.expect(`the guest filled pools ${from} to ${from + jobs.length - 1}`, log.includes(zfsFiles.done) && !log.includes('failed '), log.slice(-3000));
     await checkBatch(jobs.filter(({ name }) => log.includes(`filled ${name}\n`)), work, checks);
     rmSync(work, { recursive: true, force: true });

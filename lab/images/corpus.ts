@@ -1,10 +1,10 @@
 /** Images of the corpus: containers that qemu-img reads, too, and damaged ones, which must fail by name or read right. */
 import { createHash } from 'node:crypto';
-import { existsSync } from 'node:fs';
 import { readdir } from 'node:fs/promises';
 import path from 'node:path';
 import { FormatError, HoldfastError, LimitError, UnsupportedError, type BlockSource } from '../../src/core/index.ts';
 import type { Checks } from '../checks.ts';
+import { findCorpus } from '../corpus.ts';
 import { differenceFrom, openIn } from './compare.ts';
 import { toRaw } from './tools.ts';
 
@@ -63,8 +63,8 @@ export async function checkDamaged(directory: string, checks: Checks): Promise<v
   }
 }
 
-/** The folder of images beside that of volumes, when there is one. */
-export function imagesFolder(corpus: string): string | undefined {
-  const folder = path.join(path.dirname(corpus), 'images-public');
-  return existsSync(folder) ? folder : undefined;
+/** The folder of images, unpacked when that has not been done yet; undefined when there is none. */
+export function imagesFolder(): string | undefined {
+  const found = findCorpus('images-public');
+  return 'folder' in found ? found.folder : undefined;
 }

@@ -2,7 +2,11 @@
 import { spawnSync } from 'node:child_process';
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { type JobResult, jobFiles, prelude, type VolumeJob } from './volume-job.ts';
+
+/** This file: what a guest is told to run. */
+export const guestProgram: string = fileURLToPath(import.meta.url);
 
 const lvmConfiguration = `
 devices { dir="/dev" scan=["/dev"] filter=["a|^/dev/loop|","r|.*|"] use_devicesfile=0 obtain_device_list_from_udev=0 external_device_info_source="none" }
@@ -12,7 +16,7 @@ backup { backup=0 archive=0 }
 `;
 
 function run(program: string, parameters: readonly string[], environment: NodeJS.ProcessEnv = process.env): { readonly status: number; readonly output: string } {
-  const { status, stdout, stderr } = spawnSync(program, parameters, { encoding: 'utf8', env: environment, timeout: 240_000, maxBuffer: 16 << 20 });
+  const { status, stdout, stderr } = spawnSync(program, parameters, { encoding: 'utf8', env: environment, timeout: 600_000, maxBuffer: 16 << 20 });
   return { status: status ?? -1, output: `${stdout}${stderr}` };
 }
 
@@ -40,4 +44,4 @@ function main(work: string): void {
   }
 }
 
-main(process.argv[2] ?? '.');
+if (process.argv[1] === guestProgram) main(process.argv[2] ?? '.');

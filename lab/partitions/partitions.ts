@@ -4,12 +4,12 @@
  */
 import { mkdirSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { seededBytes, seededRandom } from '../../src/core/testing/random.ts';
 import { Checks } from '../checks.ts';
 import { makeKernelGuest, runInGuest } from '../filesystems/kernel-guest.ts';
 import type { Scenario, ScenarioContext } from '../scenario.ts';
 import { compareJob } from './compare.ts';
+import { guestProgram } from './guest-volumes.ts';
 import { luksJob } from './luks-jobs.ts';
 import { lvmJob } from './lvm-jobs.ts';
 import { mdJob } from './md-jobs.ts';
@@ -48,7 +48,7 @@ async function checkJobs(work: string, jobs: readonly VolumeJob[], guest: Awaite
     });
   }
   writeFileSync(path.join(work, jobFiles.jobs), JSON.stringify(jobs));
-  await runInGuest(guest, work, fileURLToPath(new URL('./guest-volumes.js', import.meta.url)), 1_800_000);
+  await runInGuest(guest, work, guestProgram, 3_600_000);
   const results = JSON.parse(readFileSync(path.join(work, jobFiles.results), 'utf8')) as readonly JobResult[];
   let readings = 0;
   for (const job of jobs) {

@@ -9,7 +9,7 @@ import { FormatError, IntegrityError, LimitError, attributeNameBytes, attributeN
 import { initFlags, openFlags, rootNode } from './abi.layout.ts';
 import { errors, refuse } from './errno.ts';
 import type { FuseHandler, HandlerSettings, Reply } from './handler.ts';
-import { ListingPosition } from './listing-position.ts';
+import { ListingPosition } from '../listing-position.ts';
 import { Lookups } from './lookups.ts';
 import { ReadBuffers, type ReadPosition } from './read-buffers.ts';
 import { Listing, absentReply, attributeReply, attributesReply, entryReply, lseekReply, openReply, statfsReply, type Validity } from './reply.ts';

@@ -47,7 +47,8 @@ export async function probeVolumeTable(source: BlockSource): Promise<RecognisedV
   for (const { name, probe } of drivers) {
     const verdict = await probe(source);
     if (verdict.match === 'no' || await isForeign(name, source)) continue;
-    if (verdict.match === 'yes') return { name, verdict };
+    // Behind a damaged GPT, only the MBR that protects it would be left.
+    if (verdict.match === 'yes' || name === 'gpt') return { name, verdict };
     damaged ??= { name, verdict };
   }
   return damaged;

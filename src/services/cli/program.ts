@@ -137,6 +137,9 @@ function addTreeVerbs(program: Command): void {
     .requiredOption('--to <format>', 'raw, qcow2, vhdx, vhd, vmdk (stream-optimised), vmdk-sparse or vdi');
   verb(program, 'mount <location> <directory>', 'show a location as a read-only file system until it is unmounted or Ctrl-C', () => import('./verbs/mount.ts'))
     .option('--allow-other', 'let other users in; the kernel then checks permissions');
+  verb(program, 'serve <protocol> <location>', 'show a location to NFS clients, read-only, until Ctrl-C', () => import('./verbs/serve.ts'))
+    .option('--listen <address:port>', 'where to listen; default 127.0.0.1:2049')
+    .option('--portmapper', 'also answer on port 111, for clients that are not told the port');
   verb(program, 'info <location>', 'tell which layers are there, their geometry and damage', () => import('./verbs/info.ts'));
   verb(program, 'check <location>', 'look for damage in a repository, volumes or a tree', () => import('./verbs/check.ts'))
     .option('--read-data', 'read and verify all content')

@@ -189,6 +189,34 @@ test('a write that waits for room in the spool is not overtaken by those after i
   await repository.close();
 });
 
+test('what was written while a commit is under way is committed after the last handle is closed, too', async () => {
+  const [repository, spool] = [await newRepository(), newSpool()];
+  let release = (): void => undefined;
+  const gate = new Promise<void>((resolve) => { release = resolve; });
+  let backups = 0;
+  const slow: ShelfRepository = {
+    id: repository.id, snapshots: () => repository.snapshots(), forget: (ids) => repository.forget(ids), openSnapshot: (id) => repository.openSnapshot(id),
+    backup: async (tree, options) => {
+      backups += 1;
+      await gate;
+      return repository.backup(tree, options);
+    },
+  };
+  const shelf = await openShelf(slow, spool, { commitBytes: 100_000 });
+  const volume = await shelf.open('Vol', { create: true });
+  const blocks = await numberedBlocks('Vol', 40);
+  await append(volume, blocks.slice(0, 20)); // enough for a commit in the background
+  while (backups === 0) await new Promise((resolve) => { setTimeout(resolve, 1); });
+  await append(volume, blocks.slice(20));
+  await volume.close();
+  release();
+  const { length } = Buffer.concat(blocks);
+  for (let tries = 0; tries < 2000 && shelf.list()[0]?.committed !== length; tries += 1) await new Promise((resolve) => { setTimeout(resolve, 1); });
+  assert.equal(shelf.list()[0]?.committed, length);
+  await shelf.close();
+  await repository.close();
+});
+
 test('a commit that fails, or brings other bytes back, leaves the spool as it was', async () => {
   const [repository, spool] = [await newRepository(), newSpool()];
   let fault: 'backup' | 'bytes' | undefined = 'backup';

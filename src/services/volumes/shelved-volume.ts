@@ -45,7 +45,8 @@ export class ShelvedVolume {
   #order: Promise<void> = Promise.resolve();
   readonly #reads = new Set<Promise<void>>();
   #commits: Promise<void> = Promise.resolve();
-  #isCommitting = false;
+  /** Commits in the background that have not ended: one at work, and one behind it for what was written meanwhile. */
+  #pending = 0;
   /** Bytes in the spool when the last commit in the background failed: the next write must not try again at once. */
   #failedBytes = -Infinity;
   /** Last logs of the commits that were tried since one succeeded. */
@@ -78,7 +79,7 @@ export class ShelvedVolume {
     this.#handles -= 1;
     await this.sync();
     if (this.#handles === 0) this.#spool.base?.rest();
-    this.#commitInBackground();
+    this.#commitInBackground(2); // one at work may not have what was written last
   }
 
   readInto(offset: number, target: Uint8Array): Promise<void> {
@@ -177,13 +178,13 @@ export class ShelvedVolume {
     return done;
   }
 
-  #commitInBackground(): void {
-    if (this.#isCommitting || this.#failure !== undefined) return;
-    this.#isCommitting = true;
+  #commitInBackground(pendingMax = 1): void {
+    if (this.#pending >= pendingMax || this.#failure !== undefined) return;
+    this.#pending += 1;
     this.commit().then(() => { this.#failedBytes = -Infinity; }, (error: unknown) => {
       this.#failedBytes = this.#spool.bytes;
       this.#parts.note(`volume '${this.name}' stays in the spool for now: ${(error as Error).message}`);
-    }).finally(() => { this.#isCommitting = false; });
+    }).finally(() => { this.#pending -= 1; });
   }
 
   async #commit(wish?: CommitWish): Promise<void> {

@@ -115,7 +115,7 @@ export class BtrfsTree implements Filesystem {
   async *list(directory: NodeId): AsyncIterable<readonly DirectoryEntry[]> {
     const place = await this.#directory(directory);
     if (place.parent !== undefined) return;
-    for await (const items of place.subvolume.tree.pages({ objectid: place.inode, type: ITEM.DIR_INDEX, first: 0, last: -1 })) {
+    for await (const items of place.subvolume.tree.pages({ objectid: place.inode, type: ITEM.DIR_INDEX, first: 0, last: -1, salvage: true })) {
       const page: DirectoryEntry[] = [];
       for (const item of items) {
         for (const entry of namedEntries(item)) {

@@ -1,5 +1,5 @@
 /** Data of files by logical address: verified sector by sector against the checksum tree, with the other copies as spares. */
-import { checkRange, type BlockSource, type Extent, HoldfastError, IntegrityError, type ReadOptions } from '../../../core/index.ts';
+import { checkRange, type BlockSource, type Extent, type HoldfastError, IntegrityError, type ReadOptions } from '../../../core/index.ts';
 import { ITEM, OBJECT } from './btrfs.layout.ts';
 import type { Checksum } from './checksum.ts';
 import type { LogicalSpace } from './logical-space.ts';
@@ -20,10 +20,6 @@ export interface DataParts {
 interface Sums {
   readonly stored: Uint8Array;
   readonly known: Uint8Array;
-}
-
-async function* noExtents(offset: number, length: number): AsyncIterable<Extent> {
-  if (length > 0) yield { offset, length, kind: 'data' };
 }
 
 /** The logical addresses; `verified` is false for files that were written without checksums. It owns nothing. */
@@ -58,7 +54,7 @@ export class DataSource implements BlockSource {
 
   async *extents(offset: number, length: number): AsyncIterable<Extent> {
     checkRange(this, offset, length, 'btrfs data extents');
-    yield* noExtents(offset, length);
+    if (length > 0) yield { offset, length, kind: 'data' };
   }
 
   close(): Promise<void> {

@@ -100,6 +100,28 @@ test('names that no tree may have are problems, and the rest is shown', async ()
   assert.equal(tree.problems()[0]?.kind, 'name');
 });
 
+test('of a directory with a damaged block, all other names are listed before the error', async () => {
+  const found = await image('single');
+  const { offsets, bytes } = await treeBlocks(found);
+  const inside: number[] = [];
+  for (const offset of offsets) {
+    const block = await found.range(offset, bytes);
+    // Leaves of the tree of files whose first item is an entry by index.
+    if (block[100] === 0 && block[88] === 5 && block[109] === ITEM.DIR_INDEX) inside.push(offset);
+  }
+  const wanted = inside[Math.floor(inside.length / 2)] as number;
+  const block = await found.range(wanted, bytes);
+  const here = new DataView(block.buffer).getUint32(96, true);
+  block[bytes - 1] = (block[bytes - 1] as number) ^ 1;
+  found.write(wanted, block);
+  const tree = await openImages([found]);
+  let count = 0;
+  await assert.rejects(async () => {
+    for await (const page of tree.list(await lookupPath(tree, utf8('many')) as NodeId)) count += page.length;
+  }, IntegrityError);
+  assert.ok(inside.length > 2 && count < 900 && count >= 900 - here, `${count} names of 900, ${here} in the lost block`);
+});
+
 test('an image that was cut is refused where the lost part is read', async () => {
   const whole = await image('single');
   const { offsets } = await treeBlocks(whole);

@@ -1,7 +1,7 @@
-/** A tree on disk with items put in, changed and taken away in memory: what replaying a log leaves. */
+/** A tree with items put in, changed and taken away in memory: what replaying a log leaves. */
 import { checkLimit, type Limits } from '../../../core/index.ts';
 import { compareKeys, type Item, itemOf, type Key } from './node.ts';
-import type { DiskTree, ItemRange, ItemTree } from './tree.ts';
+import type { ItemRange, ItemTree } from './tree.ts';
 import { compareWide } from './wide.ts';
 
 /** What stands at a key now; without an item, nothing. */
@@ -16,13 +16,13 @@ const CHANGE_BYTES = 200;
 
 /** The tree. It may be changed while its pages are walked: changes ahead are seen. */
 export class ReplayedTree implements ItemTree {
-  readonly #base: DiskTree;
+  readonly #base: ItemTree;
   readonly #limits: Limits;
   /** By object, in the order of keys. */
   readonly #changes = new Map<number, Change[]>();
   #bytes = 0;
 
-  constructor(base: DiskTree, limits: Limits) {
+  constructor(base: ItemTree, limits: Limits) {
     this.#base = base;
     this.#limits = limits;
   }
@@ -80,7 +80,7 @@ export class ReplayedTree implements ItemTree {
     }
     let first = range.first;
     if (range.floor === true) first = (await this.floor({ objectid, type, offset: first }))?.offset ?? first;
-    for await (const page of this.#base.pages({ objectid, type, first, last })) {
+    for await (const page of this.#base.pages({ objectid, type, first, last, salvage: range.salvage === true })) {
       const end = (page.at(-1) as Item).offset;
       yield* inPages(merged(page, list, { objectid, type, first, last: end }));
       if (end === -1) return;

@@ -1,5 +1,5 @@
 /** Searching and walking one B-tree. Time is bounded: levels fall by one from block to block, and keys only rise along a walk. */
-import { FormatError } from '../../../core/index.ts';
+import { FormatError, IntegrityError } from '../../../core/index.ts';
 import { compareKeys, type Item, type Key, keyText, type TreeNode } from './node.ts';
 import type { NodePlace, NodeStore } from './node-store.ts';
 
@@ -11,6 +11,8 @@ export interface ItemRange {
   readonly last: number;
   /** Begins with the last item at or before `first`, if there is one. */
   readonly floor?: boolean;
+  /** Goes on behind blocks that are damaged, and throws what was wrong with the first of them at the end. */
+  readonly salvage?: boolean;
 }
 
 /** Items in the order of their keys. */
@@ -32,6 +34,13 @@ export interface TreeRoot extends NodePlace {
 interface Step {
   readonly node: TreeNode;
   slot: number;
+}
+
+/** Where a walk is: the blocks from the root down, each with the slot that is taken. */
+interface Walk {
+  readonly path: Step[];
+  readonly salvage: boolean;
+  lost?: FormatError | IntegrityError;
 }
 
 function sameKind(item: Key, key: Key): boolean {
@@ -60,16 +69,21 @@ export class DiskTree implements ItemTree {
     return item !== undefined && sameKind(item, key) ? item : undefined;
   }
 
-  pages({ objectid, type, first, last, floor }: ItemRange): AsyncIterable<readonly Item[]> {
-    return this.scan({ objectid, type, offset: first }, { objectid, type, offset: last }, floor);
+  pages({ objectid, type, first, last, floor, salvage }: ItemRange): AsyncIterable<readonly Item[]> {
+    return this.scan({ objectid, type, offset: first }, { objectid, type, offset: last }, { floor, salvage });
   }
 
   /** As `pages`, from any key to any other. @throws {FormatError} when keys don't rise. */
-  async *scan(from: Key, to: Key, floor = false): AsyncIterable<readonly Item[]> {
-    const path: Step[] = [];
-    await this.#descend(path, from);
+  async *scan(from: Key, to: Key, { floor, salvage }: { readonly floor?: boolean | undefined; readonly salvage?: boolean | undefined } = {}): AsyncIterable<readonly Item[]> {
+    const walk: Walk = { path: [], salvage: salvage === true };
+    await this.#descend(walk, from);
+    yield* this.#pagesOf(walk, from, to, floor === true);
+    if (walk.lost !== undefined) throw walk.lost;
+  }
+
+  async *#pagesOf(walk: Walk, from: Key, to: Key, floor: boolean): AsyncIterable<readonly Item[]> {
     let previous: Key | undefined;
-    for (let leaf = path.at(-1); leaf !== undefined; leaf = await this.#nextLeaf(path)) {
+    for (let leaf = await this.#leafOf(walk); leaf !== undefined; walk.path.pop(), leaf = await this.#leafOf(walk)) {
       const { node, slot } = leaf;
       if (previous !== undefined && node.count > 0 && node.compare(0, previous) <= 0) {
         throw new FormatError('Walk btrfs tree', { structure: 'btrfs_leaf', field: 'key', offset: node.logical, found: keyText(node.key(0)), expected: `more than ${keyText(previous)}` });
@@ -107,34 +121,44 @@ export class DiskTree implements ItemTree {
     return child instanceof Promise ? child.then((loaded) => firstKeyed(loaded, node, slot)) : firstKeyed(child, node, slot);
   }
 
-  /** Fills `path` down to the leaf where `from` is or would be; slots are those at or before it, or 0. */
-  async #descend(path: Step[], from: Key): Promise<void> {
-    let node = await this.#store.get(this.#root, this.#root.tree);
-    for (;;) {
+  /** Fills the path down to the leaf where `from` is or would be; slots are those at or before it, or 0. */
+  async #descend(walk: Walk, from: Key): Promise<void> {
+    let node: TreeNode | undefined = await this.#store.get(this.#root, this.#root.tree);
+    while (node !== undefined) {
       const slot = Math.max(0, node.slotAtOrBefore(from));
-      path.push({ node, slot });
-      if (node.level === 0) return;
-      node = await this.#child(node, slot);
+      walk.path.push({ node, slot });
+      node = node.level === 0 ? undefined : await this.#childOf(walk, node, slot);
     }
   }
 
-  async #nextLeaf(path: Step[]): Promise<Step | undefined> {
-    path.pop();
+  /** The leaf that the path leads to, else the next one behind it; undefined at the end of the tree. */
+  async #leafOf(walk: Walk): Promise<Step | undefined> {
+    const { path } = walk;
     for (let step = path.at(-1); step !== undefined; step = path.at(-1)) {
+      if (step.node.level === 0) return step;
       step.slot += 1;
       if (step.slot >= step.node.count) {
         path.pop();
         continue;
       }
-      let { node, slot } = step;
-      while (node.level > 0) {
-        node = await this.#child(node, slot);
-        slot = 0;
-        path.push({ node, slot });
+      let node = await this.#childOf(walk, step.node, step.slot);
+      while (node !== undefined) {
+        path.push({ node, slot: 0 });
+        node = node.level === 0 ? undefined : await this.#childOf(walk, node, 0);
       }
-      return path.at(-1);
     }
     return undefined;
+  }
+
+  /** A child; undefined when it is damaged and the walk goes on all the same. */
+  async #childOf(walk: Walk, node: TreeNode, slot: number): Promise<TreeNode | undefined> {
+    try {
+      return await this.#child(node, slot);
+    } catch (error) {
+      if (!walk.salvage || !(error instanceof FormatError || error instanceof IntegrityError)) throw error;
+      walk.lost ??= error;
+      return undefined;
+    }
   }
 }
 

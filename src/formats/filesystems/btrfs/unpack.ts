@@ -23,20 +23,20 @@ export interface UnpackOptions {
 /** The name of compression type `type`. @throws {UnsupportedError} */
 export function compressionOf(type: number): Compression | undefined {
   if (type === 0) return undefined;
-  const name = ([, 'zlib', 'lzo', 'zstd'] as const)[type];
+  const name = (['zlib', 'lzo', 'zstd'] as const)[type - 1];
   if (name === undefined) throw new UnsupportedError(`Read btrfs extent: compression '${type}' is not known`, { compression: type });
   return name;
 }
 
-function fault(compression: string, field: string, found: string | number, expected: string, cause?: unknown): FormatError {
-  return new FormatError('Unpack btrfs extent', { structure: `btrfs ${compression} extent`, field, found, expected }, cause);
+function fault(compression: string, seen: { readonly field: string; readonly found: string | number; readonly expected: string }, cause?: unknown): FormatError {
+  return new FormatError('Unpack btrfs extent', { structure: `btrfs ${compression} extent`, ...seen }, cause);
 }
 
 async function unzlib(packed: Uint8Array, bytes: number): Promise<Uint8Array> {
   try {
     return await inflateAsync(packed, { maxOutputLength: bytes });
   } catch (error) {
-    throw fault('zlib', 'data', (error as NodeJS.ErrnoException).code ?? 'unknown', `a zlib stream of ${bytes} bytes`, error);
+    throw fault('zlib', { field: 'data', found: (error as NodeJS.ErrnoException).code ?? 'unknown', expected: `a zlib stream of ${bytes} bytes` }, error);
   }
 }
 
@@ -44,7 +44,7 @@ async function unzlib(packed: Uint8Array, bytes: number): Promise<Uint8Array> {
 function unlzo(packed: Uint8Array, bytes: number, sectorBytes: number): Uint8Array {
   const view = new DataView(packed.buffer, packed.byteOffset, packed.byteLength);
   const total = packed.length < 4 ? 0 : view.getUint32(0, true);
-  if (total < 4 || total > packed.length) throw fault('lzo', 'length', total, `4 to ${packed.length}`);
+  if (total < 4 || total > packed.length) throw fault('lzo', { field: 'length', found: total, expected: `4 to ${packed.length}` });
   const unpacked = new Uint8Array(bytes);
   let filled = 0;
   for (let at = 4; at < total && filled < bytes;) {
@@ -54,7 +54,7 @@ function unlzo(packed: Uint8Array, bytes: number, sectorBytes: number): Uint8Arr
       continue;
     }
     const length = at + 4 > total ? -1 : view.getUint32(at, true);
-    if (length < 0 || at + 4 + length > total) throw fault('lzo', 'segment length', length, `at most ${total - at - 4}`);
+    if (length < 0 || at + 4 + length > total) throw fault('lzo', { field: 'segment length', found: length, expected: `at most ${total - at - 4}` });
     filled += decodeLzo1x(packed.subarray(at + 4, at + 4 + length), unpacked.subarray(filled, Math.min(bytes, filled + sectorBytes)));
     at += 4 + length;
   }
@@ -92,7 +92,7 @@ function unzstd(packed: Uint8Array, bytes: number, fast: UnpackOptions['fast']):
     return (fast === undefined ? undefined : unzstdFast(frame, bytes, fast)) ?? decodeZstd(frame, bytes);
   } catch (error) {
     if (!(error instanceof HoldfastError)) throw error;
-    throw fault('zstd', 'data', error.message, `a Zstandard frame of ${bytes} bytes`, error);
+    throw fault('zstd', { field: 'data', found: error.message, expected: `a Zstandard frame of ${bytes} bytes` }, error);
   }
 }
 
@@ -104,7 +104,7 @@ function unzstd(packed: Uint8Array, bytes: number, fast: UnpackOptions['fast']):
 export async function unpackExtent(compression: Compression, packed: Uint8Array, bytes: number, options: UnpackOptions): Promise<Uint8Array> {
   const found = compression === 'zlib' ? await unzlib(packed, bytes) : compression === 'lzo' ? unlzo(packed, bytes, options.sectorBytes) : unzstd(packed, bytes, options.fast);
   if (found.length === bytes) return found;
-  if (bytes - found.length >= options.sectorBytes) throw fault(compression, 'data', found.length, `${bytes} bytes, but for the end of the last sector`);
+  if (bytes - found.length >= options.sectorBytes) throw fault(compression, { field: 'data', found: found.length, expected: `${bytes} bytes, but for the end of the last sector` });
   const unit = new Uint8Array(bytes);
   unit.set(found);
   return unit;

@@ -20,6 +20,8 @@ import { ENTRY, ENTRY_BYTES, fileLayout, TYPE } from './exfat.layout.ts';
 import { countSubdirectories, scanSets, type Scanned } from './set-scan.ts';
 
 const ROOT = 1 as NodeId;
+/** Bytes of the largest directory. Source: exFAT specification, section 7.6.7. */
+export const DIRECTORY_BYTES_MAX: number = 256 << 20;
 const EPOCH = { seconds: 0, nanoseconds: 0 } as const;
 
 /** What the volume is made of. */
@@ -198,6 +200,7 @@ export class ExfatFilesystem implements Filesystem {
     }
     const node = await this.#node(directory);
     if (!node.directory) throw new UnsupportedError(`List node '${directory}': it is no directory`);
+    if (node.size > DIRECTORY_BYTES_MAX) throw new FormatError('Open directory', { structure: 'directory entry', field: 'DataLength', offset: node.at, found: node.size, expected: `at most ${DIRECTORY_BYTES_MAX}` });
     const runs = await clustersOf(node, this.#parts);
     if (runs.count > 0) this.#claims.claim(directory, node.cluster, { runs, entryAt: node.at });
     return { spans: space.spans(runs), contiguous: node.contiguous };

@@ -8,7 +8,7 @@ import { wtf8 } from '../fat/wtf8.ts';
 import { guidText } from '../../mapping/guid.ts';
 import type { Filesystem, FilesystemContext, FilesystemDriver } from '../filesystem.ts';
 import { BOOT_BYTES, type ExfatGeometry, isExfat, locateVolume } from './boot-region.ts';
-import { clustersOf, ExfatFilesystem, type ExfatParts } from './exfat-filesystem.ts';
+import { clustersOf, DIRECTORY_BYTES_MAX, ExfatFilesystem, type ExfatParts } from './exfat-filesystem.ts';
 import { ENTRY, tableLayout } from './exfat.layout.ts';
 import { scanSets } from './set-scan.ts';
 import { readUpcaseTable, UPCASE_BYTES_MAX } from './upcase-table.ts';
@@ -102,7 +102,7 @@ async function open(sources: readonly BlockSource[], { limits }: FilesystemConte
   if (geometry.texfat) remarks.push(`TexFAT: the ${geometry.secondTable ? 'second' : 'first'} table is in use`);
   const table = tableOf(source, geometry, limits);
   const space = new ClusterSpace(source, { heapAt: geometry.heapAt, clusterBytes: geometry.clusterBytes, budget: limits.filesystemCacheBytesMax / 4 });
-  const root = await followChain(table, { first: geometry.rootCluster, entryAt: 0, limits });
+  const root = await followChain(table, { first: geometry.rootCluster, clusterBytes: geometry.clusterBytes, entryAt: 0, limits: { ...limits, filesystemListBytesMax: DIRECTORY_BYTES_MAX } });
   const found = await readRootFacts({ space, root, geometry });
   const upcase = await readTables(found, { space, table, limits, geometry }, remarks);
   if (found.guid !== undefined) remarks.push(`the volume's GUID is ${found.guid}`);

@@ -3,6 +3,9 @@ import { FormatError, type BlockSource } from '../../../core/index.ts';
 import { TableCache } from '../../mapping/table-cache.ts';
 import type { ExtGeometry } from './superblock.ts';
 
+/** What a block is that belongs to no inode: distinct from inodes' numbers. */
+export const BLOCK_OWNER = { descriptors: -1, numbers: -2, attributes: -3 } as const;
+
 /** A block, or the promise of one that is not in memory. */
 export type Loaded = DataView | Promise<DataView>;
 
@@ -20,7 +23,7 @@ export class BlockReader {
   }
 
   /**
-   * Block `block`, whole; `check` is called once while the block is in memory, with what it belongs to in `owner` (an inode's number), and throws.
+   * Block `block`, whole; `check` is called once while the block is in memory, for an `owner` (an inode's number, or one of BLOCK_OWNER), and throws.
    * @throws {FormatError} when the block is outside of the filesystem; `structure` and `field` say what leads there.
    */
   get(block: number, owner: number, place: { readonly structure: string; readonly field: string }, check: (view: DataView) => void): Loaded {

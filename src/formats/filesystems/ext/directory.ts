@@ -7,7 +7,6 @@ import { chainCrc, chainCrcOfU32 } from './checksum.ts';
 import { DIRENT } from './inode.layout.ts';
 import type { Inode } from './inode.ts';
 import type { ExtGeometry } from './superblock.ts';
-import { INCOMPAT } from './superblock.layout.ts';
 
 const STRUCTURE = 'ext directory entry';
 /** Bytes of a directory that are read at a time. */
@@ -42,19 +41,19 @@ export class DirectoryReader {
    * @throws {FormatError} at the first entry that is wrong.
    */
   *entries(inode: Inode, bytes: Uint8Array, offset: number): Iterable<Dirent> {
-    const { blockBytes, inodes, incompat } = this.#geometry;
+    const { blockBytes, inodes } = this.#geometry;
     const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-    const hasType = (incompat & INCOMPAT.filetype) !== 0;
     for (let at = 0; at < bytes.length;) {
       if (at + DIRENT.headerBytes > bytes.length) throw this.#fault(inode, { field: 'rec_len', offset: offset + at, found: bytes.length - at, expected: 'room for an entry' });
       const length = recordBytes(view.getUint16(at + DIRENT.rec_len, true), blockBytes);
       const number = view.getUint32(at + DIRENT.inode, true);
-      const nameLength = hasType ? view.getUint8(at + DIRENT.name_len) : view.getUint16(at + DIRENT.name_len, true);
+      // Without the feature `filetype` the next byte belongs to it, but the kernel leaves anything there.
+      const nameLength = view.getUint8(at + DIRENT.name_len);
       if (length < DIRENT.headerBytes || length % 4 !== 0 || at + length > bytes.length) {
         throw this.#fault(inode, { field: 'rec_len', offset: offset + at, found: length, expected: `a multiple of 4, 8 to ${bytes.length - at}` });
       }
       if (number !== 0) {
-        if (nameLength > length - DIRENT.headerBytes || nameLength > 255) throw this.#fault(inode, { field: 'name_len', offset: offset + at, found: nameLength, expected: `at most ${Math.min(255, length - DIRENT.headerBytes)}` });
+        if (nameLength > length - DIRENT.headerBytes) throw this.#fault(inode, { field: 'name_len', offset: offset + at, found: nameLength, expected: `at most ${length - DIRENT.headerBytes}` });
         if (number > inodes) throw this.#fault(inode, { field: 'inode', offset: offset + at, found: number, expected: `at most ${inodes}` });
         yield { inode: number, name: bytes.subarray(at + DIRENT.headerBytes, at + DIRENT.headerBytes + nameLength) };
       }

@@ -1,6 +1,6 @@
 /** Group descriptors: where each group's inodes are. A damaged one is taken from a copy. */
 import { FormatError, HoldfastError, IntegrityError } from '../../../core/index.ts';
-import { type BlockReader, bytesOf } from './block-reader.ts';
+import { BLOCK_OWNER, type BlockReader, bytesOf } from './block-reader.ts';
 import { chainCrc16, chainCrcAround, chainCrcOfU32 } from './checksum.ts';
 import { groupDescriptor } from './superblock.layout.ts';
 import { groupStart, hasSuperblock, type ExtGeometry } from './superblock.ts';
@@ -70,7 +70,7 @@ export class GroupTable {
 
   async #read(block: number, group: number): Promise<number> {
     const { blockBytes, descriptorBytes, blocks, firstDataBlock, inodesPerGroup, inodeBytes } = this.#geometry;
-    const view = await this.#blocks.get(block, 0, { structure: STRUCTURE, field: 'block' }, () => undefined);
+    const view = await this.#blocks.get(block, BLOCK_OWNER.descriptors, { structure: STRUCTURE, field: 'block' }, () => undefined);
     const at = group % (blockBytes / descriptorBytes) * descriptorBytes;
     const offset = block * blockBytes + at;
     const descriptor = bytesOf(view).subarray(at, at + descriptorBytes);

@@ -4,7 +4,7 @@
  */
 import { FormatError, type BlockSource } from '../../../core/index.ts';
 import type { BlockMap, Run } from '../../mapping/run.ts';
-import type { BlockReader } from './block-reader.ts';
+import { BLOCK_OWNER, type BlockReader } from './block-reader.ts';
 import type { Inode } from './inode.ts';
 
 const STRUCTURE = 'ext block map';
@@ -62,7 +62,7 @@ export class IndirectMap implements BlockMap {
     const table = view.getUint32(index * 4, true);
     const span = this.#perBlock ** (level - 1);
     if (table === 0) return { kind: 'hole', length: Math.min(lengthMax, (span * this.#perBlock - skip) * blockBytes - offset % blockBytes) };
-    const loaded = this.#blocks.get(table, 0, { structure: STRUCTURE, field: `i_block, level ${level}` }, () => undefined);
+    const loaded = this.#blocks.get(table, BLOCK_OWNER.numbers, { structure: STRUCTURE, field: `i_block, level ${level}` }, () => undefined);
     const below = (found: DataView): Position => ({ view: found, index: Math.floor(skip / span), end: this.#perBlock, level: level - 1, skip: skip % span });
     if (loaded instanceof Promise) return loaded.then((found) => this.#follow(below(found), offset, lengthMax));
     return this.#follow(below(loaded), offset, lengthMax);

@@ -4,7 +4,7 @@
  */
 import { attributeNameText, checkLimit, FormatError, IntegrityError, readRange, type BlockSource, type Limits } from '../../../core/index.ts';
 import { kernelAcl } from './acl.ts';
-import { type BlockReader, bytesOf } from './block-reader.ts';
+import { BLOCK_OWNER, type BlockReader, bytesOf } from './block-reader.ts';
 import { chainCrc, chainCrcAround, chainCrcOfU64 } from './checksum.ts';
 import { INODE, INODE_BYTES_MIN, XATTR, XATTR_INDEX, xattrPrefixes } from './inode.layout.ts';
 import type { Inode } from './inode.ts';
@@ -120,7 +120,7 @@ export class AttributeReader {
     const block = inode.attributeBlock;
     if (block === 0) return areas;
     // A block may belong to several inodes, and its checksum to none of them.
-    const view = await this.#parts.blocks.get(block, 0, { structure: 'ext inode', field: 'i_file_acl' }, (found) => { this.#checkBlock(inode, block, found); });
+    const view = await this.#parts.blocks.get(block, BLOCK_OWNER.attributes, { structure: 'ext inode', field: 'i_file_acl' }, (found) => { this.#checkBlock(inode, block, found); });
     return [...areas, { view, start: XATTR.headerBytes, base: 0, end: view.byteLength }];
   }
 

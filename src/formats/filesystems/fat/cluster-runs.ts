@@ -81,12 +81,15 @@ export interface Chain {
   readonly first: number;
   /** Clusters that are needed; all of them where it is not given. */
   readonly clusters?: number;
+  /** Bytes of a cluster, where all are needed: they hold at most `filesystemListBytesMax`. */
+  readonly clusterBytes?: number;
   /** Byte of the entry that names the first cluster, for errors. */
   readonly entryAt: number;
   readonly limits: Limits;
 }
 
 const BYTES_PER_RUN = 8;
+const CIRCLE_STEPS = 4;
 
 /** @throws {FormatError} when a number is that of no cluster: what an entry says about where its bytes begin. */
 export function checkCluster(table: ClusterTable, cluster: number, entryAt: number): void {
@@ -96,18 +99,19 @@ export function checkCluster(table: ClusterTable, cluster: number, entryAt: numb
 }
 
 /**
- * Follows a chain to its end. What comes after the clusters that are needed is followed only to be sure that the chain is no circle, which
- * would give a file's beginning again as its end; it may be damaged otherwise.
+ * Follows a chain. What comes after the clusters that are needed is followed only to be sure that they are in no circle, which would give a
+ * file's beginning again as its end; it may be damaged otherwise.
  * @throws {FormatError} when the chain leads astray, in a circle, or ends early. @throws {LimitError} when it has too many runs.
  */
-export async function followChain(table: ClusterTable, { first, clusters, entryAt, limits }: Chain): Promise<ClusterRuns> {
+export async function followChain(table: ClusterTable, { first, clusters, clusterBytes, entryAt, limits }: Chain): Promise<ClusterRuns> {
   checkCluster(table, first, entryAt);
   const runs = new ClusterRuns();
   const wanted = clusters ?? Number.MAX_SAFE_INTEGER;
-  // Brent's way to find circles: a mark that is moved at steps 1, 2, 4, 8 …
+  // Brent's way to find circles: a mark that is moved at steps 1, 2, 4, 8 … One that closes within n clusters is found within 3 n steps.
+  const stepsMax = clusters === undefined ? Number.MAX_SAFE_INTEGER : CIRCLE_STEPS * (clusters + 1);
   let mark = 0;
   let steps = 0;
-  for (let cluster = first, moveAt = 1; cluster !== CHAIN_END;) {
+  for (let cluster = first, moveAt = 1; cluster !== CHAIN_END && steps < stepsMax;) {
     if (cluster === mark) {
       throw new FormatError('Follow chain of clusters', { structure: table.structure, field: `entry ${cluster}`, offset: table.placeOf(cluster), found: `a circle in the chain of cluster ${first}`, expected: 'a chain with an end' });
     }
@@ -118,7 +122,7 @@ export async function followChain(table: ClusterTable, { first, clusters, entryA
     }
     if (runs.count < wanted) {
       runs.push(cluster);
-      checkLimit(limits, 'filesystemListBytesMax', runs.runs * BYTES_PER_RUN, `runs of the chain of cluster ${first}`);
+      checkLimit(limits, 'filesystemListBytesMax', Math.max(runs.runs * BYTES_PER_RUN, runs.count * (clusterBytes ?? 0)), `chain of cluster ${first}`);
     }
     try {
       const next = table.next(cluster);

@@ -157,7 +157,7 @@ export class FatFilesystem implements Filesystem {
     if (directory === ROOT && variant !== 'FAT32') return [{ at: rootAt, bytes: rootBytes }];
     const node = directory === ROOT ? { directory: true, cluster: rootCluster, at: 0 } : await this.#node(directory);
     if (!node.directory) throw new UnsupportedError(`List node '${directory}': it is no directory`);
-    const runs = await this.#follow({ first: node.cluster, entryAt: node.at, limits: this.#limits });
+    const runs = await this.#follow({ first: node.cluster, clusterBytes: this.#geometry.clusterBytes, entryAt: node.at, limits: this.#limits });
     this.#claims.claim(directory, node.cluster, { runs, entryAt: node.at });
     return this.#space.spans(runs);
   }

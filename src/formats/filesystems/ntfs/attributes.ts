@@ -47,9 +47,12 @@ export async function extendedAttributes(inodes: Inodes, facts: FileFacts, descr
   const found = new Map<string, Uint8Array>();
   const streams = await namedStreams(facts);
   checkLimit(volume.limits, 'xattrsMax', streams.length, `streams of MFT record ${segments.record.number}`);
+  let bytes = 0;
   for (const { name, size } of streams) {
     const key = streamKey(name);
     if (key === undefined || size > STREAM_BYTES_MAX) continue;
+    bytes += size;
+    checkLimit(volume.limits, 'xattrBytesMax', bytes, `streams of MFT record ${segments.record.number}`);
     try {
       const source = await openContent(volume, segments.some(ATTRIBUTE.data, name));
       if (source !== undefined) found.set(key, await readAll(source));

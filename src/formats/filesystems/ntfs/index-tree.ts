@@ -2,7 +2,7 @@
  * B-trees of NTFS: a root in the file's record, blocks in an attribute of its own, a bitmap of those in use.
  * Source: libfsntfs project, "NTFS format specification", "The index".
  */
-import { type BlockSource, checkLimit, FormatError, textOf } from '../../../core/index.ts';
+import { type BlockSource, checkLimit, FormatError, LimitError, textOf } from '../../../core/index.ts';
 import { UnitCache } from '../../mapping/unit-cache.ts';
 import type { AttributeSegments } from './attribute-list.ts';
 import { openContent, readAll } from './content.ts';
@@ -15,6 +15,12 @@ const ENTRY_HEAD = 16;
 const FLAG = { below: 1, last: 2 } as const;
 /** Bytes of blocks that one open index keeps. */
 const CACHE_BYTES = 128 << 10;
+/** Bytes of the bitmap of one index: 32 GiB of names. */
+const BITMAP_BYTES_MAX = 1 << 20;
+/** Damaged blocks of one index after which nothing more is expected of it. */
+const DAMAGED_MAX = 256;
+/** An index has this part of what a file's list of clusters may take: several stay open. */
+const LIST_SHARE = 32;
 /** The unit of block numbers where a block is smaller than a cluster. */
 const SMALL_UNIT = 512;
 
@@ -64,9 +70,10 @@ export class IndexTree {
     if (blockSize < SMALL_UNIT || (blockSize & (blockSize - 1)) !== 0 || blockSize > space.limits.filesystemBlockBytesMax) {
       throw new FormatError('Open index', { structure: 'NTFS index root', field: 'blockSize', found: blockSize, expected: 'a power of two from 512' });
     }
-    const blocks = await openContent(space, segments.some(ATTRIBUTE.indexAllocation, name));
-    const bits = await openContent(space, segments.some(ATTRIBUTE.bitmap, name));
-    if (bits !== undefined) checkLimit(space.limits, 'filesystemListBytesMax', bits.size, `bitmap of ${what}`);
+    const bounded = { ...space, limits: { ...space.limits, filesystemListBytesMax: Math.ceil(space.limits.filesystemListBytesMax / LIST_SHARE) } };
+    const blocks = await openContent(bounded, segments.some(ATTRIBUTE.indexAllocation, name));
+    const bits = await openContent(bounded, segments.some(ATTRIBUTE.bitmap, name));
+    if (bits !== undefined && bits.size > BITMAP_BYTES_MAX) throw new LimitError('index bitmap bytes', bits.size, BITMAP_BYTES_MAX, what);
     return new IndexTree(space, {
       what, root: attribute.value, blockBytes: blockSize, unitBytes: space.geometry.clusterBytes <= blockSize ? space.geometry.clusterBytes : SMALL_UNIT, blocks,
       bitmap: bits === undefined ? new Uint8Array(0) : await readAll(bits),
@@ -81,7 +88,7 @@ export class IndexTree {
   }
 
   /**
-   * All entries, node by node, in no order. A node that is damaged is told to `damaged` and left out.
+   * All entries, node by node, in no order. A node that is damaged is told to `damaged` and left out; after many of them, the rest is.
    * @throws {unknown} when `damaged` throws.
    */
   async *nodes(damaged: (where: string, error: unknown) => void): AsyncIterable<readonly IndexEntry[]> {
@@ -99,13 +106,16 @@ export class IndexTree {
       return entries;
     };
     yield entriesOf(root, indexRootLayout.size, what);
+    let failures = 0;
     for (const block of this.#usedBlocks()) {
+      if (failures >= DAMAGED_MAX) return;
       const where = `${what} block ${block}`;
       let node: Uint8Array;
       try {
         node = await this.#readBlock(block * blockBytes);
       } catch (error) {
         damaged(where, error);
+        failures += 1;
         continue;
       }
       yield entriesOf(node, indexBlockLayout.size, where);

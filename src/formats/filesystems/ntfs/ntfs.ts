@@ -22,18 +22,15 @@ const LABEL_BYTES_MAX = 1 << 10;
 
 async function probe(source: BlockSource): Promise<ProbeVerdict> {
   if (source.size < 512) return { match: 'no' };
+  const head = await readRange(source, 0, 512);
+  const claims = looksLikeBoot(head);
   try {
     const { damage } = await readBoot(source);
-    return damage === undefined || await claims(source) ? { match: 'yes', version: 'NTFS' } : { match: 'no' };
+    // A spare alone could be left from an earlier filesystem: it counts where nothing else is.
+    return damage === undefined || claims || head.every((byte) => byte === 0) ? { match: 'yes', version: 'NTFS' } : { match: 'no' };
   } catch (error) {
-    return await claims(source) ? { match: 'damaged', reason: (error as Error).message } : { match: 'no' };
+    return claims && error instanceof FormatError ? { match: 'damaged', reason: error.message } : { match: 'no' };
   }
-}
-
-/** Whether the first sector says that it is NTFS, or says nothing: a spare alone could be left from an earlier filesystem. */
-async function claims(source: BlockSource): Promise<boolean> {
-  const head = await readRange(source, 0, 512);
-  return looksLikeBoot(head) || head.every((byte) => byte === 0);
 }
 
 /** The attributes of one of the volume's own files. */

@@ -16,6 +16,9 @@ const SUPERBLOCK_COPIES = [2, 3] as const;
 const PAGE_BYTES_MIN = 16 << 10;
 const DEFAULT_CONTAINER_BYTES = 64 << 20;
 const ROOTS_MAX = 32;
+const SCANS_MAX = 16;
+/** Ids of files hold the place of their row, and must stay below 2^53. */
+const SIZE_MAX = 2 ** 51;
 const ROOTS_AT = pageLayout.size + checkpointLayout.size;
 const CHECKPOINTS_MAX = 8;
 /** Of a row of the table of containers. */
@@ -52,7 +55,7 @@ export function readBootSector(sector: Uint8Array): BootFacts {
   const clusters = containerBytes / clusterBytes;
   if (!Number.isInteger(Math.log2(clusters)) || clusters < 1) throw new FormatError('Read ReFS boot sector', { structure, field: 'BytesPerContainer', offset: offsets.BytesPerContainer, found: containerBytes, expected: 'a power of two of clusters' });
   const size = boot.NumberOfSectors * boot.BytesPerSector;
-  if (!Number.isSafeInteger(size)) throw new FormatError('Read ReFS boot sector', { structure, field: 'NumberOfSectors', offset: offsets.NumberOfSectors, found: boot.NumberOfSectors, expected: 'less than 2^53 bytes' });
+  if (size > SIZE_MAX) throw new FormatError('Read ReFS boot sector', { structure, field: 'NumberOfSectors', offset: offsets.NumberOfSectors, found: boot.NumberOfSectors, expected: 'at most 2^51 bytes' });
   return { version, size, containerBytes, clusterBytes, pageBytes: Math.max(PAGE_BYTES_MIN, clusterBytes), serial: Buffer.from(boot.SerialNumber).reverse().toString('hex').toUpperCase() };
 }
 
@@ -155,6 +158,8 @@ export interface RefsVolume {
   /** The volume packs what is in its containers. */
   readonly compressed: boolean;
   readonly remarks: string[];
+  /** How often yet the whole table of objects may be looked through for one that is not where it should be. */
+  readonly scans: { left: number };
 }
 
 /** The table of containers from the first of its copies that can be read. */
@@ -194,5 +199,5 @@ export async function openVolume(source: BlockSource, limits: Limits): Promise<R
   pages.useContainers(map);
   const objects = [checkpoint.roots[ROOT.objects], checkpoint.roots[ROOT.objectsCopy]].filter((root) => root !== undefined);
   if (objects.length === 0) throw new FormatError('Open ReFS volume', { structure: 'ReFS checkpoint', field: 'root 0', found: 'none', expected: 'a reference' });
-  return { boot, guid: superblock.guid, pages, limits, objects, compressed, remarks };
+  return { boot, guid: superblock.guid, pages, limits, objects, compressed, remarks, scans: { left: SCANS_MAX } };
 }

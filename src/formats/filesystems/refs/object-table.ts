@@ -50,8 +50,9 @@ export async function findObject(volume: RefsVolume, object: number): Promise<Pa
   let failure: HoldfastError | undefined;
   for (const root of volume.objects) {
     try {
-      const found = await descend(volume, root, object) ?? await scan(volume, root, object);
+      const found = await descend(volume, root, object) ?? (volume.scans.left > 0 ? await scan(volume, root, object) : undefined);
       if (found !== undefined) return found;
+      volume.scans.left -= 1;
     } catch (error) {
       if (!(error instanceof HoldfastError)) throw error;
       failure ??= error;

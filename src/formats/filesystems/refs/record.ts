@@ -24,11 +24,11 @@ const REPARSE = { tagAt: 12, lengthAt: 16, dataAt: 20 } as const;
 /** Hundreds of nanoseconds since 1601. */
 export function filetime(bytes: Uint8Array): Timestamp {
   const view = new DataView(bytes.buffer, bytes.byteOffset, 8);
-  // Both words stay exact: 429.4967296 seconds are in one unit of the upper word.
   const high = view.getUint32(4, true);
-  const low = view.getUint32(0, true);
-  const ticksHigh = high % TICKS * 0x1_0000_0000 + low;
-  return { seconds: Math.floor(high / TICKS) * 0x1_0000_0000 + Math.floor(ticksHigh / TICKS) - EPOCH_SECONDS, nanoseconds: ticksHigh % TICKS * 100 };
+  // One unit of the upper word is 429 seconds and 4,967,296 ticks; thousands of it apart, so that every product stays below 2^53.
+  const thousands = Math.floor(high / 1000) * 4_967_296;
+  const ticks = thousands % 10_000 * 1000 + high % 1000 * 4_967_296 + view.getUint32(0, true);
+  return { seconds: high * 429 + Math.floor(thousands / 10_000) + Math.floor(ticks / TICKS) - EPOCH_SECONDS, nanoseconds: ticks % TICKS * 100 };
 }
 
 /** UTF-16 as bytes, without zeroes at its end. */
@@ -81,6 +81,7 @@ export class FileRecord {
   /** Reads the record in `value`, and pages that its tree goes on in. */
   static async read(value: Uint8Array, { pages, limits, where }: { readonly pages: PageReader; readonly limits: Limits; readonly where: string }): Promise<FileRecord> {
     const rows: RecordRow[] = [];
+    if (value.length < RECORD_INFORMATION_AT + informationLayout.size) throw new FormatError('Read ReFS record', { structure: where, field: 'length', found: value.length, expected: `at least ${RECORD_INFORMATION_AT + informationLayout.size}` });
     for await (const { node } of leavesBelow({ node: RefsNode.ofValue(value, where), place: 0 }, { pages, limits })) {
       for (let i = 0; i < node.count; i += 1) {
         const { key, value: content } = node.row(i);

@@ -3,7 +3,7 @@
  * are shown as files of their own. Modes are made up: all may do everything, but for what is `read-only`.
  */
 import {
-  checkLimit, FormatError, HoldfastError, MemorySource, NotFoundError, textOf, UnsupportedError, type BlockSource, type DirectoryEntry, type NodeId, type NodeStat, type TreeProblem, type TreeSupports,
+  FormatError, HoldfastError, MemorySource, NotFoundError, textOf, UnsupportedError, type BlockSource, type DirectoryEntry, type NodeId, type NodeStat, type TreeProblem, type TreeSupports,
 } from '../../../core/index.ts';
 import { isLegalName, NameIndex } from '../fat/name-index.ts';
 import { ProblemList } from '../fat/problem-list.ts';
@@ -14,19 +14,18 @@ import type { RefsVolume } from './bootstrap.ts';
 import { RefsNode, type Row } from './node.ts';
 import { findObject } from './object-table.ts';
 import { FileRecord, filetime, type ReparsePoint, type StreamPlace, unitsText } from './record.ts';
-import { ENTRY, FILE, type informationLayout, linkLayout, OBJECT, ROW } from './refs.layout.ts';
+import { ENTRY, FILE, informationLayout, linkLayout, OBJECT, RECORD_INFORMATION_AT, ROW } from './refs.layout.ts';
 import { reparseTarget, reparseType } from './reparse.ts';
+import { StreamIndex } from './stream-index.ts';
 import { type Leaf, leavesOf } from './tree.ts';
 
 /** Ids from here on are places of rows, those below are objects. */
 const FILES_FROM = 2 ** 52;
 const ROWS_PER_PAGE = 4096;
-const PLACE_MAX = 2 ** 40;
 const MODE = { all: 0o777, readOnly: 0o555 } as const;
 const KEY_NAME_AT = 4;
 const PAGE_ENTRIES = 1024;
 const ATTRIBUTE_BYTES_MAX = 64 << 10;
-const STREAM_KEY_BYTES = 24;
 
 type Information = ReturnType<typeof informationLayout.view>;
 
@@ -51,6 +50,21 @@ function entryOf({ key, value }: Row): Entry | undefined {
   return view.getUint16(0, true) === ROW.entry ? { name: unitsText(key.subarray(KEY_NAME_AT)), kind: view.getUint16(2, true), value } : undefined;
 }
 
+function fileId(place: number, row: number): NodeId {
+  return FILES_FROM + place * ROWS_PER_PAGE + row as NodeId;
+}
+
+/** A file for errors. */
+function fileName(id: number): string {
+  return `ReFS file at cluster ${Math.floor((id - FILES_FROM) / ROWS_PER_PAGE)}, row ${(id - FILES_FROM) % ROWS_PER_PAGE}`;
+}
+
+/** What an entry alone says about a file; undefined for those whose record must be read. */
+function informationOf({ kind, value }: Entry): (FileNode['information'] & { readonly FileSize: number }) | undefined {
+  const found = kind === ENTRY.record ? informationLayout.view(value, RECORD_INFORMATION_AT) : kind === ENTRY.link ? linkLayout.view(value) : undefined;
+  return found === undefined || (found.Attributes & FILE.reparse) !== 0 ? undefined : found;
+}
+
 /** The object of a directory; undefined for files. */
 function directoryOf({ kind, value }: Entry): number | undefined {
   if (kind !== ENTRY.link) return undefined;
@@ -68,6 +82,7 @@ export class RefsFilesystem implements Filesystem {
   readonly #volume: RefsVolume;
   readonly #problems = new ProblemList();
   readonly #names = new NameIndex((directory) => this.list(directory));
+  readonly #streams = new StreamIndex((object) => this.#leaves(object), fileId);
   /** The directory in which each other one was met: a directory in two places would make the tree endless. */
   readonly #parents = new Map<number, number>();
   #closed = false;
@@ -111,8 +126,7 @@ export class RefsFilesystem implements Filesystem {
     }
     const object = directoryOf(entry);
     if (object === undefined) {
-      checkLimit({ ...this.#volume.limits, filesystemListBytesMax: PLACE_MAX }, 'filesystemListBytesMax', place, `cluster of ${where}`);
-      return { name: entry.name, id: FILES_FROM + place * ROWS_PER_PAGE + row as NodeId };
+      return { name: entry.name, ...this.#listed(entry, fileId(place, row)) };
     }
     const parent = this.#parents.get(object);
     if (object >= FILES_FROM || object === OBJECT.root || object === directory || (parent !== undefined && parent !== directory)) {
@@ -123,6 +137,17 @@ export class RefsFilesystem implements Filesystem {
     return { name: entry.name, id: object as NodeId };
   }
 
+  /** A file's id, and its stat where the entry is enough; what is damaged is told by `stat`. */
+  #listed(entry: Entry, id: NodeId): Pick<DirectoryEntry, 'id' | 'stat'> {
+    try {
+      const information = informationOf(entry);
+      return information === undefined ? { id } : { id, stat: this.#statOf(id, { information, size: information.FileSize, reparse: undefined, directory: false }) };
+    } catch (error) {
+      if (!(error instanceof HoldfastError)) throw error;
+      return { id };
+    }
+  }
+
   async *#leaves(object: number): AsyncIterable<Leaf> {
     const { pages, limits } = this.#volume;
     yield* leavesOf(await findObject(this.#volume, object), { pages, limits });
@@ -131,11 +156,14 @@ export class RefsFilesystem implements Filesystem {
   async stat(id: NodeId): Promise<NodeStat> {
     if (id < FILES_FROM) {
       const record = await this.#ownRecord(id);
+      if (record === undefined) return { type: 'directory', size: 0, mode: MODE.all, uid: 0, gid: 0, links: 1, inode: id, modified: { seconds: 0, nanoseconds: 0 } };
       const reparse = (record.information.Attributes & FILE.reparse) === 0 ? undefined : record.reparsePoint();
       return this.#statOf(id, { information: record.information, size: 0, reparse, directory: true });
     }
-    const node = await this.#file(id);
-    return this.#statOf(id, { ...node, directory: false });
+    const entry = entryOf(await this.#row(id));
+    const information = entry === undefined ? undefined : informationOf(entry);
+    if (information !== undefined) return this.#statOf(id, { information, size: information.FileSize, reparse: undefined, directory: false });
+    return this.#statOf(id, { ...await this.#file(id), directory: false });
   }
 
   #statOf(id: NodeId, { information, size, reparse, directory }: Omit<FileNode, 'record'> & { readonly directory: boolean }): NodeStat {
@@ -147,8 +175,8 @@ export class RefsFilesystem implements Filesystem {
     };
   }
 
-  /** The row of a directory about itself. */
-  async #ownRecord(object: number): Promise<FileRecord> {
+  /** The row of a directory about itself; one without is a problem, but can be listed. */
+  async #ownRecord(object: number): Promise<FileRecord | undefined> {
     const where = `ReFS object ${object}`;
     for await (const { node } of this.#leaves(object)) {
       for (let i = 0; i < node.count; i += 1) {
@@ -156,17 +184,25 @@ export class RefsFilesystem implements Filesystem {
         if (key.length >= 2 && new DataView(key.buffer, key.byteOffset).getUint16(0, true) === ROW.own) return FileRecord.read(value, { ...this.#volume, where });
       }
     }
-    throw new FormatError('Read ReFS directory', { structure: where, field: 'own row', found: 'none', expected: 'a row of type 0x10' });
+    this.#problems.add({ kind: 'missing-data', where, message: `Read ${where}: it has no row about itself` });
+    return undefined;
+  }
+
+  /** The row that an id names. */
+  async #row(id: NodeId): Promise<Row> {
+    const place = Math.floor((id - FILES_FROM) / ROWS_PER_PAGE);
+    const row = (id - FILES_FROM) % ROWS_PER_PAGE;
+    if (id < FILES_FROM || !Number.isInteger(place) || !Number.isInteger(row)) throw new NotFoundError(`Find node '${id}': no file can be there`);
+    const where = fileName(id);
+    const node = RefsNode.ofPage(await this.#volume.pages.readAgain(place, where), where);
+    if (node.level !== 0 || row >= node.count) throw new NotFoundError(`Find node '${id}': there is no file`);
+    return node.row(row);
   }
 
   async #file(id: NodeId): Promise<FileNode> {
-    const place = Math.floor((id - FILES_FROM) / ROWS_PER_PAGE);
-    const row = (id - FILES_FROM) % ROWS_PER_PAGE;
-    const where = `ReFS file at cluster ${place}, row ${row}`;
-    if (id < FILES_FROM || !Number.isInteger(place)) throw new NotFoundError(`Find node '${id}': no file can be there`);
-    const node = RefsNode.ofPage(await this.#volume.pages.readAgain(place, where), where);
-    const entry = node.level === 0 && row < node.count ? entryOf(node.row(row)) : undefined;
+    const entry = entryOf(await this.#row(id));
     if (entry === undefined) throw new NotFoundError(`Find node '${id}': there is no file`);
+    const where = fileName(id);
     if (entry.kind === ENTRY.record) {
       const record = await FileRecord.read(entry.value, { ...this.#volume, where });
       return this.#fileNode(record, record.information, record.information.FileSize);
@@ -183,34 +219,28 @@ export class RefsFilesystem implements Filesystem {
 
   /** The record of a file that is kept apart from its names: in the tree of the directory where it was made. */
   async #streamRow(home: number, ordinal: number): Promise<Uint8Array> {
-    for await (const { node } of this.#leaves(home)) {
-      for (let i = 0; i < node.count; i += 1) {
-        const { key, value } = node.row(i);
-        if (key.length < STREAM_KEY_BYTES) continue;
-        const view = new DataView(key.buffer, key.byteOffset);
-        if (view.getUint16(0, true) === ROW.stream && view.getUint32(8, true) === ordinal % 2 ** 32 && view.getUint32(12, true) === Math.floor(ordinal / 2 ** 32) && view.getUint32(16, true) === home % 2 ** 32) return value;
-      }
-    }
-    throw new FormatError('Find ReFS file', { structure: `ReFS object ${home}`, field: `stream ${ordinal}`, found: 'none', expected: 'a row of type 0x40' });
+    const id = await this.#streams.find(home, ordinal);
+    if (id === undefined) throw new FormatError('Find ReFS file', { structure: `ReFS object ${home}`, field: `stream ${ordinal}`, found: 'none', expected: 'a row of type 0x40' });
+    return (await this.#row(id)).value;
   }
 
   async open(id: NodeId, stream?: string): Promise<BlockSource> {
     if (id < FILES_FROM && stream === undefined) throw new UnsupportedError(`Open node '${id}': it is a directory`);
     if (stream !== undefined) {
-      const place = (await this.#record(id)).stream(stream);
+      const place = (await this.#record(id))?.stream(stream);
       if (place === undefined) throw new NotFoundError(`Open stream '${stream}' of node '${id}': there is none of this name`);
-      return this.#source_(place);
+      return this.#contentOf(place);
     }
     const { record, size, reparse } = await this.#file(id);
     if (reparse !== undefined) throw new UnsupportedError(`Open node '${id}': its content is a reparse point with the tag '${reparse.tag.toString(16)}'`, { tag: reparse.tag });
-    return this.#source_(record.content(size));
+    return this.#contentOf(record.content(size));
   }
 
-  async #record(id: NodeId): Promise<FileRecord> {
+  async #record(id: NodeId): Promise<FileRecord | undefined> {
     return id < FILES_FROM ? this.#ownRecord(id) : (await this.#file(id)).record;
   }
 
-  #source_(place: StreamPlace): BlockSource {
+  #contentOf(place: StreamPlace): BlockSource {
     if (place.kind === 'inline') return new MemorySource(place.bytes.slice());
     if (this.#volume.compressed) throw new UnsupportedError('Open ReFS file: the volume is compressed, which is not read');
     const { clusterBytes } = this.#volume.pages.geometry;
@@ -233,18 +263,19 @@ export class RefsFilesystem implements Filesystem {
   }
 
   async readLink(id: NodeId): Promise<Uint8Array> {
-    const reparse = id < FILES_FROM ? (await this.#ownRecord(id)).reparsePoint() : (await this.#file(id)).reparse;
+    const reparse = id < FILES_FROM ? (await this.#ownRecord(id))?.reparsePoint() : (await this.#file(id)).reparse;
     const target = reparse === undefined ? undefined : reparseTarget(reparse);
     if (target === undefined) throw new UnsupportedError(`Read link '${id}': it has no target`);
     return target;
   }
 
   async streams(id: NodeId): Promise<readonly NamedStream[]> {
-    return (await this.#record(id)).streams();
+    return (await this.#record(id))?.streams() ?? [];
   }
 
   async attributes(id: NodeId): Promise<ReadonlyMap<string, Uint8Array>> {
     const record = await this.#record(id);
+    if (record === undefined) return new Map();
     const found = new Map<string, Uint8Array>([...record.extendedAttributes()].map(([name, value]) => [`user.${name}`, value]));
     for (const { name, size } of record.streams()) {
       if (size > ATTRIBUTE_BYTES_MAX) continue;

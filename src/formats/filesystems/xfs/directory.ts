@@ -2,7 +2,7 @@
  * Names in a directory, in the order in which they are stored. Entries of a large directory are in the blocks below 32 GiB of its data
  * fork, whatever index is above. Source: "XFS Algorithms & Data Structures", "Directories".
  */
-import { type DirectoryEntry, FormatError, type HoldfastError, HoldfastError as AnyError, type NodeId } from '../../../core/index.ts';
+import { type DirectoryEntry, FormatError, HoldfastError, type NodeId } from '../../../core/index.ts';
 import type { Mapping } from './extent.ts';
 import type { BlockFinder } from './file-map.ts';
 import type { XfsGeometry } from './geometry.ts';
@@ -78,21 +78,23 @@ export class XfsDirectory {
     return this.#metadata.block(await this.pieces(at), this.#wanted);
   }
 
-  /** Places in the directory that hold names, in order. @throws {FormatError} when there are more blocks than on the device. */
+  /** Places in the directory that hold names, in order. @throws {FormatError} when there are more blocks than on the device, or none. */
   async *dataPlaces(): AsyncIterable<number> {
     const { blockBytes, directoryBytes, blocks } = this.#metadata.geometry.facts;
     const end = Math.min(this.inode.size, DIRECTORY_LEAF_BYTES);
-    let most = Math.ceil(blocks * blockBytes / directoryBytes);
+    const most = Math.ceil(blocks * blockBytes / directoryBytes);
+    let found = 0;
     for (let at = 0; at < end;) {
       const { count, block } = await this.#finder.find(at / blockBytes);
       if (block === undefined) {
         at = Math.ceil((at + count * blockBytes) / directoryBytes) * directoryBytes;
         continue;
       }
-      if ((most -= 1) < 0) throw this.#fault('di_size', this.inode.size, 'fewer blocks than on the device');
+      if ((found += 1) > most) throw this.#fault('di_size', this.inode.size, 'fewer blocks than on the device');
       yield at;
       at += directoryBytes;
     }
+    if (found === 0) throw this.#fault('di_size', this.inode.size, 'at least one block of names');
   }
 
   /** Names of a block of names. @throws {FormatError} */
@@ -122,20 +124,17 @@ export class XfsDirectory {
 
   /** Every name but `.` and `..`, block by block; damaged blocks come last, as the error of the first one. */
   async *list(complain: Complain): AsyncIterable<readonly DirectoryEntry[]> {
-    let page: DirectoryEntry[] = [];
+    const page: DirectoryEntry[] = [];
     let failure: HoldfastError | undefined;
     for await (const at of this.dataPlaces()) {
       try {
         for (const stored of this.namesIn(await this.dataBlock(at))) addEntry(page, stored, complain);
       } catch (error) {
-        if (!(error instanceof AnyError)) throw error;
+        if (!(error instanceof HoldfastError)) throw error;
         complain('damaged-directory', error.message);
         failure ??= error;
       }
-      if (page.length >= PAGE_ENTRIES / 2) {
-        yield page;
-        page = [];
-      }
+      while (page.length >= PAGE_ENTRIES) yield page.splice(0, PAGE_ENTRIES);
     }
     if (page.length > 0) yield page;
     if (failure !== undefined) throw failure;

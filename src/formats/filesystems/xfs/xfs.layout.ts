@@ -47,8 +47,8 @@ export const superblockLayout: Layout<{
   sb_meta_uuid: 'bytes:16',
 });
 
-/** Bits of `sb_versionnum` and `sb_features2` that matter to a reader. */
-export const VERSION = { number: 0xf, directory2: 0x2000, caseInsensitive: 0x4000, moreBits: 0x8000, fileTypes2: 0x200 } as const;
+/** Byte of `sb_versionnum`, and bits of it and of `sb_features2` that matter to a reader. */
+export const VERSION = { at: 100, number: 0xf, directory2: 0x2000, caseInsensitive: 0x4000, moreBits: 0x8000, fileTypes2: 0x200 } as const;
 
 /** Bits of `sb_features_incompat`, by the names that `xfs_info` and `mkfs.xfs` use. */
 export const INCOMPATIBLE = {

@@ -8,7 +8,8 @@ import { hashOfName } from './directory-index.ts';
 import { readSuperblock } from './superblock.ts';
 import { dirtyNodes, filledNodes, pattern, v5Nodes } from './testdata/expected.ts';
 import { fixture, idOf, openXfs } from './testdata/fixture.ts';
-import { sealSuperblock } from './testing/seal.ts';
+import { recordsOf, seal, sealSuperblock } from './testing/seal.ts';
+import { INODE3_AT, INODE_FLAG, inodeLayout } from './xfs.layout.ts';
 import { xfsDriver } from './xfs.ts';
 
 const cleanup = async (): Promise<void> => undefined;
@@ -58,11 +59,7 @@ test('what is only in the log is not there without it', async () => {
 test('records at the end of the log that were not written whole are left out', async () => {
   const image = await fixture('dirty');
   const { geometry } = await readSuperblock(new MemorySource(image));
-  const start = geometry.blockAt(geometry.facts.log.block);
-  const end = start + geometry.facts.log.blocks * 4096;
-  const view = new DataView(image.buffer, image.byteOffset);
-  let last = start;
-  for (let at = start; at < end; at += 512) if (view.getUint32(at) === 0xfeed_babe) last = at;
+  const last = recordsOf(image, geometry.blockAt(geometry.facts.log.block), geometry.facts.log.blocks * 4096).at(-1)?.at ?? 0;
   // One word of the last record's data is of other bytes: it was acknowledged by nobody.
   const torn = new PatchedSource(new MemorySource(image), [{ offset: last + 600, length: 4, bytes: utf8('torn') }], image.length);
   const tree = await openXfs(torn);
@@ -88,6 +85,19 @@ test('features that a reader must know are refused by name', async () => {
     sealSuperblock(changed);
     await assert.rejects(openXfs(changed), (error) => error instanceof UnsupportedError && error.message.includes(name));
   }
+});
+
+test('content on a realtime device is refused, and nothing else', async () => {
+  const image = (await fixture('v5')).slice();
+  const before = await openXfs(image);
+  const id = await idOf(before, 'content');
+  const { geometry } = await readSuperblock(new MemorySource(image));
+  const at = geometry.checkedInodeAt(id);
+  image[at + inodeLayout.offsets.di_flags + 1] = INODE_FLAG.realtime;
+  seal(image, { at, length: 512, crcAt: INODE3_AT });
+  const tree = await openXfs(image);
+  await assert.rejects(tree.open(id), UnsupportedError);
+  assert.equal((await tree.stat(id)).size, 300_000);
 });
 
 test('names are hashed as the kernel does', () => {

@@ -1,22 +1,25 @@
 /** XFS, versions 4 and 5. Source: "XFS Algorithms & Data Structures", 3rd edition. */
-import { type BlockSource, HoldfastError, type ProbeVerdict, readRange, UsageError } from '../../../core/index.ts';
+import { type BlockSource, HoldfastError, type ProbeVerdict, readRange, UnsupportedError, UsageError } from '../../../core/index.ts';
 import type { Filesystem, FilesystemContext, FilesystemDriver, FilesystemFacts } from '../filesystem.ts';
 import { bareState, isCleanLog, type LogState, replayLog } from './log/replay.ts';
 import { readSuperblock, type Superblock } from './superblock.ts';
 import { XfsFilesystem } from './xfs-filesystem.ts';
-import { MAGIC } from './xfs.layout.ts';
+import { MAGIC, VERSION } from './xfs.layout.ts';
 
 /** Bits of `sb_features_log_incompat`: logged attribute changes. */
 const LOG_KNOWN = 0x1;
 
 async function probe(source: BlockSource): Promise<ProbeVerdict> {
+  let head: Uint8Array = new Uint8Array(VERSION.at + 2);
   try {
-    const head = await readRange(source, 0, 4);
+    head = await readRange(source, 0, head.length);
     if (new DataView(head.buffer).getUint32(0) !== MAGIC.superblock) return { match: 'no' };
     const { geometry } = await readSuperblock(source);
     return { match: 'yes', version: `v${geometry.facts.version}` };
   } catch (error) {
     if (error instanceof RangeError) return { match: 'no' };
+    // Opening it says what is not read.
+    if (error instanceof UnsupportedError) return { match: 'yes', version: `v${(head[VERSION.at + 1] as number) & VERSION.number}` };
     return { match: 'damaged', reason: error instanceof Error ? error.message : String(error) };
   }
 }
@@ -59,8 +62,8 @@ async function open(sources: readonly BlockSource[], context: FilesystemContext)
   if (source === undefined || sources.length > 1) throw new UsageError(`Open XFS: '${sources.length}' devices, expected 1`);
   const onDisk = await readSuperblock(source);
   const { log, remarks } = await logState(source, onDisk, context);
-  // The log may have grown the filesystem, or changed its features.
-  const superblock = log.touches(0, 512) ? await readSuperblock(log.source, true) : onDisk;
+  // The log may have grown the filesystem, or changed its features; what it says of a damaged one is not whole.
+  const superblock = log.touches(0, 512) && onDisk.remarks.length === 0 ? await readSuperblock(log.source, true) : onDisk;
   return new XfsFilesystem({ log, geometry: superblock.geometry, facts: factsOf(superblock, log.clean, remarks), limits: context.limits });
 }
 

@@ -7,6 +7,7 @@ import { BlockCache } from './block-cache.ts';
 import { BlockPointer, type Dva, POINTER_BYTES } from './block-pointer.ts';
 import { checksumNames, checksumOf, isFolded, isUnchecked, sha256Words } from './checksum.ts';
 import { compressions, decompress, type Unzstd } from './decompress.ts';
+import { fletcher4 } from './fletcher.ts';
 import { Faults, type Vdev } from './vdev.ts';
 import { viewOf } from './words.ts';
 
@@ -15,6 +16,10 @@ const GANG_BYTES = 512;
 const GANG_POINTERS = 3;
 const GANG_DEPTH_MAX = 5;
 const TRAILER_BYTES = 40;
+/** In a block of the intent log: bytes in use, and its checksum. */
+const LOG_USED_AT = 136;
+const LOG_CHECKSUM_AT = 152;
+const LOG_UNIT_BYTES = 4096;
 const TRAILER_MAGIC = 0x0210_da7a_b10c_7a11n;
 
 /** Opens protected blocks of one dataset. */
@@ -24,6 +29,8 @@ export interface BlockCipher {
    * @throws {IntegrityError} when its MAC does not hold.
    */
   open(pointer: BlockPointer, raw: Uint8Array): Uint8Array;
+  /** What a block of the intent log holds; its MAC stands in the block. @throws {IntegrityError} @throws {FormatError} */
+  openLog(pointer: BlockPointer, raw: Uint8Array): Uint8Array;
   /** Checks what can only be checked after decompression: MACs of indirect blocks and of object sets. @throws {IntegrityError} */
   check(pointer: BlockPointer, block: Uint8Array): void;
 }
@@ -45,10 +52,27 @@ export type Alter = (pointer: BlockPointer, block: Uint8Array) => Uint8Array;
 function matches(pointer: BlockPointer, bytes: Uint8Array, salt: Uint8Array | undefined): boolean {
   const { checksum } = pointer;
   if (isUnchecked(checksum)) return true;
+  if (checksumNames[checksum] === 'zilog2') return logBlockHolds(pointer, bytes);
   const found = checksumOf(checksum, bytes, salt);
   if (!pointer.protected || pointer.type === 11) return equalBytes(found, pointer.checksumBytes);
   if (isFolded(checksum)) for (let i = 0; i < 16; i += 1) found[i] = (found[i] as number) ^ (found[i + 16] as number);
   return equalBytes(found.subarray(0, 16), pointer.checksumBytes.subarray(0, 16));
+}
+
+/** A block of the intent log checks itself, as far as it is in use, with its pointer's checksum in the checksum's stead. */
+function logBlockHolds(pointer: BlockPointer, block: Uint8Array): boolean {
+  if (block.length < LOG_CHECKSUM_AT + 32) return false;
+  const view = viewOf(block);
+  if (view.getBigUint64(LOG_CHECKSUM_AT - 8, true) !== TRAILER_MAGIC) return false;
+  const used = Math.ceil(Number(view.getBigUint64(LOG_USED_AT, true)) / LOG_UNIT_BYTES) * LOG_UNIT_BYTES;
+  if (used > block.length || used === 0) return false;
+  const copy = block.slice(0, used);
+  copy.set(pointer.checksumBytes, LOG_CHECKSUM_AT);
+  const found = fletcher4(copy);
+  const stored = block.subarray(LOG_CHECKSUM_AT, LOG_CHECKSUM_AT + 32);
+  if (!pointer.protected) return equalBytes(found, stored);
+  for (let i = 0; i < 16; i += 1) found[i] = (found[i] as number) ^ (found[i + 16] as number);
+  return equalBytes(found.subarray(0, 16), stored.subarray(0, 16));
 }
 
 function placeText(dva: Dva): string {
@@ -86,6 +110,17 @@ export class BlockReader {
     if (first === undefined) return Promise.resolve(new Uint8Array(pointer.logicalBytes));
     const place = first.vdev * 2 ** 44 + first.offset / 512;
     return (kind === 'data' ? this.#data : this.#metadata).get(place, pointer.bytes, load);
+  }
+
+  /** A block of the intent log, not kept. @throws {IntegrityError} it is no part of the log, or damaged. @throws {UnsupportedError} as in `read`. */
+  async readLog(pointer: BlockPointer, cipher: BlockCipher | undefined): Promise<Uint8Array> {
+    if (pointer.embedded || pointer.bigEndian || checksumNames[pointer.checksum] !== 'zilog2') {
+      throw new UnsupportedError(`Read ZFS intent log: blocks with the checksum '${checksumNames[pointer.checksum] ?? pointer.checksum}' are not supported`, { checksum: pointer.checksum });
+    }
+    const raw = await this.readRaw(pointer);
+    if (cipher === undefined && pointer.protected) throw new UnsupportedError('Read ZFS intent log: it is encrypted, and no key of its dataset is at hand');
+    const block = this.#expand(pointer, cipher === undefined ? raw : cipher.openLog(pointer, raw));
+    return this.#parts.altered === undefined ? block : this.#parts.altered(pointer, block);
   }
 
   async #altered(pointer: BlockPointer, cipher: BlockCipher | undefined): Promise<Uint8Array> {

@@ -16,6 +16,13 @@ const DERIVED_MAX = 64;
 const CORE_BYTES = 64;
 const SPILL_FLAG = 4;
 const OBJECT_SET_MAC_BYTES = 32;
+/** Of a block of the intent log: head, its last part that no MAC covers, bytes in use; head of a record, and two types. */
+const LOG_CHAIN_BYTES = 184;
+const LOG_TRAILER_BYTES = 40;
+const LOG_USED_AT = 136;
+const LOG_RECORD_BYTES = 32;
+const LOG_WRITE = 9;
+const LOG_CLONE = 24;
 
 /** How a dataset is encrypted, and its keys. */
 export interface DatasetKeys {
@@ -53,11 +60,35 @@ export function unseal(mode: DatasetKeys['mode'], { key, iv, mac, plain }: Seale
   }
 }
 
-/** Where a dnode's bonus is in a block of dnodes, and whether it is encrypted. */
+/** Bytes of a block that are encrypted. */
 interface BonusPlace {
   readonly start: number;
   readonly end: number;
-  readonly encrypted: boolean;
+}
+
+/** The block with what was opened in its places. */
+function spread(raw: Uint8Array, places: readonly BonusPlace[], opened: Uint8Array): Uint8Array {
+  const block = raw.slice();
+  let from = 0;
+  for (const { start, end } of places) {
+    block.set(opened.subarray(from, from + end - start), start);
+    from += end - start;
+  }
+  return block;
+}
+
+/** Parts of one record of the log: plain are the pointer of a write, and all pointers of a clone. */
+function logParts(raw: Uint8Array, { start, end }: BonusPlace, plain: Uint8Array[], places: BonusPlace[]): void {
+  const type = viewOf(raw).getUint32(start, true);
+  const body = start + LOG_RECORD_BYTES;
+  if (type === LOG_WRITE && end - start >= 64 + POINTER_BYTES) {
+    places.push({ start: body, end: start + 64 });
+    plain.push(raw.subarray(start + 64, start + 64 + POINTER_BYTES));
+    if (end > start + 64 + POINTER_BYTES) places.push({ start: start + 64 + POINTER_BYTES, end });
+  } else if (type === LOG_CLONE && end - start >= 64) {
+    places.push({ start: body, end: start + 64 });
+    plain.push(raw.subarray(start + 64, end));
+  } else places.push({ start: body, end });
 }
 
 /** The cipher of one dataset. */
@@ -112,19 +143,33 @@ export class DatasetCipher implements BlockCipher {
       if (bonusAt > bonusEnd) throw failure('a dnode has more pointers than room');
       plain.push(...this.#dnodeParts(dnode));
       const encrypted = dnode[0] !== 0 && isEncryptedType(dnode[4] as number) && viewOf(dnode).getUint16(10, true) !== 0;
-      if (encrypted) places.push({ start: at + bonusAt, end: at + bonusEnd, encrypted });
+      if (encrypted) places.push({ start: at + bonusAt, end: at + bonusEnd });
       else plain.push(dnode.subarray(bonusAt, bonusEnd));
       at += dnode.length;
     }
     const sealed = Buffer.concat(places.map(({ start, end }) => raw.subarray(start, end)));
     const opened = this.#unseal(pointer, Buffer.concat(plain), sealed);
-    const block = raw.slice();
-    let from = 0;
-    for (const { start, end } of places) {
-      block.set(opened.subarray(from, from + end - start), start);
-      from += end - start;
+    return spread(raw, places, opened);
+  }
+
+  /** Of the log, the heads of records and block pointers are plain. */
+  openLog(pointer: BlockPointer, raw: Uint8Array): Uint8Array {
+    const used = Number(viewOf(raw).getBigUint64(LOG_USED_AT, true));
+    if (used < LOG_CHAIN_BYTES || used > raw.length) throw failure('a block of the intent log has no records');
+    const plain: Uint8Array[] = [raw.subarray(0, LOG_CHAIN_BYTES - LOG_TRAILER_BYTES)];
+    const places: BonusPlace[] = [];
+    for (let at = LOG_CHAIN_BYTES; at < used;) {
+      const length = at + LOG_RECORD_BYTES > used ? 0 : Number(viewOf(raw).getBigUint64(at + 8, true));
+      if (length < LOG_RECORD_BYTES || length > used - at) throw failure('a record of the intent log has no length that fits');
+      plain.push(raw.subarray(at, at + LOG_RECORD_BYTES));
+      logParts(raw, { start: at, end: at + length }, plain, places);
+      at += length;
     }
-    return block;
+    const sealed = Buffer.concat(places.map(({ start, end }) => raw.subarray(start, end)));
+    const mac = raw.subarray(LOG_CHAIN_BYTES - MAC_BYTES, LOG_CHAIN_BYTES);
+    const opened = unseal(this.#keys.mode, { key: this.keyOf(pointer.cryptSalt), iv: pointer.cryptIv, mac, plain: Buffer.concat(plain) }, sealed);
+    if (opened === undefined) throw failure('the MAC of a block of the intent log does not match');
+    return spread(raw, places, opened);
   }
 
   /** What a MAC covers of a dnode besides its bonus. */

@@ -94,7 +94,7 @@ function checkFeatures(pool: string, names: readonly string[]): void {
 /** Top-level devices as the labels tell: those without a member at hand are not known yet. */
 function topsOfLabels({ label, tops, members }: Gathered, context: FilesystemContext): readonly (Vdev | undefined)[] {
   checkLimit(context.limits, 'volumeMembersMax', label.children, 'ZFS pool');
-  const found = new Array<Vdev | undefined>(label.children).fill(undefined);
+  const found: (Vdev | undefined)[] = Array.from({ length: label.children });
   for (const { tree } of tops) {
     const id = nvNumber(tree, 'id') ?? 0;
     if (id < found.length) found[id] ??= buildTop(tree, members, context.limits);

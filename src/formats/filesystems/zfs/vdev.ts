@@ -85,8 +85,9 @@ export class MissingVdev implements Vdev {
     return false;
   }
 
-  async *copies(_offset: number, _length: number, faults: Faults): AsyncIterable<Uint8Array> {
-    faults.add(`'${this.name}' is missing`, 'missing');
+  async *copies(offset: number, _length: number, faults: Faults): AsyncIterable<Uint8Array> {
+    const copy = new Uint8Array(0);
+    if (await this.readInto(offset, copy, faults)) yield copy;
   }
 }
 
@@ -129,6 +130,6 @@ export class UnsupportedVdev implements Vdev {
   }
 
   async *copies(): AsyncIterable<Uint8Array> {
-    await this.readInto();
+    if (await this.readInto()) yield new Uint8Array(0);
   }
 }

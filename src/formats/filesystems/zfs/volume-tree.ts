@@ -4,6 +4,10 @@
  */
 import { type BlockSource, type DirectoryEntry, equalBytes, FormatError, type NodeId, type NodeStat, NotFoundError, type TreeSupports, UnsupportedError, utf8 } from '../../../core/index.ts';
 import { MappedSource } from '../../mapping/mapped-source.ts';
+import { type Patch, PatchedSource } from '../../mapping/patched-source.ts';
+import type { LogRecord } from './intent-log.ts';
+import { wordValue } from './log-overlay.ts';
+import { LogReplay } from './log-replay.ts';
 import { ZfsObject } from './object.ts';
 import type { ObjectSet } from './object-set.ts';
 import { Zap } from './zap.ts';
@@ -19,6 +23,7 @@ export class VolumeTree {
   readonly #file: NodeId;
   readonly #objects: ObjectSet;
   readonly #size: number;
+  #patches: readonly Patch[] = [];
 
   private constructor(objects: ObjectSet, base: number, size: number) {
     this.#objects = objects;
@@ -27,13 +32,17 @@ export class VolumeTree {
     this.#size = size;
   }
 
-  /** `base`: what its ids are counted from. @throws {FormatError} @throws {IntegrityError} */
-  static async open(objects: ObjectSet, base: number): Promise<VolumeTree> {
+  /** `base`: what its ids are counted from; `log`: records that are not in the volume yet. @throws {FormatError} @throws {IntegrityError} */
+  static async open(objects: ObjectSet, base: number, log: readonly LogRecord[]): Promise<VolumeTree> {
     const size = await (await Zap.open(await objects.object(PROPERTIES_OBJECT))).required('size');
     const data = await objects.dnode(DATA_OBJECT);
     if (size % 512 !== 0) throw new FormatError('Open ZFS volume', { structure: 'zvol properties', field: 'size', found: size, expected: 'a multiple of 512' });
     if (data.blockBytes === 0) throw new FormatError('Open ZFS volume', { structure: 'dnode_phys', field: 'dn_datablkszsec', found: 0, expected: 'at least 1' });
-    return new VolumeTree(objects, base, size);
+    const tree = new VolumeTree(objects, base, size);
+    const replay = new LogReplay({ supply: objects.supply, values: async () => new Map([['ZPL_SIZE', wordValue(size)]]), entry: async () => undefined });
+    for (const record of log) await replay.apply(record);
+    tree.#patches = replay.overlay.files.get(DATA_OBJECT)?.patches.filter(({ offset, length }) => offset + length <= size) ?? [];
+    return tree;
   }
 
   async lookup(directory: NodeId, name: Uint8Array): Promise<NodeId | undefined> {
@@ -59,7 +68,8 @@ export class VolumeTree {
   async open(id: NodeId, stream?: string): Promise<BlockSource> {
     if (id !== this.#file || stream !== undefined) throw new UnsupportedError('Open ZFS volume: only its one file has content');
     const map = new ZfsObject(this.#objects.supply, await this.#objects.dnode(DATA_OBJECT), 'data');
-    return new MappedSource(this.#size, 512, { what: 'ZFS volume', map, owned: [], place: { structure: 'blkptr', field: 'dva' } });
+    const stored = new MappedSource(this.#size, 512, { what: 'ZFS volume', map, owned: [], place: { structure: 'blkptr', field: 'dva' } });
+    return this.#patches.length === 0 ? stored : new PatchedSource(stored, this.#patches, this.#size);
   }
 
   async readLink(): Promise<Uint8Array> {

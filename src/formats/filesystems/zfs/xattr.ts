@@ -16,7 +16,8 @@ export interface AttributeFile {
   readonly content: BlockSource;
 }
 
-function fullName(name: string): string {
+/** The name as Linux shows it. */
+export function fullAttributeName(name: string): string {
   return spaces.some((space) => name.startsWith(space)) ? name : `user.${name}`;
 }
 
@@ -34,14 +35,14 @@ export async function extendedAttributes(values: AttributeValues, limits: Limits
   if (directory !== 0) {
     for await (const { name, content } of filesOf(directory)) {
       checkLimit(limits, 'xattrBytesMax', content.size, 'attribute of a ZFS file');
-      add(fullName(attributeNameText(name)), await readRange(content, 0, content.size));
+      add(fullAttributeName(attributeNameText(name)), await readRange(content, 0, content.size));
     }
   }
   const list = values.get('ZPL_DXATTR');
   if (list !== undefined && list.length > 0) {
     for (const [name, value] of decodeNvList(list)) {
       if (!(value instanceof Uint8Array)) throw new FormatError('Read ZFS attributes', { structure: 'ZPL_DXATTR', field: name, found: typeof value, expected: 'an array of bytes' });
-      add(fullName(name), value.slice());
+      add(fullAttributeName(name), value.slice());
     }
   }
   const acl = nfs4Acl(values);

@@ -9,6 +9,7 @@ import type { Filesystem, FilesystemContext, FilesystemDriver, FilesystemFacts, 
 import type { Alter } from './block-reader.ts';
 import { type DatasetName, Datasets } from './datasets.ts';
 import { FilesystemTree, TREE_SPAN } from './filesystem-tree.ts';
+import { hasIntentLog, type LogRecord, readIntentLog } from './intent-log.ts';
 import { findLabel, hasUberblock } from './label.ts';
 import { KeyRing } from './keys.ts';
 import { nvLists, nvNumber } from './nvlist.ts';
@@ -106,26 +107,39 @@ class ZfsFilesystem implements Filesystem {
   }
 }
 
-function factsOf({ pool }: Shared, objects: ObjectSet, tree: FilesystemTree | VolumeTree, name: string): FilesystemFacts {
-  const pending = objects.logHead.subarray(16, 32).some((byte) => byte !== 0);
+function factsOf({ pool }: Shared, name: string, tree: FilesystemTree | VolumeTree, log: readonly string[]): FilesystemFacts {
   const what = tree instanceof FilesystemTree ? `filesystem v${tree.version}` : 'volume';
   return {
     format: 'zfs', version: `ZFS pool v${pool.label.version}, ${what}`, label: name, uuid: String(pool.label.poolGuid), size: pool.size,
-    blockBytes: 2 ** (nvNumber(pool.label.tree, 'ashift') ?? 9), clean: pool.label.exported && !pending,
-    remarks: [...pool.remarks, ...(pending ? [`the intent log of '${name}' has entries that are not replayed`] : [])],
+    blockBytes: 2 ** (nvNumber(pool.label.tree, 'ashift') ?? 9), clean: pool.label.exported && log.length === 0,
+    remarks: [...pool.remarks, ...log],
   };
+}
+
+/** The records of a dataset's log, and what people should know about them. */
+async function pendingLog({ pool, context }: Shared, objects: ObjectSet, dataset: DatasetName): Promise<{ readonly records: readonly LogRecord[]; readonly remarks: readonly string[] }> {
+  if (!hasIntentLog(objects) || dataset.kind === 'snapshot') return { records: [], remarks: [] };
+  if (context.journal === 'ignore') return { records: [], remarks: [`the intent log of '${dataset.name}' is left out, as asked`] };
+  try {
+    const records = await readIntentLog(objects, pool.uberblock.txg);
+    return { records, remarks: records.length === 0 ? [] : [`'${records.length}' records of the intent log of '${dataset.name}' were replayed in memory`] };
+  } catch (error) {
+    if (!(error instanceof HoldfastError)) throw error;
+    return { records: [], remarks: [`the intent log of '${dataset.name}' cannot be read, so its last changes are missing: ${error.message}`] };
+  }
 }
 
 async function openDataset(shared: Shared, dataset: DatasetName, owner: boolean): Promise<ZfsFilesystem> {
   const objects = await shared.datasets.open(dataset);
   const tree = shared.trees.get(dataset.object) ?? shared.trees.size;
   if (tree >= TREES_MAX) throw new LimitError('open datasets', tree + 1, TREES_MAX, 'ZFS pool');
+  const { records, remarks } = await pendingLog(shared, objects, dataset);
   let opened: FilesystemTree | VolumeTree;
-  if (objects.type === objectSetTypes.filesystem) opened = await FilesystemTree.open({ objects, tree, problem: (found) => note(shared.problems, found) });
-  else if (objects.type === objectSetTypes.volume) opened = await VolumeTree.open(objects, tree * TREE_SPAN);
+  if (objects.type === objectSetTypes.filesystem) opened = await FilesystemTree.open({ objects, tree, log: records, problem: (found) => note(shared.problems, found) });
+  else if (objects.type === objectSetTypes.volume) opened = await VolumeTree.open(objects, tree * TREE_SPAN, records);
   else throw new UnsupportedError(`Open ZFS dataset '${dataset.name}': its objects are of type '${objects.type}', which is no filesystem and no volume`, { type: objects.type });
   shared.trees.set(dataset.object, tree);
-  return new ZfsFilesystem(shared, opened, factsOf(shared, objects, opened, dataset.name), owner);
+  return new ZfsFilesystem(shared, opened, factsOf(shared, dataset.name, opened, remarks), owner);
 }
 
 /**

@@ -1,6 +1,6 @@
 /** The header of a qcow2 image and its extensions, checked. Source: QEMU documentation, `docs/interop/qcow2.txt`. */
 import { type BlockSource, checkLimit, FormatError, type Limits, readRange, textOf, UnsupportedError } from '../../../core/index.ts';
-import { AUTOCLEAR, EXTENSION, extensionLayout, headerLayout, headerV3Layout, INCOMPATIBLE, QCOW2_MAGIC } from './qcow2.layout.ts';
+import { AUTOCLEAR, CRYPT_METHOD, encryptionLayout, EXTENSION, extensionLayout, headerLayout, headerV3Layout, INCOMPATIBLE, QCOW2_MAGIC } from './qcow2.layout.ts';
 
 /** What the header says, after checks: tables lie inside the file. */
 export interface Qcow2Header {
@@ -20,6 +20,8 @@ export interface Qcow2Header {
   readonly compression: 'zlib' | 'zstd';
   readonly dirty: boolean;
   readonly corrupt: boolean;
+  /** Where the LUKS header is that the data clusters are encrypted under; bytes. */
+  readonly luks: { readonly offset: number; readonly length: number } | undefined;
 }
 
 const STRUCTURE = headerLayout.name;
@@ -91,7 +93,7 @@ export async function readQcow2Header(source: BlockSource, limits: Limits): Prom
   const { version, cluster_bits: clusterBits, size } = view;
   if (version !== 2 && version !== 3) throw new UnsupportedError(`Open qcow2 image: version '${version}', expected 2 or 3`);
   if (clusterBits < 9 || clusterBits > 21) throw fault('cluster_bits', clusterBits, '9 to 21', 20);
-  if (view.crypt_method !== 0) throw new UnsupportedError(`Open qcow2 image: it is encrypted (method '${view.crypt_method}')`);
+  if (view.crypt_method !== CRYPT_METHOD.none && view.crypt_method !== CRYPT_METHOD.luks) throw new UnsupportedError(`Open qcow2 image: it is encrypted (method '${view.crypt_method}')`);
   const features: Features = version === 3 ? readFeatures(head) : { incompatible: 0, autoclear: 0, headerBytes: headerLayout.size, compression: 'zlib' };
   const has = (bit: number): boolean => (features.incompatible & bit) !== 0;
   const extendedL2 = has(INCOMPATIBLE.extendedL2);
@@ -123,7 +125,15 @@ export async function readQcow2Header(source: BlockSource, limits: Limits): Prom
     backingFormat: text(EXTENSION.backingFormat), dataFileName: text(EXTENSION.externalDataFile),
     externalData: has(INCOMPATIBLE.externalDataFile), rawExternalData: (features.autoclear & AUTOCLEAR.rawExternalData) !== 0,
     compression: features.compression, dirty: has(INCOMPATIBLE.dirty), corrupt: has(INCOMPATIBLE.corrupt),
+    luks: view.crypt_method === CRYPT_METHOD.luks ? luksPlace(extensions.get(EXTENSION.fullDiskEncryption), source) : undefined,
   };
+}
+
+function luksPlace(extension: Uint8Array | undefined, source: BlockSource): { readonly offset: number; readonly length: number } {
+  if (extension === undefined) throw new FormatError('Open qcow2 image', { structure: extensionLayout.name, field: 'full disk encryption', expected: 'the place of a LUKS header' });
+  const { offset, length } = encryptionLayout.view(extension);
+  if (offset + length > source.size) throw new FormatError('Open qcow2 image', { structure: encryptionLayout.name, field: 'offset', found: offset, expected: `${length} bytes before the end '${source.size}' of the file` });
+  return { offset, length };
 }
 
 function checkTableless(offset: number, bytes: number, source: BlockSource, headerBytes: number): void {

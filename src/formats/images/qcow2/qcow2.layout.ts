@@ -39,6 +39,12 @@ export const extensionLayout: Layout<{ readonly type: 'u32'; readonly length: 'u
 /** Extensions that matter to a reader. */
 export const EXTENSION = { end: 0, backingFormat: 0xe2792aca, externalDataFile: 0x44415441, fullDiskEncryption: 0x0537be77 } as const;
 
+/** Values of `crypt_method` that are read. */
+export const CRYPT_METHOD = { none: 0, luks: 2 } as const;
+
+/** Data of the extension for full disk encryption: where the LUKS header is. */
+export const encryptionLayout: Layout<{ readonly offset: 'u64'; readonly length: 'u64' }> = layout('qcow2 full disk encryption', 'be', { offset: 'u64', length: 'u64' });
+
 /** Head of a snapshot; extra data, id, name and padding to 8 bytes follow. */
 export const snapshotLayout: Layout<{
   readonly l1_table_offset: 'u64'; readonly l1_size: 'u32'; readonly id_str_size: 'u16'; readonly name_size: 'u16'; readonly date_sec: 'u32';

@@ -1,12 +1,14 @@
 /**
  * qcow2 images, versions 2 and 3: compressed clusters (deflate, Zstandard), backing files, internal snapshots, extended L2 entries,
- * external data files. Refcounts are not looked at: reading does not need them, so images that were not closed properly can be read.
- * Source: QEMU documentation, `docs/interop/qcow2.txt`. Not supported: encryption.
+ * external data files, LUKS with a key. Refcounts are not looked at: reading does not need them, so images that were not closed properly can be read.
+ * Source: QEMU documentation, `docs/interop/qcow2.txt`. Not supported: encryption other than LUKS.
  */
 import { type BlockSource, defaultLimits, FormatError, NotFoundError, type ProbeVerdict, readRange, UnsupportedError } from '../../../core/index.ts';
 import { damagedVerdict, type ImageContext, openParent, openReference } from '../chain.ts';
 import type { DiskImage, ImageFacts, ImageFormatName } from '../image.ts';
 import { MappedImage } from '../mapped-image.ts';
+import { decryptedFile } from '../../partitions/luks/luks.ts';
+import { windowOf } from '../../partitions/parts.ts';
 import type { PlaceField } from '../../mapping/run.ts';
 import { ClusterMap, type ClusterFiles } from './cluster-map.ts';
 import { hasQcow2Magic, type Qcow2Header, readQcow2Header } from './header.ts';
@@ -45,7 +47,7 @@ function factsOf(header: Qcow2Header, snapshots: readonly Qcow2Snapshot[]): Imag
   ];
   return {
     format: 'qcow2', version: String(header.version), size: header.size, sectorSize: 512, clusterBytes: 2 ** header.clusterBits, compression: header.compression,
-    variant: [header.externalData ? 'external data' : 'sparse', ...(header.extendedL2 ? ['extended L2'] : [])].join(', '),
+    variant: [header.externalData ? 'external data' : 'sparse', ...(header.extendedL2 ? ['extended L2'] : []), ...(header.luks === undefined ? [] : ['LUKS'])].join(', '),
     ...(header.backingName === undefined ? {} : { parent: { names: [header.backingName] } }),
     ...(header.externalData && header.dataFileName !== undefined ? { extents: [header.dataFileName] } : {}),
     ...(snapshots.length === 0 ? {} : { snapshots: snapshots.map(({ id, name, timeMs, size }) => ({ id, name, timeMs, size })) }),
@@ -70,9 +72,9 @@ class Qcow2Image extends MappedImage {
   readonly #parent: DiskImage | undefined;
   readonly #tableBytes: number;
 
-  constructor(parts: { readonly header: Qcow2Header; readonly snapshots: readonly Qcow2Snapshot[]; readonly files: ClusterFiles; readonly parent: DiskImage | undefined; readonly tableBytes: number }, map: ClusterMap) {
+  constructor(parts: { readonly header: Qcow2Header; readonly snapshots: readonly Qcow2Snapshot[]; readonly files: ClusterFiles; readonly dataFiles: readonly BlockSource[]; readonly parent: DiskImage | undefined; readonly tableBytes: number }, map: ClusterMap) {
     const { header, snapshots, files, parent } = parts;
-    const owned = [...(parent === undefined ? [] : [parent]), ...(files.data === files.file ? [] : [files.data]), files.file];
+    const owned = [...(parent === undefined ? [] : [parent]), ...parts.dataFiles, files.file];
     super(factsOf(header, snapshots), { map, owned, ...(parent === undefined ? {} : { parent }), place });
     this.#header = header;
     this.#snapshots = snapshots;
@@ -100,7 +102,7 @@ class Qcow2Image extends MappedImage {
 
 /**
  * Opens a qcow2 image, its data file and backing files.
- * @throws {FormatError} @throws {UnsupportedError} @throws {LimitError} @throws {NotFoundError}
+ * @throws {FormatError} @throws {UnsupportedError} @throws {LimitError} @throws {NotFoundError} @throws {IntegrityError} it is encrypted and no key fits.
  */
 export async function openQcow2(file: BlockSource, context: ImageContext): Promise<DiskImage> {
   const header = await readQcow2Header(file, context.limits);
@@ -110,13 +112,17 @@ export async function openQcow2(file: BlockSource, context: ImageContext): Promi
   const checked = new ClusterMap(header, { file, data: file, unpack }, l1, context.tableBytes);
   const opened: BlockSource[] = [];
   try {
-    const data = header.externalData ? await openDataFile(header, context) : file;
-    if (data !== file) opened.push(data);
+    const stored = header.externalData ? await openDataFile(header, context) : file;
+    if (stored !== file) opened.push(stored);
+    const dataFiles = [...opened];
+    const { luks } = header;
+    // Sectors of data are encrypted by their place in the file; tables are not.
+    const data = luks === undefined ? stored : await decryptedFile(windowOf(file, luks.offset, luks.length), stored, context);
     const parent = header.backingName === undefined ? undefined : await openParent(context, { names: [header.backingName] }, formatOfBacking(header));
     if (parent !== undefined) opened.push(parent);
     const files: ClusterFiles = { file, data, unpack };
     const map = data === file ? checked : new ClusterMap(header, files, l1, context.tableBytes);
-    return new Qcow2Image({ header, snapshots, files, parent, tableBytes: context.tableBytes }, map);
+    return new Qcow2Image({ header, snapshots, files, dataFiles, parent, tableBytes: context.tableBytes }, map);
   } catch (error) {
     for (const one of opened) await one.close();
     throw error;

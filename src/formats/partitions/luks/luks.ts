@@ -24,12 +24,12 @@ class DecryptedSource implements BlockSource {
   readonly #firstSector: number;
   readonly #cipher: SectorCipher;
 
-  constructor(disk: BlockSource, { segment }: LuksHeader, size: number, cipher: SectorCipher) {
+  constructor(disk: BlockSource, { offset, ivTweak, sectorBytes }: Pick<LuksHeader['segment'], 'offset' | 'ivTweak' | 'sectorBytes'>, size: number, cipher: SectorCipher) {
     this.size = size;
-    this.sectorSize = segment.sectorBytes;
+    this.sectorSize = sectorBytes;
     this.#disk = disk;
-    this.#start = segment.offset;
-    this.#firstSector = segment.ivTweak;
+    this.#start = offset;
+    this.#firstSector = ivTweak;
     this.#cipher = cipher;
   }
 
@@ -84,10 +84,19 @@ export async function readLuksHeader(disk: BlockSource, limits: Limits): Promise
   return readLuks2(disk, limits);
 }
 
-/** The cipher over a volume's sectors, for whoever keeps encrypted sectors elsewhere than behind the header. @throws {IntegrityError} no key fits. */
-export async function unlockLuks(disk: BlockSource, header: LuksHeader, { keys, limits }: OpenContext): Promise<SectorCipher> {
+async function cipherOf(disk: BlockSource, header: LuksHeader, { keys, limits }: OpenContext): Promise<SectorCipher> {
   const key = await unlock(disk, header, keys ?? [], limits);
   return sectorCipher(header.segment.encryption, key, header.segment.sectorBytes);
+}
+
+/**
+ * A file whose sectors are encrypted each by its place in the file, under a LUKS header that is kept elsewhere: qcow2 has it so. The source owns
+ * neither. @throws {FormatError} @throws {UnsupportedError} @throws {IntegrityError} no key fits.
+ */
+export async function decryptedFile(headerSource: BlockSource, file: BlockSource, context: OpenContext): Promise<BlockSource> {
+  const header = await readLuksHeader(headerSource, context.limits);
+  const { sectorBytes } = header.segment;
+  return new DecryptedSource(file, { offset: 0, ivTweak: 0, sectorBytes }, Math.floor(file.size / sectorBytes) * sectorBytes, await cipherOf(headerSource, header, context));
 }
 
 async function openVolume(disk: BlockSource, header: LuksHeader, size: number, context: OpenContext): Promise<BlockSource> {
@@ -96,7 +105,7 @@ async function openVolume(disk: BlockSource, header: LuksHeader, size: number, c
   if (segment.offset + size > disk.size || size <= 0) {
     throw new FormatError('Open encrypted volume', { structure: 'LUKS header', field: header.version === 1 ? 'payload-offset' : 'segment', found: segment.offset, expected: `at most ${disk.size - Math.max(size, segment.sectorBytes)}: the disk ends there` });
   }
-  return new DecryptedSource(disk, header, size, await unlockLuks(disk, header, context));
+  return new DecryptedSource(disk, segment, size, await cipherOf(disk, header, context));
 }
 
 async function probe(source: BlockSource): Promise<ProbeVerdict> {

@@ -37,16 +37,16 @@ export class LogicalVolumes {
 
   /** What a person sees of a volume: a snapshot shows its content, not its store. @throws {UnsupportedError} @throws {NotFoundError} @throws {FormatError} @throws {IntegrityError} */
   openVisible(name: string): Promise<BlockSource> {
-    const snapshot = this.snapshotOf('cow_store', name) ?? this.snapshotOf('merging_store', name);
+    const snapshot = this.snapshotWith(name);
     if (snapshot !== undefined) return this.#openSnapshot(snapshot, snapshot.text.has('cow_store', name) ? 'cow_store' : 'merging_store');
     // An origin that a snapshot is being merged into looks like the snapshot already.
     const merging = this.#snapshots().find(({ text }) => text.values.has('merging_store') && text.has('origin', name));
     return merging === undefined ? this.#openBare(name, 0) : this.#openSnapshot(merging, 'merging_store');
   }
 
-  /** The segment that makes a store a snapshot. */
-  snapshotOf(key: 'cow_store' | 'merging_store', store: string): Segment | undefined {
-    return this.#snapshots().find(({ text }) => text.has(key, store));
+  /** The segment that makes a store a snapshot of the older kind. */
+  snapshotWith(store: string): Segment | undefined {
+    return this.#snapshots().find(({ text }) => text.has('cow_store', store) || text.has('merging_store', store));
   }
 
   #snapshots(): readonly Segment[] {

@@ -51,16 +51,22 @@ async function member(source: BlockSource): Promise<VolumeMember> {
   return group === undefined ? { group: `pv:${label.uuid}`, member: label.uuid, members: 1 } : { group: group.uuid, member: label.uuid, members: group.disks.size };
 }
 
+/** Whether people see a volume. Of a snapshot of the older kind, the text shows the internal volume that joins origin and store: people see the store's name. */
+function isShown(volume: LogicalVolume, volumes: LogicalVolumes): boolean {
+  if (volumes.snapshotWith(volume.name) !== undefined) return true;
+  return volume.visible && !volume.segments.some(({ type }) => type === 'snapshot');
+}
+
 /** The word for what a volume is. */
 function typeOf(volume: LogicalVolume, volumes: LogicalVolumes): string {
-  if (volumes.snapshotOf('cow_store', volume.name) !== undefined || volumes.snapshotOf('merging_store', volume.name) !== undefined) return 'snapshot';
+  if (volumes.snapshotWith(volume.name) !== undefined) return 'snapshot';
   const types = new Set(volume.segments.map(({ type, text }) => (type === 'striped' && text.values.get('stripe_count') === 1 ? 'linear' : type)));
   return [...types].join('+');
 }
 
 function visibleVolume(volume: LogicalVolume, group: VolumeGroup, volumes: LogicalVolumes): Volume {
   const type = typeOf(volume, volumes);
-  const extents = type === 'snapshot' ? (volumes.snapshotOf('cow_store', volume.name) ?? volumes.snapshotOf('merging_store', volume.name))?.extents ?? 0 : volume.extents;
+  const extents = volumes.snapshotWith(volume.name)?.extents ?? volume.extents;
   return {
     step: `lv=${group.name}/${volume.name}`, type, name: volume.name, uuid: volume.uuid, size: extents * group.extentBytes,
     open: () => (type.includes('pool')
@@ -99,7 +105,7 @@ async function open(sources: readonly BlockSource[], { limits }: OpenContext): P
   });
   return tableOf({
     facts: { format: 'lvm', version: LABEL_TYPE, uuid: group.uuid, name: group.name, sectorSize, remarks },
-    volumes: [...group.volumes.values()].filter(({ visible }) => visible).map((volume) => visibleVolume(volume, group, volumes)),
+    volumes: [...group.volumes.values()].filter((volume) => isShown(volume, volumes)).map((volume) => visibleVolume(volume, group, volumes)),
     sources, problems,
   });
 }

@@ -112,7 +112,7 @@ class Parser {
   }
 
   /** Everything up to the closing brace, or the end for the whole text. */
-  fill(section: TextSection, depth: number): TextSection {
+  parseInto(section: TextSection, depth: number): TextSection {
     if (depth > DEPTH_MAX) this.#fail(`at most ${DEPTH_MAX} sections inside each other`);
     for (;;) {
       if (this.#next === undefined && depth === 0) return section;
@@ -124,7 +124,7 @@ class Parser {
       const { text: key } = this.#take(depth === 0 ? 'a key' : 'a key or "}"');
       if (this.#is('{')) {
         this.#advance();
-        section.sections.set(key, this.fill(new TextSection(section.path === '' ? key : `${section.path}/${key}`), depth + 1));
+        section.sections.set(key, this.parseInto(new TextSection(section.path === '' ? key : `${section.path}/${key}`), depth + 1));
       } else if (this.#is('=')) {
         this.#advance();
         section.values.set(key, this.#is('[') ? this.#list() : this.#scalar());
@@ -153,5 +153,5 @@ class Parser {
 
 /** Parses a whole text. @throws {FormatError} */
 export function parseMetadataText(text: string): TextSection {
-  return new Parser(text).fill(new TextSection(''), 0);
+  return new Parser(text).parseInto(new TextSection(''), 0);
 }

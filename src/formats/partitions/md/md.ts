@@ -75,6 +75,7 @@ function assemble(members: readonly Member[], limits: Limits): MdArray {
   }
   const missing = disks.flatMap((disk, slot) => (disk === undefined ? [slot] : []));
   if (missing.length > 0) remarks.push(`degraded: slots ${missing.join(', ')} have no disk`);
+  if (truth.journaled) remarks.push('its journal is not read: the last writes may be missing');
   if (truth.dirty && truth.level > 0) remarks.push('it was not stopped in order, or a resync was not finished: copies and parity may differ from data');
   return { truth, disks, remarks };
 }

@@ -35,7 +35,10 @@ export interface MdSuperblock {
   readonly reshaping: boolean;
   /** It knows of places of this disk that cannot be read. */
   readonly badBlocks: boolean;
+  /** This disk is the journal. */
   readonly journal: boolean;
+  /** Some disk is a journal. */
+  readonly journaled: boolean;
   readonly writeMostly: boolean;
 }
 
@@ -91,7 +94,7 @@ async function readSuper90(disk: BlockSource, at: number): Promise<MdSuperblock>
     layout: constant.level === 0 ? RAID0_UNTOLD : personality.layout, chunkBytes: personality.chunk_size, componentBytes: constant.size * 1024, raidDisks: constant.raid_disks,
     events: state.events, deviceNumber: own.number, memberUuid: String(own.number), roles, dataOffset: 0, dataBytes: at,
     dirty: (state.state & 1) === 0,
-    recovering: false, reshaping: constant.minor_version > 90, badBlocks: false, journal: false, writeMostly: (own.state & DISK_STATE.writeMostly) !== 0,
+    recovering: false, reshaping: constant.minor_version > 90, badBlocks: false, journal: false, journaled: false, writeMostly: (own.state & DISK_STATE.writeMostly) !== 0,
   };
 }
 
@@ -116,7 +119,7 @@ async function readSuper1(disk: BlockSource, at: number, version: MdVersion): Pr
     events: view.events, deviceNumber: view.dev_number, memberUuid: uuidText(view.device_uuid), roles,
     dataOffset: view.data_offset * 512, dataBytes: view.data_size * 512, dirty: !allOnes(view.resync_offset),
     recovering: has(FEATURE.recoveryOffset) && !has(FEATURE.journal), reshaping: has(FEATURE.reshapeActive), badBlocks: has(FEATURE.badBlocks),
-    journal: ownRole === ROLE.journal, writeMostly: (view.devflags & 1) !== 0,
+    journal: ownRole === ROLE.journal, journaled: has(FEATURE.journal), writeMostly: (view.devflags & 1) !== 0,
   };
 }
 

@@ -38,14 +38,14 @@ fill() {
   mkfifo mnt/fifo
   mknod mnt/null c 1 3
   chmod 640 mnt/hello.txt; chown 1000:100 mnt/hello.txt
-  chmod 4755 mnt/empty; chown 70001:70002 mnt/empty
+  chown 70001:70002 mnt/empty; chmod 4755 mnt/empty
   chmod 1700 mnt/Deep/down
   : > mnt/pieces.bin; : > mnt/other.bin
   for i in $(seq 0 39); do
     lines pieces.bin 320000 | dd of=mnt/pieces.bin bs=8000 skip="$i" seek="$i" count=1 iflag=fullblock conv=notrunc status=none
     lines other.bin 8000 >> mnt/other.bin
   done
-  truncate -s 300000 mnt/late-zeroes; lines late 5000 | dd of=mnt/late-zeroes bs=1000 seek=20 conv=notrunc status=none
+  lines late 5000 | dd of=mnt/late-zeroes bs=1000 seek=20 status=none; truncate -s 300000 mnt/late-zeroes
   touch -d '1601-01-01 00:00:01.2345678' mnt/empty
   touch -d '2400-02-29 23:59:59.9999999' mnt/pieces.bin
   setfattr -n system.ntfs_dos_name -v 'INNER~1.BIN' mnt/Deep/down/further/inner.bin
@@ -64,7 +64,6 @@ fill_windows() {
   file mnt/Links/absolute 0; link mnt/Links/absolute 0c0000a0 '\??\C:\deep\Again' 00000000
   link mnt/Links/junction 030000a0 '\??\C:\deep\down' ''
   file mnt/Links/elsewhere 0; link mnt/Links/elsewhere 0c0000a0 '\??\D:\no\such' 00000000
-  file mnt/Links/dedup 100; reparse mnt/Links/dedup 130000800400000000000000
   umount mnt
 }
 

@@ -45,8 +45,10 @@ export async function recordAt(log: LogDevice, block: number): Promise<LogRecord
   const view = recordLayout.view(first, 0, offset);
   if (view.h_magicno !== RECORD_MAGIC) throw fault('h_magicno', offset, view.h_magicno, String(RECORD_MAGIC));
   if (view.h_version !== 1 && (view.h_version & ~3) !== 0) throw fault('h_version', offset, view.h_version, '1 or 2');
-  if (view.h_len > RECORD_BYTES_MAX || view.h_size > RECORD_BYTES_MAX) throw fault('h_len', offset, Math.max(view.h_len, view.h_size), `at most ${RECORD_BYTES_MAX}`);
-  const headerBlocks = (view.h_version & 2) === 0 ? 1 : Math.max(1, Math.ceil(view.h_size / HEADER_SPAN));
+  // Version 1 has only one size.
+  const size = (view.h_version & 2) === 0 ? 0 : view.h_size;
+  if (Math.max(view.h_len, size) > RECORD_BYTES_MAX) throw fault('h_len', offset, Math.max(view.h_len, size), `at most ${RECORD_BYTES_MAX}`);
+  const headerBlocks = Math.max(1, Math.ceil(size / HEADER_SPAN));
   const dataBlocks = Math.ceil(view.h_len / BASIC_BLOCK);
   if (headerBlocks + dataBlocks > log.blocks) throw fault('h_len', offset, view.h_len, `at most the log's ${log.blocks} blocks`);
   return {

@@ -13,7 +13,7 @@ names() { # folder, count, length: names that are numbers, padded
   for ((i = 0; i < $2; i += 1)); do : > "$mount/$1/$(printf "%0$3d" "$i")"; done
 }
 
-pattern() { head -c "$1" < <(yes "pattern of $1"); }
+pattern() { { yes "pattern of $1" 2> /dev/null || :; } | head -c "$1"; }
 
 fill() {
   cd "$mount"

@@ -55,7 +55,8 @@ export function recordsOf(image: Uint8Array, start: number, length: number): rea
   for (let at = start; at < start + length; at += 512) {
     if (view.getUint32(at) !== RECORD_MAGIC) continue;
     const { h_len: dataBytes, h_size: size } = recordLayout.view(image, at);
-    found.push({ at, headerBytes: Math.max(1, Math.ceil(size / HEADER_SPAN)) * 512, dataBytes });
+    // Recovery fills what is ahead of the head with empty records.
+    if (dataBytes > 0) found.push({ at, headerBytes: Math.max(1, Math.ceil(size / HEADER_SPAN)) * 512, dataBytes });
   }
   return found;
 }

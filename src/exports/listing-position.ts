@@ -1,5 +1,5 @@
 /** Where a handle on a directory stands in its listing. */
-import type { DirectoryEntry, FileTree, NodeId } from '../../core/index.ts';
+import type { DirectoryEntry, FileTree, NodeId } from '../core/index.ts';
 
 /** A directory's entries by their number. Going back begins again; going on costs nothing. One caller at a time. */
 export class ListingPosition {

@@ -1,0 +1,2 @@
+/** Trees for NFS clients. */
+export { NfsServer, type NfsOptions } from './server.ts';
