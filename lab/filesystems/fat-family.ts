@@ -124,7 +124,7 @@ export async function runFamily(family: Family, context: ScenarioContext): Promi
       jobs.push({ image, type: family.type, options: family.options, sectorBytes, ...(sectorBytes === 512 ? {} : { mkfs }), seed: Math.floor(random() * 2 ** 32), profile, compare: { omit: family.compare.omit ?? [], timestampNanoseconds: family.compare.timestampNanoseconds ?? 1 } });
     }
     writeFileSync(path.join(work, fillFiles.jobs), JSON.stringify(jobs));
-    const log = await runInGuest(guest, work, fileURLToPath(new URL('./guest-fill.js', import.meta.url)), GUEST_TIMEOUT_MS);
+    const log = await runInGuest(guest, work, fileURLToPath(new URL('./guest-fill.js', import.meta.url)), { timeoutMs: GUEST_TIMEOUT_MS });
     checks.expect(`the guest filled images ${from} to ${from + jobs.length - 1}`, log.includes(fillFiles.done) && !log.includes('failed '), log.slice(-2000));
     await checkBatch(family, { jobs, work, how }, checks);
     rmSync(work, { recursive: true, force: true });

@@ -22,7 +22,8 @@ function choose(i: number, random: () => number): ImageChoice {
   const bytes = Math.ceil((count * cluster + 200 * sector + count * 4 * 2) / 4096) * 4096;
   const mkfs = ['mkfs.fat', '-F', String(type), '-S', String(sector), '-s', String(cluster / sector), '-f', String(1 + below(random, 3)), '-n', pick(random, ['NO NAME', 'LABEL 1', 'TWO WORDS'])];
   if (below(random, 2) === 0) mkfs.push('-R', String(type === 32 ? 32 + below(random, 30) : 1 + below(random, 40)));
-  if (type !== 32) mkfs.push('-r', String(pick(random, [112, 224, 512, 1024])));
+  // Linux refuses a root directory that ends within a sector.
+  if (type !== 32) mkfs.push('-r', String(pick(random, [112, 224, 512, 1024].filter((entries) => entries * 32 % sector === 0))));
   if (below(random, 3) === 0) mkfs.push('-a');
   const content = Math.min(5 << 20, Math.floor(bytes * 0.6));
   return { bytes, mkfs, sectorBytes: 512, profile: { ...plainProfile, contentBytes: content, nameLengthMax: pick(random, [12, 60, 85]), steps: 120, bigDirectoryEntries: pick(random, [0, 60, 300]) } };

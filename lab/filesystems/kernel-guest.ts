@@ -66,11 +66,21 @@ export async function makeKernelGuest(directory: string, modules: readonly strin
   return { kernel: path.join(kernelRoot, 'boot', kernelName ?? ''), initrd };
 }
 
+/** Modules of {@link makeKernelGuest} for a guest with a network; in it, this machine's loopback is 10.0.2.2. */
+export const networkModules: readonly string[] = ['failover', 'net_failover', 'virtio_net'];
+
+/** What a guest has besides. */
+export interface GuestOptions {
+  readonly timeoutMs: number;
+  /** A network card that leads to this machine and nowhere else. */
+  readonly network?: boolean;
+}
+
 /**
  * Runs the module at `file` (compiled, of this checkout) in the guest, where `work` is at {@link GUEST_WORK}, until the guest is off.
- * @returns what it printed. @throws {ToolError} QEMU fails, or it takes longer than `timeoutMs`.
+ * @returns what it printed. @throws {ToolError} QEMU fails, or it takes longer than it may.
  */
-export async function runInGuest(guest: KernelGuest, work: string, file: string, timeoutMs: number): Promise<string> {
+export async function runInGuest(guest: KernelGuest, work: string, file: string, { timeoutMs, network = false }: GuestOptions): Promise<string> {
   const node = realpathSync(process.execPath);
   writeFileSync(path.join(work, 'run.sh'), `export PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root TZ=UTC LC_ALL=C.UTF-8\nexec '${node}' '${file}' ${GUEST_WORK}\n`);
   const share = (tag: string, folder: string, access: string): readonly string[] => ['-virtfs', `local,path=${folder},mount_tag=${tag},security_model=none,multidevs=remap${access}`];
@@ -78,6 +88,7 @@ export async function runInGuest(guest: KernelGuest, work: string, file: string,
   await runTool([
     findProgram('qemu-system-x86_64') ?? 'qemu-system-x86_64', '-accel', 'tcg,thread=multi', '-cpu', 'max,la57=off', '-m', '2048', '-smp', '2', '-display', 'none', '-nodefaults', '-no-reboot', '-serial', `file:${console_}`,
     '-kernel', guest.kernel, '-initrd', guest.initrd, '-append', 'console=ttyS0 quiet panic=1 nokaslr no_timer_check mitigations=off', ...share('host', '/', ',readonly=on'), ...share('work', work, ''),
+    ...(network ? ['-netdev', 'user,id=net,restrict=off', '-device', 'virtio-net-pci,netdev=net'] : []),
   ], { timeoutMs });
   try {
     return readFileSync(path.join(work, 'guest.log'), 'utf8');

@@ -52,7 +52,7 @@ export async function checkOldImages({ work, count, environment, open }: OldImag
     jobs.push({ image, request: { seed: below(random, 2 ** 32), profile, blockBytes: 4096, reflink: false, extents: pick(random, [0, 250]), churn: 0 }, cut });
   }
   writeFileSync(path.join(folder, xfsGuestFiles.jobs), JSON.stringify(jobs));
-  const log = await runInGuest(guest, folder, fileURLToPath(new URL('./xfs-guest.js', import.meta.url)), GUEST_TIMEOUT_MS);
+  const log = await runInGuest(guest, folder, fileURLToPath(new URL('./xfs-guest.js', import.meta.url)), { timeoutMs: GUEST_TIMEOUT_MS });
   checks.expect(`the guest filled ${count} images of version 4`, log.includes(xfsGuestFiles.done) && !log.includes('failed '), log.slice(-2000));
   for (const { image } of jobs) {
     try {

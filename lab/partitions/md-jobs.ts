@@ -36,7 +36,8 @@ export function mdJob(index: number, random: () => number): VolumeJob {
   const unequal = variant === 'unequal' || level === 'linear';
   const base = 8 + Math.floor(random() * 5);
   const disks = Array.from({ length: count }, () => (base + (unequal ? Math.floor(random() * 8) : 0)) * MIB + Math.floor(random() * 16) * 4096);
-  const metadata = pick(random, level === '0' && unequal ? ['1.0', '1.1', '1.2'] : ['0.90', '1.0', '1.1', '1.2']);
+  // mdadm writes no RAID 0 with 0.90 for kernels that want to be told its layout.
+  const metadata = pick(random, level === '0' ? ['1.0', '1.1', '1.2'] : ['0.90', '1.0', '1.1', '1.2']);
   const chunk = pick(random, [4, 16, 64, 256, 512]);
   const layout = level === '0' && unequal ? pick(random, ['original', 'alternate']) : variant;
   const stale = variant === 'stale';

@@ -48,7 +48,7 @@ async function checkJobs(work: string, jobs: readonly VolumeJob[], guest: Awaite
     });
   }
   writeFileSync(path.join(work, jobFiles.jobs), JSON.stringify(jobs));
-  await runInGuest(guest, work, guestProgram, 3_600_000);
+  await runInGuest(guest, work, guestProgram, { timeoutMs: 3_600_000 });
   const results = JSON.parse(readFileSync(path.join(work, jobFiles.results), 'utf8')) as readonly JobResult[];
   let readings = 0;
   for (const job of jobs) {

@@ -75,6 +75,12 @@ export interface Limits {
   readonly volumeMembersMax: number;
   /** Bytes of one table of partitions or one text of a volume group. */
   readonly volumeTableBytesMax: number;
+  /**
+   * Bytes of memory that a key slot of a guest's encrypted volume may ask for when a key is tried; only who gives a key pays. LUKS2 is made with up to 1 GiB.
+   */
+  readonly volumeKdfMemoryBytesMax: number;
+  /** Bytes that such a derivation may pass through: its time. */
+  readonly volumeKdfWorkBytesMax: number;
   /** Bytes of one block, cluster or record of a filesystem. */
   readonly filesystemBlockBytesMax: number;
   /** Bytes of metadata that an open filesystem keeps in memory. */
@@ -127,6 +133,8 @@ export const defaultLimits: Limits = Object.freeze({
   volumePartsMax: 4_096,
   volumeMembersMax: 256,
   volumeTableBytesMax: 16 << 20,
+  volumeKdfMemoryBytesMax: 2 ** 30,
+  volumeKdfWorkBytesMax: 2 ** 35,
   filesystemBlockBytesMax: 32 << 20,
   filesystemCacheBytesMax: 32 << 20,
   filesystemListBytesMax: 64 << 20,
@@ -140,6 +148,7 @@ assert(defaultLimits.chunkBytesMax <= defaultLimits.groupBytesMax, 'a chunk fits
 assert(defaultLimits.groupBytesMax < defaultLimits.containerBytesMax, 'a group fits into a container');
 assert(defaultLimits.kdfMemoryBytesMax <= defaultLimits.kdfWorkBytesMax, 'a derivation passes through its memory at least once');
 assert(defaultLimits.imageUnitBytesMax <= defaultLimits.imageTableBytesMax, 'an unpacked unit is no larger than the tables');
+assert(defaultLimits.volumeKdfMemoryBytesMax <= defaultLimits.volumeKdfWorkBytesMax, 'a derivation for a volume passes through its memory at least once');
 assert(defaultLimits.filesystemBlockBytesMax <= defaultLimits.filesystemCacheBytesMax, 'the cache of a filesystem holds its largest block');
 assert(defaultLimits.nameBytesMax <= defaultLimits.pathBytesMax, 'a name fits into a path');
 assert(defaultLimits.baculaExpandedBytesMax <= defaultLimits.baculaRecordBytesMax, 'an expanded record is bounded like a joined one');

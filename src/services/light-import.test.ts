@@ -19,7 +19,7 @@ function loadedBy(subpath: string): { readonly native: readonly string[]; readon
 }
 
 describe('importing a part loads no native code', () => {
-  for (const subpath of ['holdfast/core', 'holdfast/formats/bacula', 'holdfast/formats/compression', 'holdfast/formats/images', 'holdfast/exports']) {
+  for (const subpath of ['holdfast/core', 'holdfast/formats/bacula', 'holdfast/formats/compression', 'holdfast/formats/filesystems', 'holdfast/formats/images', 'holdfast/formats/partitions', 'holdfast/exports']) {
     test(subpath, () => {
       const { native, exported } = loadedBy(subpath);
       assert.deepEqual(native, []);

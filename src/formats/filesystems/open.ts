@@ -5,12 +5,13 @@ import { exfatDriver } from './exfat/exfat.ts';
 import { extDriver } from './ext/ext.ts';
 import { fatDriver } from './fat/fat.ts';
 import { ntfsDriver } from './ntfs/ntfs.ts';
+import { refsDriver } from './refs/refs.ts';
 import { xfsDriver } from './xfs/xfs.ts';
 import { zfsDriver } from './zfs/zfs.ts';
 import type { Filesystem, FilesystemContext, FilesystemDriver, FilesystemName, MemberFacts } from './filesystem.ts';
 
 /** FAT last: it has the weakest mark. */
-const drivers: readonly FilesystemDriver[] = [xfsDriver, ntfsDriver, exfatDriver, btrfsDriver, zfsDriver, extDriver, fatDriver];
+const drivers: readonly FilesystemDriver[] = [xfsDriver, ntfsDriver, refsDriver, exfatDriver, btrfsDriver, zfsDriver, extDriver, fatDriver];
 
 /** What {@link probeFilesystem} recognised. */
 export interface RecognisedFilesystem {

@@ -123,7 +123,7 @@ test('the second header of LUKS2 is used where the first is damaged', async () =
 });
 
 test('a derivation that asks for more than allowed is refused', async () => {
-  const table = await openVolumeTable([new MemorySource(await fixture('luks2-0'))], { limits: { ...defaultLimits, kdfMemoryBytesMax: 1024 }, keys: [Buffer.from('x')] });
+  const table = await openVolumeTable([new MemorySource(await fixture('luks2-0'))], { limits: { ...defaultLimits, volumeKdfMemoryBytesMax: 1024 }, keys: [Buffer.from('x')] });
   await assert.rejects(openStep(table, 'luks'), LimitError);
 });
 

@@ -84,7 +84,7 @@ const values = fc.oneof(fc.constantFrom('00', 'ff', '7f', '80', '01', '30', '39'
 /** Opens the disks and reads a little of each volume. */
 async function readSome(disks: readonly Uint8Array[], kind: VolumeTableName): Promise<void> {
   // Derivations cost what their parameters say: here they may cost little.
-  const limits = { ...defaultLimits, kdfWorkBytesMax: 1 << 20, kdfMemoryBytesMax: 1 << 20 };
+  const limits = { ...defaultLimits, volumeKdfWorkBytesMax: 1 << 20, volumeKdfMemoryBytesMax: 1 << 20 };
   const table = await openVolumeTable(disks.map((bytes) => new MemorySource(bytes)), { limits, keys: [Buffer.from(containers[0].key)] }, kind);
   for (const volume of table.volumes) {
     try {

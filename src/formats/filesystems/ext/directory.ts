@@ -37,10 +37,10 @@ export class DirectoryReader {
   }
 
   /**
-   * The entries in `bytes`, which stand at `offset` in the directory. `.` and `..` are among them.
-   * @throws {FormatError} at the first entry that is wrong.
+   * The entries in `bytes`, which stand at `offset` in the directory, added to `found`. `.` and `..` are among them.
+   * @throws {FormatError} at the first entry that is wrong; those before it have been added.
    */
-  *entries(inode: Inode, bytes: Uint8Array, offset: number): Iterable<Dirent> {
+  entries(inode: Inode, bytes: Uint8Array, offset: number, found: Dirent[] = []): readonly Dirent[] {
     const { blockBytes, inodes } = this.#geometry;
     const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
     for (let at = 0; at < bytes.length;) {
@@ -55,10 +55,11 @@ export class DirectoryReader {
       if (number !== 0) {
         if (nameLength > length - DIRENT.headerBytes) throw this.#fault(inode, { field: 'name_len', offset: offset + at, found: nameLength, expected: `at most ${length - DIRENT.headerBytes}` });
         if (number > inodes) throw this.#fault(inode, { field: 'inode', offset: offset + at, found: number, expected: `at most ${inodes}` });
-        yield { inode: number, name: bytes.subarray(at + DIRENT.headerBytes, at + DIRENT.headerBytes + nameLength) };
+        found.push({ inode: number, name: bytes.subarray(at + DIRENT.headerBytes, at + DIRENT.headerBytes + nameLength) });
       }
       at += length;
     }
+    return found;
   }
 
   /** Whether a block of a directory with an index is a node of it. */
@@ -143,7 +144,7 @@ export class DirectoryReader {
   #block(inode: Inode, block: Uint8Array, index: number, entries: Dirent[]): HoldfastError | undefined {
     try {
       this.verify(inode, block, index);
-      for (const entry of this.entries(inode, block, index * block.length)) entries.push(entry);
+      this.entries(inode, block, index * block.length, entries);
     } catch (error) {
       if (!(error instanceof HoldfastError)) throw error;
       return error;

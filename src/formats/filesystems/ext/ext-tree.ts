@@ -93,11 +93,11 @@ export class ExtTree implements Filesystem {
       yield* this.#directories.pieces(inode, this.#parts.contents.open(inode));
       return;
     }
-    for (const [i, part] of inlineDirectory(inode).entries()) yield [...this.#directories.entries(inode, part, i * part.length)];
+    for (const [i, part] of inlineDirectory(inode).entries()) yield this.#directories.entries(inode, part, i * part.length);
   }
 
   async stat(id: NodeId): Promise<NodeStat> {
-    return (await this.#parts.inodes.get(id)).stat();
+    return this.#parts.inodes.stat(id);
   }
 
   /** What is sound in a damaged directory comes first, then the error. */
@@ -133,16 +133,17 @@ export class ExtTree implements Filesystem {
 
   /** Entries with what their inodes tell; an inode that is damaged says so when it is asked itself. */
   async #page(entries: readonly Dirent[]): Promise<readonly DirectoryEntry[]> {
-    const { inodes } = this.#parts;
-    const page: DirectoryEntry[] = entries.map(({ name, inode }) => ({ name, id: inode as NodeId }));
-    // In the order of the disk, so that each part of a table is read once.
-    for (const i of [...page.keys()].sort((a, b) => (page[a] as DirectoryEntry).id - (page[b] as DirectoryEntry).id)) {
-      const entry = page[i] as DirectoryEntry;
+    const { inodes, problems } = this.#parts;
+    const page: DirectoryEntry[] = [];
+    for (const { name, inode } of entries) {
+      const id = inode as NodeId;
       try {
-        page[i] = { ...entry, stat: (inodes.peek(entry.id) ?? await inodes.get(entry.id)).stat() };
+        const found = inodes.stat(inode);
+        page.push({ name, id, stat: found instanceof Promise ? await found : found });
       } catch (error) {
         if (!(error instanceof HoldfastError)) throw error;
-        this.#parts.problems.add('unreadable', `inode ${entry.id}`, error);
+        problems.add('unreadable', `inode ${inode}`, error);
+        page.push({ name, id });
       }
     }
     return page;

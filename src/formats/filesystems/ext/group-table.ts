@@ -97,8 +97,3 @@ export class GroupTable {
     return chainCrc16(head, descriptor.subarray(groupDescriptor.checksum + 2));
   }
 }
-
-/** The seed of the checksums of what belongs to one inode. */
-export function inodeSeed(geometry: ExtGeometry, inode: number, generation: number): number {
-  return chainCrcOfU32(chainCrcOfU32(geometry.seed, inode), generation);
-}

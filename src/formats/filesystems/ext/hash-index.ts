@@ -72,7 +72,7 @@ async function findLeaves(directory: IndexedDirectory, name: Uint8Array): Promis
 async function* leafEntries(directory: IndexedDirectory, leaves: readonly number[]): AsyncIterable<readonly Dirent[]> {
   for (const index of leaves) {
     const view = await readBlock(directory, index);
-    if (view !== undefined) yield [...directory.directories.entries(directory.inode, new Uint8Array(view.buffer), index * view.byteLength)];
+    if (view !== undefined) yield directory.directories.entries(directory.inode, new Uint8Array(view.buffer), index * view.byteLength);
   }
 }
 

@@ -1,13 +1,19 @@
 /** Inodes by number, through a cache of parts of the inode tables. */
-import { FormatError, type BlockSource } from '../../../core/index.ts';
+import { FormatError, type BlockSource, type NodeStat } from '../../../core/index.ts';
 import { TableCache } from '../../mapping/table-cache.ts';
 import { bytesOf } from './block-reader.ts';
 import type { GroupTable } from './group-table.ts';
-import { Inode } from './inode.ts';
+import { checkInode, Inode, inodeStat } from './inode.ts';
 import type { ExtGeometry } from './superblock.ts';
 
 /** Bytes of a table that are read at a time. */
 const PART_BYTES = 16 << 10;
+
+/** A part of a table, and where in it an inode is. */
+interface Place {
+  readonly view: DataView;
+  readonly at: number;
+}
 
 /** See the header. */
 export class InodeTable {
@@ -26,48 +32,43 @@ export class InodeTable {
 
   /** The inode `number`. @throws {FormatError} @throws {IntegrityError} */
   async get(number: number): Promise<Inode> {
-    const { inodes, inodesPerGroup, blockBytes } = this.#geometry;
+    const { view, at } = await this.#part(number);
+    return new Inode(number, bytesOf(view).slice(at, at + this.#geometry.inodeBytes), this.#geometry);
+  }
+
+  /** What `lstat` would tell; without a promise when the inode is in memory. @throws {FormatError} @throws {IntegrityError} */
+  stat(number: number): NodeStat | Promise<NodeStat> {
+    const place = this.#part(number);
+    return place instanceof Promise ? place.then((found) => this.#stat(number, found)) : this.#stat(number, place);
+  }
+
+  #stat(number: number, { view, at }: Place): NodeStat {
+    const data = new DataView(view.buffer, at, this.#geometry.inodeBytes);
+    checkInode(data, number, this.#geometry);
+    return inodeStat(data, number, this.#geometry);
+  }
+
+  /** The part of a table with an inode. */
+  #part(number: number): Place | Promise<Place> {
+    const { inodes, inodesPerGroup, inodeBytes } = this.#geometry;
     if (!Number.isInteger(number) || number < 1 || number > inodes) {
       throw new FormatError('Find ext inode', { structure: 'ext directory entry', field: 'inode', found: number, expected: `1 to ${inodes}` });
     }
-    const found = this.#groups.inodeTable(Math.floor((number - 1) / inodesPerGroup));
-    const table = (typeof found === 'number' ? found : await found) * blockBytes;
-    const { partAt, at } = this.#place(number);
-    const loaded = this.#cache.get(table + partAt);
-    const part = loaded instanceof Promise ? await loaded : loaded;
-    return this.#decode(number, part, at);
-  }
-
-  /** The inode if it is in memory already. @throws {FormatError} @throws {IntegrityError} */
-  peek(number: number): Inode | undefined {
-    const { inodes, inodesPerGroup, blockBytes } = this.#geometry;
-    if (number < 1 || number > inodes) return undefined;
-    const table = this.#groups.inodeTable(Math.floor((number - 1) / inodesPerGroup));
-    if (typeof table !== 'number') {
-      table.catch(() => undefined);
-      return undefined;
-    }
-    const { partAt, at } = this.#place(number);
-    const part = this.#cache.get(table * blockBytes + partAt);
-    if (part instanceof Promise) {
-      part.catch(() => undefined);
-      return undefined;
-    }
-    return this.#decode(number, part, at);
-  }
-
-  #place(number: number): { readonly partAt: number; readonly at: number } {
-    const { inodesPerGroup, inodeBytes } = this.#geometry;
     const offset = (number - 1) % inodesPerGroup * inodeBytes;
-    const at = offset % this.#partBytes;
-    return { partAt: offset - at, at };
+    const table = this.#groups.inodeTable(Math.floor((number - 1) / inodesPerGroup));
+    if (table instanceof Promise) return table.then((found) => this.#load(number, found, offset));
+    return this.#load(number, table, offset);
   }
 
-  #decode(number: number, part: DataView, at: number): Inode {
-    const { inodeBytes } = this.#geometry;
-    if (at + inodeBytes > part.byteLength) {
-      throw new FormatError(`Read ext inode ${number}`, { structure: 'ext inode table', field: 'offset', found: at, expected: 'an inode inside the image: it ends before' });
-    }
-    return new Inode(number, bytesOf(part).slice(at, at + inodeBytes), this.#geometry);
+  #load(number: number, table: number, offset: number): Place | Promise<Place> {
+    const at = offset % this.#partBytes;
+    const loaded = this.#cache.get(table * this.#geometry.blockBytes + offset - at);
+    if (loaded instanceof Promise) return loaded.then((view) => this.#checked(number, { view, at }));
+    return this.#checked(number, { view: loaded, at });
+  }
+
+  #checked(number: number, place: Place): Place {
+    if (place.at + this.#geometry.inodeBytes <= place.view.byteLength) return place;
+    throw new FormatError(`Read ext inode ${number}`, { structure: 'ext inode table', field: 'offset', found: place.at, expected: 'an inode inside the image: it ends before' });
   }
 }

@@ -75,7 +75,7 @@ async function wrappingKey(wrapped: WrappedKeys, key: Uint8Array, roundsMax: num
       return /^[0-9a-f]{64}$/i.test(text) ? new Uint8Array(Buffer.from(text, 'hex')) : undefined;
     }
     case formats.passphrase: {
-      if (wrapped.rounds > roundsMax) throw new LimitError('kdfWorkBytesMax', wrapped.rounds * ROUND_BYTES, roundsMax * ROUND_BYTES, 'passphrase of a ZFS dataset');
+      if (wrapped.rounds > roundsMax) throw new LimitError('volumeKdfWorkBytesMax', wrapped.rounds * ROUND_BYTES, roundsMax * ROUND_BYTES, 'passphrase of a ZFS dataset');
       if (wrapped.rounds < 1) return undefined;
       // A key file ends with a line feed that is no part of the passphrase.
       const text = key.at(-1) === 0x0a ? key.subarray(0, -1) : key;
@@ -111,7 +111,7 @@ export class KeyRing {
   constructor(meta: ObjectSet, context: FilesystemContext) {
     this.#meta = meta;
     this.#keys = context.keys ?? [];
-    this.#roundsMax = Math.floor(context.limits.kdfWorkBytesMax / ROUND_BYTES);
+    this.#roundsMax = Math.floor(context.limits.volumeKdfWorkBytesMax / ROUND_BYTES);
   }
 
   /** What opens the blocks of `dataset`, whose keys are in `object`. @throws {UnsupportedError} no key, or none that fits. */

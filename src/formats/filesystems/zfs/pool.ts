@@ -17,8 +17,11 @@ import { entryNumber, Zap } from './zap.ts';
 const DIRECTORY_OBJECT = 1;
 const VERSION_FEATURES = 5000;
 const VERSION_LAST_PLAIN = 28;
-/** Older states of a pool that are tried when newer ones are damaged. */
-const STATES_MAX = 32;
+/**
+ * States of a pool that are tried. ZFS keeps what it frees for three transaction groups, so these are whole unless the disk is damaged; still older
+ * ones may be read by chance, and would show a pool as it was long ago, perhaps empty.
+ */
+const STATES_MAX = 4;
 
 /** Features that a reader must know, and this one does. Those of checksums and compressions are looked at block by block. */
 const features: ReadonlySet<string> = new Set([

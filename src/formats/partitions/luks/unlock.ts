@@ -22,7 +22,7 @@ function checkHash(hash: string): void {
 
 async function pbkdf2Key(secret: Uint8Array, kdf: Pick<Extract<LuksKdf, { type: 'pbkdf2' }>, 'hash' | 'iterations' | 'salt'>, length: number, limits: Limits): Promise<Uint8Array> {
   checkHash(kdf.hash);
-  checkLimit(limits, 'kdfWorkBytesMax', kdf.iterations * PBKDF2_ITERATION_BYTES, 'LUKS PBKDF2 iterations');
+  checkLimit(limits, 'volumeKdfWorkBytesMax', kdf.iterations * PBKDF2_ITERATION_BYTES, 'LUKS PBKDF2 iterations');
   if (kdf.iterations < 1) throw new FormatError('Open encrypted volume', { structure: 'LUKS key slot', field: 'iterations', found: kdf.iterations, expected: 'at least 1' });
   return new Uint8Array(await derive(secret, kdf.salt, kdf.iterations, length, kdf.hash));
 }
@@ -30,8 +30,8 @@ async function pbkdf2Key(secret: Uint8Array, kdf: Pick<Extract<LuksKdf, { type: 
 async function slotKey(secret: Uint8Array, { kdf, area }: LuksSlot, limits: Limits): Promise<Uint8Array> {
   if (kdf.type === 'pbkdf2') return pbkdf2Key(secret, kdf, area.keyBytes, limits);
   const { time, memoryKib, cpus, salt } = kdf;
-  checkLimit(limits, 'kdfMemoryBytesMax', memoryKib * 1024, `LUKS2 ${kdf.type} memory`);
-  checkLimit(limits, 'kdfWorkBytesMax', memoryKib * 1024 * time, `LUKS2 ${kdf.type} memory × time`);
+  checkLimit(limits, 'volumeKdfMemoryBytesMax', memoryKib * 1024, `LUKS2 ${kdf.type} memory`);
+  checkLimit(limits, 'volumeKdfWorkBytesMax', memoryKib * 1024 * time, `LUKS2 ${kdf.type} memory × time`);
   if (time < 1 || cpus < 1 || memoryKib < 8 * cpus || salt.length < 8) {
     throw new FormatError('Open encrypted volume', { structure: 'LUKS2 JSON', field: 'kdf', found: `time ${time}, memory ${memoryKib}, cpus ${cpus}, salt of ${salt.length}`, expected: 'parameters that Argon2 takes' });
   }

@@ -1,6 +1,6 @@
 #!/bin/sh
 # make.sh OUTPUT: makes the pools of this folder. Needs root, OpenZFS 2.1 or newer, setfattr, setfacl; the key of the encrypted dataset is fixture-passphrase.
-# The lab's guest (lab/filesystems/zfs-kit.ts) has such a kernel. Afterwards: brotli -q 11 --lgwin=24 on each file.
+# The lab's guest (lab/filesystems/zfs-kit.ts) has such a kernel. Afterwards: brotli -q 10 --lgwin=24 on each file.
 set -e
 out=$1
 pools=$(mktemp -d /mnt/fixture-XXXXXX)
