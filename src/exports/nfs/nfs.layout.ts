@@ -1,6 +1,7 @@
 /** Numbers of NFS version 3. Source: RFC 1813, sections 2.4 to 3.3. */
 import type { NodeType } from '../../core/index.ts';
 
+/** Number of the program. */
 export const NFS = 100_003;
 
 /** Procedures of section 3.3. */

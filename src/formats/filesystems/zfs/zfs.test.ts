@@ -15,7 +15,7 @@ function sequence(last: number): Uint8Array {
 
 const sparse = new Uint8Array(1_000_003);
 sparse.set(utf8('end'), 1_000_000);
-const many = Array.from({ length: 400 }, (_, i): ExpectedNode => ({ path: utf8(`many/an entry with a name that is longer than a small table takes ${String(i + 1).padStart(4, '0')}`), content: new Uint8Array(0) }));
+const many = Array.from({ length: 250 }, (_, i): ExpectedNode => ({ path: utf8(`many/an entry with a name that is longer than a small table takes ${String(i + 1).padStart(4, '0')}`), content: new Uint8Array(0) }));
 const large = utf8('7'.padStart(4000, '0'));
 
 /** What `fill` of `make.sh` puts into a directory. */

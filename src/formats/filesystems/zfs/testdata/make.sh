@@ -32,7 +32,7 @@ fill() { # directory
   mkfifo "$1/fifo"
   mknod "$1/device" b 259 70000
   mkdir "$1/many"
-  (cd "$1/many" && seq -f 'an entry with a name that is longer than a small table takes %04.0f' 400 | xargs -d '\n' touch)
+  (cd "$1/many" && seq -f 'an entry with a name that is longer than a small table takes %04.0f' 250 | xargs -d '\n' touch)
   printf 'bytes' > "$(printf "$1/\\377 \\001")"
   chown 4000000000:77 "$1/short"
   chmod 6751 "$1/short"
