@@ -67,13 +67,14 @@ export function inodeStat(data: DataView, number: number, geometry: ExtGeometry)
     modified: timeOf(data, INODE.i_mtime, INODE.i_mtime_extra), accessed: timeOf(data, INODE.i_atime, INODE.i_atime_extra),
     changed: timeOf(data, INODE.i_ctime, INODE.i_ctime_extra), links: data.getUint16(INODE.i_links_count, true), inode: number,
   };
-  if (type === 'character' || type === 'block') Object.assign(stat, deviceOf(data));
-  if (INODE.i_crtime + 4 > INODE_BYTES_MIN + extraBytesOf(data)) return stat;
-  return Object.assign(stat, { created: timeOf(data, INODE.i_crtime, INODE.i_crtime_extra) });
+  const created = INODE.i_crtime + 4 > INODE_BYTES_MIN + extraBytesOf(data) ? {} : { created: timeOf(data, INODE.i_crtime, INODE.i_crtime_extra) };
+  if (type === 'character' || type === 'block') return { ...stat, ...created, ...deviceOf(data) };
+  return { ...stat, ...created };
 }
 
-/** Inodes where they are checked, behind their number and generation: one buffer, for no promise lies between. */
-let scratch = new Uint8Array(8 + 4096);
+/** An inode where it is checked, behind its number and generation: one buffer, for no promise lies between. */
+let scratch = new DataView(new ArrayBuffer(8 + INODE_BYTES_MIN));
+let scratchBytes = new Uint8Array(scratch.buffer);
 
 /**
  * Checks an inode's bytes and the fields that all readers rely on.
@@ -89,16 +90,17 @@ export function checkInode(data: DataView, number: number, { checksums, seed }: 
 
 function verify(data: DataView, number: number, seed: number): void {
   const length = data.byteLength;
-  if (scratch.length < 8 + length) scratch = new Uint8Array(8 + length);
-  const used = scratch.subarray(0, 8 + length);
-  const view = new DataView(used.buffer, 0, 8);
-  view.setUint32(0, number, true);
-  view.setUint32(4, data.getUint32(INODE.i_generation, true), true);
-  used.set(new Uint8Array(data.buffer, data.byteOffset, length), 8);
+  if (scratch.byteLength !== 8 + length) {
+    scratch = new DataView(new ArrayBuffer(8 + length));
+    scratchBytes = new Uint8Array(scratch.buffer);
+  }
+  scratch.setUint32(0, number, true);
+  scratch.setUint32(4, data.getUint32(INODE.i_generation, true), true);
+  for (let at = 0; at < length; at += 4) scratch.setUint32(8 + at, data.getUint32(at, true), true);
   const hasHigh = INODE.i_checksum_hi + 2 <= INODE_BYTES_MIN + extraBytesOf(data);
-  used.fill(0, 8 + INODE.i_checksum_lo, 8 + INODE.i_checksum_lo + 2);
-  if (hasHigh) used.fill(0, 8 + INODE.i_checksum_hi, 8 + INODE.i_checksum_hi + 2);
-  const crc = chainCrc(seed, used);
+  scratch.setUint16(8 + INODE.i_checksum_lo, 0);
+  if (hasHigh) scratch.setUint16(8 + INODE.i_checksum_hi, 0);
+  const crc = chainCrc(seed, scratchBytes);
   const low = data.getUint16(INODE.i_checksum_lo, true);
   const stored = hasHigh ? data.getUint16(INODE.i_checksum_hi, true) * 0x1_0000 + low : low;
   const found = hasHigh ? crc : crc & 0xffff;

@@ -29,7 +29,10 @@ function hashOf(name: string): number {
 
 class Bins {
   readonly #parts: Uint8Array[] = [];
+  readonly #byOffset = new Map<number, Uint8Array>();
   #end = binLayout.size;
+  /** The one security descriptor, empty; each key has it. */
+  readonly security: number = this.add(joined(utf8('sk'), new Uint8Array(2), u32(binLayout.size, binLayout.size, 1, 0)));
 
   /** @returns the cell's offset. */
   add(content: Uint8Array): number {
@@ -38,8 +41,15 @@ class Bins {
     new DataView(cell.buffer).setInt32(0, -size, true);
     cell.set(content, 4);
     this.#parts.push(cell);
+    this.#byOffset.set(this.#end, cell);
     this.#end += size;
     return this.#end - size;
+  }
+
+  /** A key is written after those below it, which it is the parent of. */
+  adopt(child: number, parent: number): void {
+    const cell = this.#byOffset.get(child) ?? new Uint8Array(0);
+    new DataView(cell.buffer).setUint32(4 + keyLayout.offsets.parent, parent, true);
   }
 
   bytes(): Uint8Array {
@@ -78,11 +88,13 @@ function addKey(bins: Bins, name: string, { keys = {}, values = {}, list = 'lh' 
   const held = Object.entries(values).map(([one, value]) => addValue(bins, one, value));
   const isLatin1 = /^[\0-\xff]*$/.test(name);
   const letters = new Uint8Array(Buffer.from(name, isLatin1 ? 'latin1' : 'utf16le'));
-  return bins.add(joined(keyLayout.encode({
+  const offset = bins.add(joined(keyLayout.encode({
     signature: utf8('nk'), flags: (isLatin1 ? NAME_LATIN1.key : 0) | (isRoot ? HIVE_ENTRY_ROOT : 0), last_written: new Uint8Array(8), access_bits: 0, parent: NO_CELL,
     subkeys: children.length, volatile_subkeys: 0, subkeys_list: children.length === 0 ? NO_CELL : addList(bins, list, children), volatile_list: NO_CELL,
-    values: held.length, values_list: held.length === 0 ? NO_CELL : bins.add(u32(...held)), security: NO_CELL, class_name: NO_CELL, largest: new Uint8Array(16), work: 0, name_length: letters.length, class_length: 0,
+    values: held.length, values_list: held.length === 0 ? NO_CELL : bins.add(u32(...held)), security: bins.security, class_name: NO_CELL, largest: new Uint8Array(16), work: 0, name_length: letters.length, class_length: 0,
   }), letters));
+  for (const [, child] of children) bins.adopt(child, offset);
+  return offset;
 }
 
 /** The bytes of a hive whose root is `root`. `dirty`: as one that Windows was writing to. */
