@@ -54,6 +54,8 @@ export interface RestoreResult {
   /** Files left alone because of `overwrite`. */
   readonly skipped: number;
   readonly errors: readonly EntryError[];
+  /** Attributes that only the filesystem of origin can hold (`system.ntfs_acl` …), and that the target does not take: how many, by name. */
+  readonly leftOut: Readonly<Record<string, number>>;
   /** Patterns of `include` and `exclude` that matched nothing. */
   readonly unmatched: readonly string[];
 }
@@ -372,5 +374,5 @@ export async function restoreTree(view: TreeView, target: string, options: Resto
     await sink?.finish().catch(() => undefined);
     throw error;
   }
-  return { ...restore.counts, errors: restore.errors, unmatched: restore.unmatched() };
+  return { ...restore.counts, errors: restore.errors, leftOut: Object.fromEntries(sink?.leftOut ?? []), unmatched: restore.unmatched() };
 }

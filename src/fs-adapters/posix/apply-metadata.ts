@@ -17,6 +17,9 @@ export interface OwnershipPolicy {
 /** `(uid_t) -1` means "leave it" to chown(2): never let a hostile entry keep our own user that way. */
 const NO_ID = 0xffff_ffff;
 const SET_ID_BITS = 0o6000;
+/** Attributes that only drivers of one filesystem take: elsewhere they have no place, and nothing of the file is lost with them. */
+const PRIVATE_NAMES = /^system\.(?:ntfs|nfs4)_/;
+const EOPNOTSUPP = 95;
 
 /** What an entry is reached by: an open descriptor (files, directories), or its place (links, special files). */
 export type EntryPlace = { readonly fd: number } | { readonly directory: number; readonly name: Uint8Array };
@@ -26,11 +29,17 @@ export class MetadataWriter {
   readonly #calls: SystemCalls;
   readonly #problems: ProblemList;
   readonly #policy: OwnershipPolicy;
+  readonly #leftOut = new Map<string, number>();
 
   constructor(calls: SystemCalls, problems: ProblemList, policy: OwnershipPolicy) {
     this.#calls = calls;
     this.#problems = problems;
     this.#policy = policy;
+  }
+
+  /** Private attributes of other filesystems that the target does not take: how many, by name. */
+  get leftOut(): ReadonlyMap<string, number> {
+    return this.#leftOut;
   }
 
   /** `path` is for problems only. */
@@ -67,7 +76,8 @@ export class MetadataWriter {
       const failed = name.includes('\0') ? -22 : 'fd' in place
         ? this.#calls.setAttributeFd(place.fd, name, value)
         : this.#calls.setAttributeAt(place.directory, place.name, name, value);
-      if (failed < 0) this.#problems.add(path, `attribute ${name}`, `Set attribute '${name}': ${errnoName(failed)}`);
+      if (failed === -EOPNOTSUPP && PRIVATE_NAMES.test(name)) this.#leftOut.set(name, (this.#leftOut.get(name) ?? 0) + 1);
+      else if (failed < 0) this.#problems.add(path, `attribute ${name}`, `Set attribute '${name}': ${errnoName(failed)}`);
     }
   }
 

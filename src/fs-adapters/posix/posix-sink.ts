@@ -297,6 +297,11 @@ export class PosixSink implements FileSink {
     return split;
   }
 
+  /** Attributes that only another filesystem's driver takes and that were left out: how many, by name. */
+  get leftOut(): ReadonlyMap<string, number> {
+    return this.#metadata.leftOut;
+  }
+
   /** Files that were neither committed nor aborted are aborted and listed. */
   async finish(options?: { readonly durable?: boolean }): Promise<readonly SinkProblem[]> {
     for (const [file, path] of this.#pending) {

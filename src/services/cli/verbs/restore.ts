@@ -39,6 +39,7 @@ export async function run(context: Context, operands: readonly string[], options
     const errors = [...result.errors, ...location.problems().map(problemError)];
     for (const error of errors) context.failures.add(error);
     context.failures.finish();
+    for (const [name, count] of Object.entries(result.leftOut)) context.warn(`attribute '${name}' of ${count} entries has no place in '${target}': left out`);
     for (const pattern of result.unmatched) context.warn(`pattern '${pattern}' matches nothing in '${text}'`);
     const done = options.dryRun === true ? 'would restore' : 'restored';
     context.print(`${done} ${result.files} files, ${result.directories} directories, ${formatBytes(result.bytes)} in ${seconds.toFixed(1)} s; ${result.verified} verified, ${result.skipped} left alone, ${errors.length} failed`);
