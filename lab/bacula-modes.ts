@@ -189,6 +189,8 @@ class Round {
     await sleep(SCRIPT_MS);
     await allEnded(JOB_MS, () => runningOf(this.#stand, FIFO, 'confirm'));
     this.#stand.failed(`${this.#kind}: fifo-span`, await this.#server.row(id));
+    await this.#server.kill('bacula-sd'); // it would wait minutes for a reader of the second volume
+    await this.#server.revive();
   }
 
   #fifo(verb: string, ...words: readonly string[]): ChildProcess {

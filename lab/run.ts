@@ -32,6 +32,7 @@ import { scenario as partitions } from './partitions/partitions.ts';
 import { fullScenario as guestImagesFull, scenario as guestImages } from './guest-images.ts';
 import { scenario as imagesQemu } from './images-qemu.ts';
 import { kernelScenario as serveNfsKernel, scenario as serveNfs } from './serve-nfs.ts';
+import { scenario as serveSmb } from './serve-smb.ts';
 import { findCorpus } from './corpus.ts';
 import type { CorpusLookup } from './corpus.ts';
 import { findProgram, isRoot } from './environment.ts';
@@ -65,7 +66,7 @@ const baculaCorpus: Scenario = {
 };
 
 /** Every scenario of the lab, cheapest first. */
-const scenarios: readonly Scenario[] = [baculaCorpus, storeRoundtrip, volumeShelf, faults, crashSimulated, crashSensitivity, crashCrowd, crashReal, thrashQuick, peerFailures, runbook, daemon, fuseMount, baculaLive, baculaBpipe, baculaDocs, baculaFuse, retentionRestic, imagesQemu, guestImages, serveNfs, cephObjects, cephRepository, memoryQuick, scaleQuick, baculaLive15, baculaFifo, baculaTail, baculaDaemon, baculaBpipe15, baculaDocs15, baculaFifo15, baculaTail15, baculaDaemon15, baculaFuse15, baculaModes, baculaModes15, compose, cephSpeed, guestImagesFull, serveNfsKernel, partitions, fsExt, fsXfs, fsBtrfs, fsNtfs, fsFat, fsExfat, fsZfs, fuseSpeed, baculaFuseSpeed, baculaLarge, baculaLarge15, memoryBacula, memoryFull, scale, thrashLong, powerLoss, baculaKills, baculaKills15];
+const scenarios: readonly Scenario[] = [baculaCorpus, storeRoundtrip, volumeShelf, faults, crashSimulated, crashSensitivity, crashCrowd, crashReal, thrashQuick, peerFailures, runbook, daemon, fuseMount, baculaLive, baculaBpipe, baculaDocs, baculaFuse, retentionRestic, imagesQemu, guestImages, serveNfs, cephObjects, cephRepository, memoryQuick, scaleQuick, baculaLive15, baculaFifo, baculaTail, baculaDaemon, baculaBpipe15, baculaDocs15, baculaFifo15, baculaTail15, baculaDaemon15, baculaFuse15, baculaModes, baculaModes15, compose, cephSpeed, guestImagesFull, serveSmb, serveNfsKernel, partitions, fsExt, fsXfs, fsBtrfs, fsNtfs, fsFat, fsExfat, fsZfs, fuseSpeed, baculaFuseSpeed, baculaLarge, baculaLarge15, memoryBacula, memoryFull, scale, thrashLong, powerLoss, baculaKills, baculaKills15];
 
 function optionsFromEnvironment(): RunOptions {
   let corpus: CorpusLookup | undefined;

@@ -74,6 +74,16 @@ export class Site {
     throw new ToolError(`Wait for job '${id}': it did not end in '${timeoutSeconds}' seconds: ${(await this.console('status dir', 'messages')).slice(-1500)}`);
   }
 
+  /** The end of the director's log. */
+  async log(): Promise<string> {
+    return (await this.exec('director', ['tail', '-n', '30', '/var/lib/bacula/bacula.log'], { anyStatus: true })).stdout.toString();
+  }
+
+  /** Bytes of what holdfast's container has below a directory. */
+  async bytesOf(directory: string): Promise<number> {
+    return Number((await this.exec('holdfast', ['du', '-sb', directory])).stdout.toString().split('\t')[0]);
+  }
+
   /** Cuts a service off a network: packets vanish, connections hang. */
   async cut(service: Service, network: 'bacula' | 'store'): Promise<void> {
     await this.#engine.run(['network', 'disconnect', `${PROJECT}_${network}`, container(service)]);

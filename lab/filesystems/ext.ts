@@ -119,7 +119,9 @@ async function checkFilled(folder: string, parameters: readonly string[], random
   const what = `filled by mke2fs ${parameters.join(' ')}`;
   try {
     mkdirSync(origin);
-    growTree(origin, below(random, 2 ** 32), { ...posixProfile, specials: false, hardLinks: false, acls: false, privilegedAttributes: false, attributeBytesMax: 200, times: { from: 0, to: 0x7fff_ffff, unitNanoseconds: 1e9 } });
+    // With inline data, mke2fs 1.47 cuts a hole at the end of a file off.
+    const whole = parameters.some((part) => part.includes('inline_data')) ? { sparseBytesMax: 0, preallocation: false } : {};
+    growTree(origin, below(random, 2 ** 32), { ...posixProfile, ...whole, specials: false, hardLinks: false, acls: false, privilegedAttributes: false, attributeBytesMax: 200, times: { from: 0, to: 0x7fff_ffff, unitNanoseconds: 1e9 } });
     makeImage(image, 192 << 20, ['mke2fs', '-q', '-F', '-d', origin, ...parameters]);
     const found = await differences(image, origin, filledOptions);
     // The root changes once more, when lost+found is made.

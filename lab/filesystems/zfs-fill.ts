@@ -122,11 +122,16 @@ class PoolFiller {
   /** Changes that are only in the intent log, then the members as a power cut would leave them; `m…` become what the kernel makes of that. */
   #crash(): void {
     const { name, seed, profile } = this.#job;
-    run('zpool', ['sync', name]);
+    // The time until the next transaction group is looked at when one ends.
     writeFileSync('/sys/module/zfs/parameters/zfs_txg_timeout', '3600');
+    run('zpool', ['sync', name]);
     const places = [MOUNT, ...this.#names().map((one) => path.join(MOUNT, one))];
-    places.forEach((place, i) => {
+    // The first commit of a log waits for a transaction group: it must be over before what is to stay in the log.
+    for (const place of places) {
       mkdirSync(path.join(place, 'in the log'));
+      run('sync', ['-f', place]);
+    }
+    places.forEach((place, i) => {
       growTree(path.join(place, 'in the log'), seed + 10 + i, { ...profile, steps: 40, bigDirectoryEntries: 0, contentBytes: 1 << 20 });
     });
     for (const place of places) run('sync', ['-f', path.join(place, 'in the log')]);

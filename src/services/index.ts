@@ -8,6 +8,9 @@ export { backupPaths, type BackupOptions, type BackupProgress, type BackupReport
 export { checkLocation, type CheckOptions, type CheckReport } from './check.ts';
 export { cloneLocation } from './clone.ts';
 export { convertDisk, writableFormat, type ConvertOptions, type ConvertReport } from './convert.ts';
+export { findDisks, type DiskError, type DiskOrigin, type DiskVisitor, type GuestDisk } from './disks.ts';
+export type { DiskPart } from './guests/disk-parts.ts';
+export type { GuestOs } from './guests/guest-os.ts';
 export { diffTrees, type Aspect, type DiffEntry, type DiffOptions } from './diff.ts';
 export type { EntryError } from './entry-error.ts';
 export { entryRecord, type EntryRecord, type RecordOptions } from './entry-record.ts';

@@ -15,8 +15,8 @@ const CACHE_BYTES = 4 << 20;
 /** Bytes of one cell: a list of 65,535 keys takes half of it. */
 const CELL_BYTES_MAX = 1 << 20;
 
-/** Cells that one hive may cost before it is given up: more than the keys beside any that are asked for here. */
-const CELLS_MAX = 500_000;
+/** Bytes of cells and pages that one hive may cost before it is given up; keys that lead to a value take far less. */
+const WORK_BYTES_MAX = 256 << 20;
 
 type Key = ReturnType<typeof keyLayout.view>;
 
@@ -40,7 +40,7 @@ export class RegistryHive {
   readonly #root: number;
   readonly #binBytes: number;
   readonly #pages = new UnitCache(PAGE_BYTES, CACHE_BYTES);
-  #cells = 0;
+  #work = 0;
 
   /** Use {@link openHive}. */
   constructor(source: BlockSource, head: ReturnType<typeof baseBlockLayout.view>) {
@@ -65,12 +65,19 @@ export class RegistryHive {
     return new FormatError('Read registry hive', { structure, field, offset: BASE_BLOCK_BYTES + cell, expected });
   }
 
+  /** Lists may lead to the same cells again and again: what is bounded is the work. */
+  #spend(bytes: number): void {
+    this.#work += bytes;
+    if (this.#work > WORK_BYTES_MAX) throw new LimitError('registry work', this.#work, WORK_BYTES_MAX, 'registry hive');
+  }
+
   async #read(at: number, length: number): Promise<Uint8Array> {
     const target = new Uint8Array(length);
     for (let done = 0; done < length;) {
       const page = Math.floor((at + done) / PAGE_BYTES) * PAGE_BYTES;
       const bytes = await this.#pages.get(page, async () => {
         const loaded = new Uint8Array(Math.min(PAGE_BYTES, this.#binBytes - page));
+        this.#spend(loaded.length);
         await this.#source.readInto(BASE_BLOCK_BYTES + page, loaded);
         return loaded;
       });
@@ -83,13 +90,13 @@ export class RegistryHive {
 
   /** Content of the cell at an offset that `field` held. */
   async #cell(offset: number, field: string): Promise<Uint8Array> {
-    this.#cells += 1;
-    if (this.#cells > CELLS_MAX) throw new LimitError('registry cells', this.#cells, CELLS_MAX, 'registry hive');
+    this.#spend(binLayout.size);
     if (offset % 8 !== 0 || offset < binLayout.size || offset + 8 > this.#binBytes) throw this.#fault('cell', field, offset, `an offset of a cell below ${this.#binBytes}`);
     const head = await this.#read(offset, 4);
     const size = -new DataView(head.buffer).getInt32(0, true);
     if (size < 8 || offset + size > this.#binBytes) throw this.#fault('cell', 'size', offset, 'a cell in use that ends inside the bins');
     if (size > CELL_BYTES_MAX) throw new LimitError('registry cell', size, CELL_BYTES_MAX, 'registry hive');
+    this.#spend(size);
     return this.#read(offset + 4, size - 4);
   }
 

@@ -137,10 +137,17 @@ function addTreeVerbs(program: Command): void {
     .requiredOption('--to <format>', 'raw, qcow2, vhdx, vhd, vmdk (stream-optimised), vmdk-sparse or vdi');
   verb(program, 'mount <location> <directory>', 'show a location as a read-only file system until it is unmounted or Ctrl-C', () => import('./verbs/mount.ts'))
     .option('--allow-other', 'let other users in; the kernel then checks permissions');
-  verb(program, 'serve <protocol> <location>', 'show a location to NFS clients, read-only, until Ctrl-C', () => import('./verbs/serve.ts'))
-    .option('--listen <address:port>', 'where to listen; default 127.0.0.1:2049')
-    .option('--portmapper', 'also answer on port 111, for clients that are not told the port');
+  verb(program, 'serve <protocol> <location>', 'show a location to clients of nfs or smb, read-only, until Ctrl-C', () => import('./verbs/serve.ts'))
+    .option('--listen <address:port>', 'nfs: where to listen; default 127.0.0.1:2049')
+    .option('--portmapper', 'nfs: also answer on port 111, for clients that are not told the port')
+    .option('--share <name>', 'smb: name of the share; default one made of the location')
+    .option('--valid-users <list>', 'smb: users and @groups that may use it; default the user who calls, also through sudo')
+    .option('--guest-ok', 'smb: let everyone in, without a password')
+    .option('--samba-conf <directory>', 'smb: where the share is written that smb.conf includes; default /etc/samba/bacula.d')
+    .option('--smb-conf <file>', 'smb: configuration of the smbd that serves; default that of Samba')
+    .option('--mount-dir <directory>', 'smb: where it is mounted, for root only; default /run/holdfast-smb');
   verb(program, 'info <location>', 'tell which layers are there, their geometry and damage', () => import('./verbs/info.ts'));
+  verb(program, 'disks <location>', 'find the disk images of a job, snapshot or directory, and tell what is on them', () => import('./verbs/disks.ts'));
   verb(program, 'check <location>', 'look for damage in a repository, volumes or a tree', () => import('./verbs/check.ts'))
     .option('--read-data', 'read and verify all content')
     .option('--read-data-subset <part>', "of a repository, read only this part: 'N/M', or 'N%'")

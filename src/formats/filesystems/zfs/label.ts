@@ -142,11 +142,14 @@ async function readRing(source: BlockSource, at: number, slotBytes: number): Pro
   return found;
 }
 
-/** The newest label of a member that holds; undefined without any. Reads at most four times 112 KiB. @throws {UnsupportedError} */
-export async function findLabel(source: BlockSource): Promise<PoolLabel | undefined> {
-  for (const at of labelOffsets(source.size)) {
+/**
+ * The first label that holds, and which of the four it is; undefined without any. Reads at most four times 112 KiB.
+ * @throws {UnsupportedError} another byte order. @throws {FormatError} its list is none.
+ */
+export async function findLabel(source: BlockSource): Promise<{ readonly label: PoolLabel; readonly index: number } | undefined> {
+  for (const [index, at] of labelOffsets(source.size).entries()) {
     const label = await readLabel(source, at);
-    if (label !== undefined) return label;
+    if (label !== undefined) return { label, index };
   }
   return undefined;
 }

@@ -17,8 +17,10 @@ const types = {
   createAcl: 14, createAttr: 15, createAclAttr: 16, mkdirAcl: 17, mkdirAttr: 18, mkdirAclAttr: 19, write2: 20, setSaXattr: 21, exchange: 22,
 } as const;
 
-/** Bits of `lr_mask`. */
-const masks = { mode: 0x2, uid: 0x4, gid: 0x8, size: 0x80, atime: 0x100, mtime: 0x200 } as const;
+/** Bits of `lr_mask`, which each system writes as its own kernel has them. On Linux the time of the change is always among them; nobody else logs that bit. */
+const linuxMasks = { mode: 0x1, uid: 0x2, gid: 0x4, size: 0x8, atime: 0x10, mtime: 0x20 } as const;
+const otherMasks = { mode: 0x2, uid: 0x4, gid: 0x8, size: 0x80, atime: 0x100, mtime: 0x200 } as const;
+const LINUX_CTIME = 0x40;
 const CREATE_BYTES = 104;
 const ACL_BYTES = 40;
 const XATTR_DIRECTORY_MODE = 0o40777;
@@ -226,6 +228,7 @@ export class LogReplay {
     if (values === undefined) return;
     const mask = this.#word(record, 40, 'lr_mask');
     const has = (bit: number): boolean => Math.floor(mask / bit) % 2 === 1;
+    const masks = has(LINUX_CTIME) ? linuxMasks : otherMasks;
     const mode = attributeNumber(values, 'ZPL_MODE') ?? 0;
     if (has(masks.size)) this.#resize(object, attributeNumber(values, 'ZPL_SIZE') ?? 0, this.#word(record, 72, 'lr_size'));
     const change = this.overlay.change(object);

@@ -37,8 +37,20 @@ async function openPool(members: readonly string[]): Promise<Filesystem> {
   return zfsDriver.open(await sourcesOf(members), context);
 }
 
+/** What the intent log of the crashed pool adds. */
+const replayed: readonly ExpectedNode[] = [
+  { path: utf8('new'), content: utf8('only in the log'), stat: { mode: 0o711, uid: 12, gid: 34, links: 1, modified: { seconds: 981_173_106, nanoseconds: 789_000_000 } }, attributes: new Map([['user.late', utf8('value')]]) },
+  { path: utf8('made'), stat: { type: 'directory', links: 2 } },
+  { path: utf8('made/large'), content: sequence(40_000) },
+  { path: utf8('made/link'), target: utf8('new') },
+  { path: utf8('made/old too'), sameAs: utf8('old'), stat: { links: 2 } },
+  { path: utf8('made/renamed'), content: utf8('moved') },
+  { path: utf8('old'), content: utf8(`${textOf(sequence(4_000))}end`) },
+  { path: utf8('cut'), content: (() => { const bytes = new Uint8Array(3000); bytes.set(sequence(4_000).subarray(0, 1000)); return bytes; })() },
+];
+
 for (const [name, members] of Object.entries(pools)) {
-  fileTreeSuite(`pool '${name}'`, async () => ({ tree: await openPool(members), expected: filled, cleanup: async () => undefined }));
+  fileTreeSuite(`pool '${name}'`, async () => ({ tree: await openPool(members), expected: name === 'crash' ? replayed : filled, cleanup: async () => undefined }));
 }
 
 blockSourceSuite('a file in a pool', async () => {
@@ -123,6 +135,22 @@ test('any two members of RAID-Z1 are enough; a member that turned to noise is co
   assert.ok(pool.problems().some(({ kind }) => kind === 'repaired'));
   await pool.close();
   await assert.rejects(openPool(['parity-1']));
+});
+
+test('without its log, a crashed pool is as the last transaction group left it; both are told', async () => {
+  const [source] = await sourcesOf(pools.crash);
+  assert.ok(source !== undefined);
+  const bare = await zfsDriver.open([source], { ...context, journal: 'ignore' });
+  assert.equal(await lookupPath(bare, utf8('new')), undefined);
+  assert.equal(await contentOf(bare, 'doomed'), 'to be removed');
+  assert.equal(await contentOf(bare, 'cut'), textOf(sequence(4_000)));
+  assert.match(bare.facts.remarks.join(), /intent log of 'crash' is left out/);
+  const pool = await openPool(pools.crash);
+  assert.match(pool.facts.remarks.join(), /records of the intent log of 'crash' were replayed/);
+  assert.equal(pool.facts.clean, false);
+  assert.equal(await lookupPath(pool, utf8('doomed')), undefined);
+  assert.equal(await lookupPath(pool, utf8('from')), undefined);
+  assert.deepEqual(pool.problems(), []);
 });
 
 test('a member says what it belongs to', async () => {

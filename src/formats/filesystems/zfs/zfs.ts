@@ -157,8 +157,10 @@ export async function openZfs(sources: readonly BlockSource[], context: Filesyst
 
 async function probe(source: BlockSource): Promise<ProbeVerdict> {
   try {
-    const label = await findLabel(source);
-    if (label !== undefined) return { match: 'yes', version: `pool v${label.version}` };
+    const found = await findLabel(source);
+    if (found?.index === 0) return { match: 'yes', version: `pool v${found.label.version}` };
+    // Whoever made another filesystem here left the labels further on alone.
+    if (found !== undefined) return { match: 'damaged', reason: `the first label does not hold, label ${found.index + 1} does` };
     return await hasUberblock(source) ? { match: 'damaged', reason: 'none of the four labels holds' } : { match: 'no' };
   } catch (error) {
     if (error instanceof HoldfastError) return { match: 'damaged', reason: error.message };
@@ -168,7 +170,7 @@ async function probe(source: BlockSource): Promise<ProbeVerdict> {
 
 /** What a member says; `members` is the least there can be: of other top-level devices its label knows only the number. */
 async function member(source: BlockSource): Promise<MemberFacts> {
-  const label = await findLabel(source);
+  const label = (await findLabel(source))?.label;
   if (label === undefined) throw new NotFoundError('Read ZFS label: none holds');
   const leaves = nvLists(label.tree, 'children').length === 0 ? 1 : leavesOf(label.tree).length;
   return { filesystem: String(label.poolGuid), member: String(label.guid), members: Math.max(1, label.children - 1 + leaves) };

@@ -10,7 +10,7 @@ const unpack = promisify(brotliDecompress);
 const read = new Map<string, Promise<Uint8Array>>();
 
 /** Members of the pools. */
-export const pools = { plain: ['plain-1'], old: ['old-1'], parity: ['parity-1', 'parity-2', 'parity-3'] } as const;
+export const pools = { plain: ['plain-1'], old: ['old-1'], parity: ['parity-1', 'parity-2', 'parity-3'], crash: ['crash-1'] } as const;
 
 /** Bytes of a member; the same array each time. */
 export function fixture(name: string): Promise<Uint8Array> {

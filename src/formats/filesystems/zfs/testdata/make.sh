@@ -71,4 +71,36 @@ finish old
 make parity 3 -O compression=zle -O checksum=skein -O xattr=on parity raidz1
 fill "$mount"
 finish parity
+
+# A pool as a crash leaves it: the last changes are only in the intent log.
+make crash 1 -O compression=lz4 -O xattr=on crash
+seq 4000 > "$mount/old"
+seq 4000 > "$mount/cut"
+printf 'to be removed' > "$mount/doomed"
+mkdir "$mount/from"
+printf moved > "$mount/from/moved"
+echo 3600 > /sys/module/zfs/parameters/zfs_txg_timeout
+zpool sync crash
+# The first commit of a log waits for a transaction group; from the second on, changes stay in the log.
+: > "$mount/first"
+sync -f "$mount"
+printf 'only in the log' > "$mount/new"
+mkdir "$mount/made"
+seq 40000 > "$mount/made/large"
+ln -s new "$mount/made/link"
+ln "$mount/old" "$mount/made/old too"
+mv "$mount/from/moved" "$mount/made/renamed"
+rmdir "$mount/from"
+rm "$mount/doomed"
+printf 'end' >> "$mount/old"
+truncate -s 1000 "$mount/cut"
+truncate -s 3000 "$mount/cut"
+chmod 4711 "$mount/new"
+chown 12:34 "$mount/new"
+touch -d '2001-02-03 04:05:06.789Z' "$mount/new"
+setfattr -n user.late -v value "$mount/new"
+sync -f "$mount"
+cp --sparse=always "$pools/crash-1" "$out/"
+echo 5 > /sys/module/zfs/parameters/zfs_txg_timeout
+zpool export crash
 rm -r "$pools"
