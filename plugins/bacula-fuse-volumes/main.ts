@@ -27,26 +27,42 @@ function modeOption(text = '640'): number {
   return Number.parseInt(text, 8);
 }
 
-/** The first SIGINT or SIGTERM unmounts as soon as no volume is open; the second one at once, and jobs that still write fail. */
-async function unmountAtSignal(mount: FuseMount): Promise<void> {
+/** Milliseconds after which it is said why the end takes long. */
+const patienceMs = 5_000;
+
+/**
+ * The first SIGINT or SIGTERM unmounts as soon as no volume is open; the second one at once, and jobs that still write fail. Where the mount is gone here
+ * and lives on in a copy of this host's mounts (another mount namespace, a container), the second signal ends it all the same.
+ * @returns false when the kernel still has the session.
+ */
+async function unmountAtSignal(mount: FuseMount): Promise<boolean> {
   let signals = 0;
-  await new Promise<void>((resolve) => {
-    for (const name of ['SIGINT', 'SIGTERM'] as const) {
-      process.on(name, () => {
-        signals += 1;
-        resolve();
-      });
-    }
-  });
+  let wake = (): void => undefined;
+  const next = (): Promise<void> => new Promise((resolve) => { wake = resolve; });
+  for (const name of ['SIGINT', 'SIGTERM'] as const) {
+    process.on(name, () => {
+      signals += 1;
+      wake();
+    });
+  }
+  await next();
   let isTold = false;
   for (;;) {
+    const second = signals > 1 ? Promise.resolve() : next();
+    const isForced = signals > 1;
+    const unmounted = mount.unmount(isForced).then(() => true);
+    const slow = setTimeout(() => { note(`'${mount.directory}' is unmounted here, and still mounted elsewhere (another mount namespace, a container): waiting; a second signal ends this all the same`); }, patienceMs);
     try {
-      return await mount.unmount(signals > 1);
+      // A forced one detaches: what is left after a while is not here.
+      return await Promise.race([unmounted, second.then(() => sleep(isForced ? patienceMs : 0)).then(() => (isForced ? false : Promise.race([unmounted, sleep(patienceMs).then(() => false)])))]);
     } catch (error) {
       if (!(error instanceof BusyError)) throw error;
       if (!isTold) note(`'${mount.directory}' is in use: waiting; a second signal unmounts all the same, and jobs that use it fail`);
       isTold = true;
       await sleep(retryMs);
+    } finally {
+      clearTimeout(slow);
+      unmounted.catch(() => undefined);
     }
   }
 }
@@ -74,8 +90,10 @@ await endWith('holdfast-bacula-fuse-volumes', async () => {
     // `afterDeath` stays 'stay': a storage daemon must not go on writing into the directory below a mount that is gone.
     const mount = await mountFuse(handler, { directory, readOnly: false, allowOther: values['allow-other'] === true, name: 'holdfast-volumes', onProblem: report });
     process.stdout.write(`${JSON.stringify({ mounted: directory })}\n`);
-    await Promise.race([mount.ended, unmountAtSignal(mount)]);
-    await mount.ended;
+    const isOver = await Promise.race([mount.ended.then(() => true), unmountAtSignal(mount)]);
+    if (isOver) await mount.ended;
+    // Its threads wait for the kernel, and an orderly exit would wait for them.
+    else process.once('exit', () => { process.kill(process.pid, 'SIGKILL'); });
     process.stdout.write(`${JSON.stringify({ unmounted: directory, ...mount.session.counts })}\n`);
     return 0;
   }, { commitBytes });
