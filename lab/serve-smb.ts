@@ -3,7 +3,7 @@
  * configuration, a server that is killed, and that nothing stays.
  */
 import { createHash } from 'node:crypto';
-import { mkdirSync, readFileSync, readdirSync, writeFileSync } from 'node:fs';
+import { closeSync, mkdirSync, openSync, readFileSync, readdirSync, writeFileSync, writeSync } from 'node:fs';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { ToolError } from '../src/core/index.ts';
@@ -52,6 +52,7 @@ class Round {
     await this.#eight();
     await this.#hostile();
     await this.#killed();
+    await this.#damaged();
     this.#nothingStays();
   }
 
@@ -175,6 +176,34 @@ class Round {
       this.#checks.expect('and serves the new one', reads.status === 0, reads.said);
     } finally {
       await next.end();
+    }
+  }
+
+  /** Damage that only a checksum tells. Last: it ends smbd before the server. */
+  async #damaged(): Promise<void> {
+    const [image, file] = [path.join(this.#samba.directory, 'damaged.raw'), 'big/random.bin'];
+    const bytes = readFileSync(path.join(this.#corpus, 'btrfs-single.raw'));
+    writeFileSync(image, bytes);
+    const opened = await openLocation(`${image}::/${file}`);
+    const content = Buffer.alloc(64);
+    try {
+      const { tree, id } = await opened.node();
+      await (await tree.open(id)).readInto(128 << 10, content);
+    } finally {
+      await opened.close();
+    }
+    const at = bytes.indexOf(content);
+    const device = openSync(image, 'r+');
+    writeSync(device, Buffer.from('damage!!'), 0, 8, at);
+    closeSync(device);
+    const share = await this.#serve(`${image}::/`, '--share', 'damaged');
+    try {
+      const { status, said } = await this.#samba.client('damaged', `get ${file} damaged-file`);
+      this.#checks.expect('a client of a damaged file gets an error', at > 0 && status !== 0 && said.includes('NT_STATUS_IO_DEVICE_ERROR'), said);
+      await this.#samba.stop();
+    } finally {
+      const code = await share.end();
+      this.#checks.expect('exit code 3, also when smbd ended before', code === 3, `code ${code}: ${share.said}`);
     }
   }
 

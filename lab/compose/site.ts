@@ -74,9 +74,11 @@ export class Site {
     throw new ToolError(`Wait for job '${id}': it did not end in '${timeoutSeconds}' seconds: ${(await this.console('status dir', 'messages')).slice(-1500)}`);
   }
 
-  /** The end of the director's log. */
+  /** What the director logged of jobs but their summaries, and the end of holdfast's log. */
   async log(): Promise<string> {
-    return (await this.exec('director', ['tail', '-n', '30', '/var/lib/bacula/bacula.log'], { anyStatus: true })).stdout.toString();
+    const jobs = await this.exec('director', ['grep', '-E', 'JobId [0-9]+:', '/var/lib/bacula/bacula.log'], { anyStatus: true });
+    const daemon = await this.#engine.run(['logs', '--tail', '8', container('holdfast')], { anyStatus: true });
+    return `${jobs.stdout.toString().slice(-2_000)}\n${daemon.stdout.toString()}${daemon.stderr.toString()}`;
   }
 
   /** Bytes of what holdfast's container has below a directory. */

@@ -40,6 +40,7 @@ export class LabSamba {
   readonly #port: number;
   readonly #password = randomBytes(12).toString('hex');
   #child: ChildProcess | undefined;
+  #ended: Promise<void> = Promise.resolve();
 
   private constructor(directory: string, port: number) {
     this.directory = directory;
@@ -57,6 +58,7 @@ export class LabSamba {
     // It makes a process group of its own, and at SIGTERM ends all of that.
     const child = spawn('smbd', ['--foreground', '-s', samba.file], { stdio: 'ignore' });
     samba.#child = child;
+    samba.#ended = new Promise((resolve) => { child.once('close', () => { resolve(); }); });
     process.on('exit', () => child.kill());
     for (let waited = 0; waited < START_MS && child.exitCode === null; waited += 100) {
       if (await accepts(samba.#port)) return samba;
@@ -73,11 +75,8 @@ export class LabSamba {
 
   /** Ends smbd and what it started. */
   async stop(): Promise<void> {
-    const child = this.#child;
-    if (child === undefined || child.exitCode !== null) return;
-    const ended = new Promise<void>((resolve) => { child.once('close', () => { resolve(); }); });
-    child.kill('SIGTERM');
-    await ended;
+    this.#child?.kill('SIGTERM');
+    await this.#ended;
   }
 
   #command(share: string, who: Who): readonly [string, ...string[]] {

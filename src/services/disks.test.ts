@@ -14,7 +14,7 @@ import { commandIn } from './testing/command.ts';
 
 const work = mkdtempSync(path.join(tmpdir(), 'holdfast-disks-'));
 const command = commandIn(work);
-let guests = new Uint8Array();
+let guests: Uint8Array = new Uint8Array();
 
 before(async () => {
   guests = await guestsDisk();
@@ -117,6 +117,14 @@ test('Bacula volumes: all jobs or one; a damaged job does not keep the others fr
   const { disks: left, errors } = catalog(3, 'damaged');
   assertGuests(left.find(({ job }) => job === 'job=12') as GuestDisk);
   assert.ok(errors.length > 0);
+});
+
+test('several files that belong together: members of a volume group', async () => {
+  for (const i of [0, 1, 2]) writeFileSync(path.join(work, `pv-${i}`), await volumeFixture(`lvm-${i}`));
+  const [alone, together] = [catalog(3, 'pv-0'), catalog(0, 'pv-0,pv-1,pv-2')];
+  assert.ok(alone.errors.length > 0);
+  assert.ok((together.disks[0]?.parts.length ?? 0) > 5);
+  assert.deepEqual(together.disks[0]?.parts.filter(({ error }) => error !== undefined), []);
 });
 
 test('what is no disk is said to be none', () => {

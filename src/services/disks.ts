@@ -1,5 +1,5 @@
 /** The catalog of disks: which files of a job, snapshot or directory are disk images, what is on them, and which operating systems. */
-import { FormatError, HoldfastError, textOf, type BlockSource, type FileTree, type TreeProblem } from '../core/index.ts';
+import { FormatError, HoldfastError, textOf, utf8, type BlockSource, type FileTree, type TreeProblem } from '../core/index.ts';
 import { entryError, errorMessage, isFatal, problemError, type EntryError } from './entry-error.ts';
 import { imageFormatOf } from './guests/disk-head.ts';
 import { isLocked, listParts, type DiskPart } from './guests/disk-parts.ts';
@@ -25,8 +25,8 @@ export interface GuestDisk extends DiskOrigin {
   readonly format: string;
   /** Bytes of the disk in it; absent where it can't be opened. */
   readonly size?: number;
-  /** Bytes of the file. */
-  readonly fileBytes: number;
+  /** Bytes of the file; absent where several were given. */
+  readonly fileBytes?: number;
   readonly parts: readonly DiskPart[];
   /** The image is encrypted, and no key that was given opens it. */
   readonly locked?: true;
@@ -80,7 +80,7 @@ class DiskSearch {
       known = { format, fileBytes: source.size };
       // Files that an image names are not followed: who wrote the name is not known.
       source = await openImageFile(source, { name: textOf(path), files: [], format }, this.#options);
-      await this.disk(source, path, { ...origin, ...known });
+      await this.disk([source], path, { ...origin, ...known });
       return true;
     } catch (error) {
       const locked = isLocked(error);
@@ -92,10 +92,11 @@ class DiskSearch {
     }
   }
 
-  /** What is on an open disk, which stays the caller's. */
-  async disk(disk: BlockSource, path: Uint8Array, { format, fileBytes, ...origin }: DiskOrigin & Pick<GuestDisk, 'format' | 'fileBytes'>): Promise<void> {
-    const parts = await listParts(disk, this.#options, (step, error) => { this.#fail(path, error, origin, step); });
-    this.#visitor.disk({ ...origin, ...jsonPath(path), format, size: disk.size, fileBytes, parts });
+  /** What is on open disks, which stay the caller's. */
+  async disk(disks: readonly [BlockSource, ...BlockSource[]], path: Uint8Array, facts: DiskOrigin & Pick<GuestDisk, 'format' | 'fileBytes'>): Promise<void> {
+    const { format: _, fileBytes: __, ...origin } = facts;
+    const parts = await listParts(disks, this.#options, (step, error) => { this.#fail(path, error, origin, step); });
+    this.#visitor.disk({ ...facts, ...jsonPath(path), size: disks[0].size, parts });
   }
 
   problems(problems: readonly TreeProblem[], origin: DiskOrigin): void {
@@ -145,9 +146,9 @@ export async function findDisks(location: Location, visitor: DiskVisitor): Promi
     return search.problems(location.place.volumes.jobs.length === 0 ? location.damage() : [], {});
   }
   if (location.place.kind === 'disk') {
-    const { disks: [disk, ...others], image, view } = location.place;
-    await search.disk(disk, view.path.length === 0 ? Buffer.from(location.place.name) : view.path, { format: image?.facts.format ?? 'raw', fileBytes: disk.size });
-    return search.problems(others.length === 0 ? [] : [{ kind: 'left-out', where: location.place.name, message: `${others.length} more disks were given and are not searched: name each alone` }], {});
+    const { disks, image, name } = location.place;
+    await search.disk(disks, utf8(name), { format: image?.facts.format ?? 'raw' });
+    return search.problems(location.problems(), {});
   }
   if (location.place.kind === 'repository') await location.step('latest');
   const view = await location.node();

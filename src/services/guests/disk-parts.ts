@@ -1,7 +1,7 @@
 /** What is on a disk, to its end: partitions, volumes in them, containers in those, filesystems, operating systems. */
-import { defaultLimits, IntegrityError, LimitError, readRange, textOf, type BlockSource } from '../../core/index.ts';
+import { defaultLimits, IntegrityError, LimitError, readRange, textOf, UnsupportedError, type BlockSource } from '../../core/index.ts';
 import { probeFilesystem } from '../../formats/filesystems/index.ts';
-import { openVolumeTable, probeVolumeTable, type Volume } from '../../formats/partitions/index.ts';
+import { openVolumeTable, probeVolumeTable, type Volume, type VolumeTableName } from '../../formats/partitions/index.ts';
 import { errorMessage, isFatal } from '../entry-error.ts';
 import { borrowed } from '../locations/borrowed.ts';
 import { DiskTree } from '../locations/disk-tree.ts';
@@ -11,6 +11,12 @@ import { findOs, type GuestOs } from './guest-os.ts';
 
 /** Tables in each other: a partition, an array, a container, a volume group, and a guest's own disk in a volume. */
 const DEPTH_MAX = 8;
+
+/** Tables that may be spread over several disks. */
+const groups: readonly VolumeTableName[] = ['lvm', 'md', 'ldm'];
+
+/** One disk, or several that belong together. */
+type Disks = readonly [BlockSource, ...BlockSource[]];
 
 /** One volume, partition, or the whole disk. Names and labels are the guest's, unescaped. JSON-safe. */
 export interface DiskPart {
@@ -65,17 +71,19 @@ class DiskWalk {
     this.#failed = failed;
   }
 
-  /** Adds what `source` is, and all below it. `facts` are what is known of it; undefined for the disk itself, which is only listed when it is not divided. */
-  async add(source: BlockSource, steps: readonly string[], facts: DiskPart | undefined): Promise<void> {
+  /** Adds what a disk is, and all below it. `facts` are what is known of it; undefined for the disk itself, which is only listed when it is not divided. */
+  async add([source, ...others]: Disks, steps: readonly string[], facts: DiskPart | undefined): Promise<void> {
     const own = facts ?? { step: '', type: 'disk', size: source.size };
     const at = this.parts.length;
     this.#put(own);
     try {
       const found = await probeVolumeTable(source);
-      if (found === undefined) this.parts[at] = { ...own, ...await this.#content(source, own, at) };
+      if (found === undefined) this.parts[at] = { ...own, ...await this.#content([source, ...others], own, at) };
       else {
         this.parts[at] = { ...own, holds: found.name };
-        await this.#table(source, steps);
+        const isGroup = groups.includes(found.name);
+        if (!isGroup && others.length > 0) this.#failed('', new UnsupportedError(`List disks: ${others.length} more were given beside one with '${found.name}', and only the first is searched; name each alone`));
+        await this.#table(isGroup ? [source, ...others] : [source], steps);
         if (facts === undefined && this.parts.length > 1) this.parts.splice(at, 1);
       }
     } catch (error) {
@@ -94,10 +102,10 @@ class DiskWalk {
     return errorMessage(error);
   }
 
-  async #table(source: BlockSource, steps: readonly string[]): Promise<void> {
+  async #table(disks: Disks, steps: readonly string[]): Promise<void> {
     if (steps.length >= DEPTH_MAX) throw new LimitError('tables in each other', steps.length + 1, DEPTH_MAX, 'one disk');
     const { keys, signal } = this.#options;
-    const table = await openVolumeTable([borrowed(source)], { limits: defaultLimits, ...(keys === undefined ? {} : { keys }), ...(signal === undefined ? {} : { signal }) });
+    const table = await openVolumeTable(disks.map(borrowed), { limits: defaultLimits, ...(keys === undefined ? {} : { keys }), ...(signal === undefined ? {} : { signal }) });
     try {
       for (const volume of table.volumes) await this.#volume(volume, [...steps, volume.step]);
       for (const { message } of table.problems()) this.#failed(steps.join('::'), new IntegrityError(message));
@@ -119,20 +127,20 @@ class DiskWalk {
       return;
     }
     try {
-      await this.add(inner, steps, facts);
+      await this.add([inner], steps, facts);
     } finally {
       await inner.close();
     }
   }
 
   /** What is on a source that is not divided. Should opening it fail, the part at `at` says at least what it is. */
-  async #content(source: BlockSource, own: DiskPart, at: number): Promise<Content> {
-    const { step } = own;
+  async #content(disks: Disks, own: DiskPart, at: number): Promise<Content> {
+    const [[source], { step }] = [disks, own];
     const found = await probeFilesystem(source);
     if (found === undefined) return markOf(source);
     this.parts[at] = { ...own, holds: found.name };
     const tree = new DiskTree(source);
-    const place = { kind: 'disk', disks: [source], name: step === '' ? 'disk' : step, view: { tree, id: tree.rootId, path: new Uint8Array() } } as const;
+    const place = { kind: 'disk', disks, name: step === '' ? 'disk' : step, view: { tree, id: tree.rootId, path: new Uint8Array() } } as const;
     const [arrival] = await enterFilesystem(place, this.#options);
     try {
       const filesystem = arrival?.place.kind === 'node' ? arrival.place.filesystem : undefined;
@@ -151,9 +159,9 @@ class DiskWalk {
   }
 }
 
-/** Lists what is on a disk, which stays the caller's. `failed` is told where, as steps behind the disk. @throws only what must end the whole workflow. */
-export async function listParts(disk: BlockSource, options: OpenOptions, failed: (step: string, error: unknown) => void): Promise<readonly DiskPart[]> {
+/** Lists what is on a disk, or on several that belong together; they stay the caller's. `failed` is told where, as steps behind the disk. @throws only what must end the whole workflow. */
+export async function listParts(disks: Disks, options: OpenOptions, failed: (step: string, error: unknown) => void): Promise<readonly DiskPart[]> {
   const walk = new DiskWalk(options, failed);
-  await walk.add(disk, [], undefined);
+  await walk.add(disks, [], undefined);
   return walk.parts;
 }

@@ -53,7 +53,7 @@ export function shareSection(name: string, path: string, access: ShareAccess): s
     'comment = read-only, served by holdfast',
     `path = ${checkPath(path)}`,
     ...(access === 'guests' ? ['guest ok = yes', 'valid users ='] : ['guest ok = no', `valid users = ${checkUsers(access.join(' ')).join(' ')}`]),
-    'read only = yes', 'write list =', 'force user = root', 'wide links = no', 'vfs objects =', 'nt acl support = no', 'ea support = no', 'store dos attributes = no',
+    'read only = yes', 'write list =', 'force user = root', 'wide links = no', 'msdfs root = no', 'vfs objects =', 'nt acl support = no', 'ea support = no', 'store dos attributes = no',
     'map archive = no', 'map readonly = no', 'posix locking = no', 'kernel share modes = no',
   ];
   return `${lines.join('\n\t')}\n`;

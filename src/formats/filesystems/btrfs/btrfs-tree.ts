@@ -13,7 +13,7 @@ import { type ExtentParts, FileExtents } from './file-extents.ts';
 import { type Inode, inodeOf } from './inode.ts';
 import { type NamedEntry, namedEntries, nameHash } from './names.ts';
 import type { Item } from './node.ts';
-import type { ProblemList } from './problem-list.ts';
+import type { ProblemList } from '../problem-list.ts';
 import type { Subvolume, SubvolumeTable } from './subvolumes.ts';
 
 /** What the trees of one filesystem share. */
@@ -71,7 +71,7 @@ export class BtrfsTree implements Filesystem {
   }
 
   problems(): readonly TreeProblem[] {
-    return this.#parts.problems.all();
+    return this.#parts.problems.all;
   }
 
   #place(id: NodeId): Place {

@@ -10,7 +10,7 @@ import { replayLogs, type ReplayedLogs } from './log-replay.ts';
 import { type Device, LogicalSpace } from './logical-space.ts';
 import { itemBytes } from './node.ts';
 import { NodeStore } from './node-store.ts';
-import { ProblemList } from './problem-list.ts';
+import { ProblemList } from '../problem-list.ts';
 import { SubvolumeTable } from './subvolumes.ts';
 import { probeSuperblock, readSuperblock, type Superblock } from './superblock.ts';
 import { DiskTree } from './tree.ts';

@@ -3,7 +3,7 @@ import { checkRange, type BlockSource, type Extent, type HoldfastError, Integrit
 import { ITEM, OBJECT } from './btrfs.layout.ts';
 import type { Checksum } from './checksum.ts';
 import type { LogicalSpace } from './logical-space.ts';
-import type { ProblemList } from './problem-list.ts';
+import type { ProblemList } from '../problem-list.ts';
 import type { ItemTree } from './tree.ts';
 
 /** What the sources of data share. */

@@ -4,7 +4,7 @@ import { headerLayout, OBJECT } from './btrfs.layout.ts';
 import type { Checksum } from './checksum.ts';
 import type { LogicalSpace } from './logical-space.ts';
 import { TreeNode } from './node.ts';
-import type { ProblemList } from './problem-list.ts';
+import type { ProblemList } from '../problem-list.ts';
 
 /** What a store needs to know of its filesystem. */
 export interface NodeStoreParts {

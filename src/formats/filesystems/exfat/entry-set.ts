@@ -1,6 +1,6 @@
 /** A file's directory entries as one: file, stream extension, names. Source: exFAT specification, sections 6.3 and 7.4 to 7.7. */
 import { FormatError, IntegrityError, UnsupportedError, type HoldfastError, type NodeStat } from '../../../core/index.ts';
-import { wtf8 } from '../fat/wtf8.ts';
+import { wtf8 } from '../wtf8.ts';
 import { nameHash, setChecksum } from './checksum.ts';
 import { ATTRIBUTE, ENTRY, ENTRY_BYTES, fileLayout, NAME_UNITS, NO_FAT_CHAIN, streamLayout, TYPE } from './exfat.layout.ts';
 import { exfatTime } from './exfat-time.ts';

@@ -11,7 +11,7 @@ import type { ClusterSpace, Span } from '../fat/cluster-space.ts';
 import type { ClusterTable } from '../fat/cluster-table.ts';
 import { DirectoryClaims } from '../fat/directory-claims.ts';
 import { isLegalName, NameIndex } from '../fat/name-index.ts';
-import type { ProblemList } from '../fat/problem-list.ts';
+import type { ProblemList } from '../problem-list.ts';
 import type { Filesystem, FilesystemFacts } from '../filesystem.ts';
 import type { ExfatGeometry } from './boot-region.ts';
 import { setBytes } from './checksum.ts';
@@ -112,7 +112,7 @@ export class ExfatFilesystem implements Filesystem {
     const { problems, upcase } = this.#parts;
     const where = `directory entry at byte ${one.at}`;
     if (one.kind === 'torn') {
-      problems.add({ kind: 'damaged-entry', where, message: `Read exFAT entry set at byte '${one.at}': '${one.missing}' of its entries are missing` });
+      problems.add('damaged-entry', where, `Read exFAT entry set at byte '${one.at}': '${one.missing}' of its entries are missing`);
       return undefined;
     }
     if (one.kind === 'other') {
@@ -122,22 +122,22 @@ export class ExfatFilesystem implements Filesystem {
     const inode = one.at / ENTRY_BYTES * 2 + (contiguous ? 1 : 0);
     const node = readSet(one.bytes, { at: one.at, inode, upcase });
     if (!isLegalName(node.name)) {
-      problems.add({ kind: 'illegal-name', where, message: isBad(node) ? node.fault.message : `Leave out the entry at byte '${one.at}': its name cannot be shown` });
+      problems.add('illegal-name', where, isBad(node) ? node.fault.message : `Leave out the entry at byte '${one.at}': its name cannot be shown`);
       return undefined;
     }
     const id = inode as NodeId;
     if (isBad(node)) {
-      problems.add({ kind: 'damaged-entry', where, message: node.fault.message });
+      problems.add('damaged-entry', where, node.fault.message);
       return { name: node.name, id };
     }
-    if (node.strangeHash) problems.add({ kind: 'name-hash', where, message: `Read the name at byte '${one.at}': its hash is that of another name; drivers that search by hash do not find it` });
+    if (node.strangeHash) problems.add('name-hash', where, `Read the name at byte '${one.at}': its hash is that of another name; drivers that search by hash do not find it`);
     return { name: node.name, id, ...(node.directory ? {} : { stat: node.stat }) };
   }
 
   /** Benign entries may be passed over; others are beyond this reader and are told. */
   #noteOther(type: number, where: string): void {
     if ((type & TYPE.benign) !== 0 || type === ENTRY.bitmap || type === ENTRY.upcase || type === ENTRY.label) return;
-    this.#parts.problems.add({ kind: 'unknown-entry', where, message: `Leave out an entry of the unknown critical type '${type}'` });
+    this.#parts.problems.add('unknown-entry', where, `Leave out an entry of the unknown critical type '${type}'`);
   }
 
   async open(id: NodeId, stream?: string): Promise<BlockSource> {

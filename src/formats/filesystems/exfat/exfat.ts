@@ -3,8 +3,8 @@ import { FormatError, HoldfastError, readRange, textOf, type BlockSource, type L
 import { followChain } from '../fat/cluster-runs.ts';
 import { ClusterSpace } from '../fat/cluster-space.ts';
 import { ClusterTable } from '../fat/cluster-table.ts';
-import { ProblemList } from '../fat/problem-list.ts';
-import { wtf8 } from '../fat/wtf8.ts';
+import { ProblemList } from '../problem-list.ts';
+import { wtf8 } from '../wtf8.ts';
 import { guidText } from '../../mapping/guid.ts';
 import type { Filesystem, FilesystemContext, FilesystemDriver } from '../filesystem.ts';
 import { BOOT_BYTES, type ExfatGeometry, isExfat, locateVolume } from './boot-region.ts';

@@ -16,7 +16,7 @@ import { inlineDirectory } from './inline-data.ts';
 import { ROOT_INODE } from './inode.layout.ts';
 import type { InodeTable } from './inode-table.ts';
 import type { Inode } from './inode.ts';
-import type { ProblemList } from './problem-list.ts';
+import type { ProblemList } from '../problem-list.ts';
 import { INCOMPAT } from './superblock.layout.ts';
 import { AttributeReader } from './xattr.ts';
 
@@ -141,8 +141,7 @@ export class ExtTree implements Filesystem {
         const found = inodes.stat(inode);
         page.push({ name, id, stat: found instanceof Promise ? await found : found });
       } catch (error) {
-        if (!(error instanceof HoldfastError)) throw error;
-        problems.add('unreadable', `inode ${inode}`, error);
+        problems.note(`inode ${inode}`, error);
         page.push({ name, id });
       }
     }

@@ -11,7 +11,7 @@ import { ExtTree, type ExtParts } from './ext-tree.ts';
 import { GroupTable } from './group-table.ts';
 import { InodeTable } from './inode-table.ts';
 import { replayJournal } from './journal.ts';
-import { ProblemList } from './problem-list.ts';
+import { ProblemList } from '../problem-list.ts';
 import { EXT_MAGIC, INCOMPAT, superblockLayout } from './superblock.layout.ts';
 import { findSuperblockCopy, parseSuperblock, SUPERBLOCK_BYTES, uuidOf, versionOf, type ExtGeometry } from './superblock.ts';
 

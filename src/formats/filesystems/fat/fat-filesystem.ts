@@ -16,7 +16,7 @@ import { countSubdirectories, findLabel, scanDirectory } from './directory-scan.
 import { dosTime } from './dos-time.ts';
 import { ATTRIBUTE, dirEntryLayout, MARK, SLOT_BYTES } from './fat.layout.ts';
 import { isLegalName, NameIndex } from './name-index.ts';
-import { ProblemList } from './problem-list.ts';
+import { ProblemList } from '../problem-list.ts';
 
 const ROOT = 1 as NodeId;
 const MODE = { all: 0o755, readOnly: 0o555 } as const;
@@ -108,7 +108,7 @@ export class FatFilesystem implements Filesystem {
       const page: DirectoryEntry[] = [];
       for (const { name, view, start, at } of found) {
         if (!isLegalName(name)) {
-          this.#problems.add({ kind: 'illegal-name', where: `directory entry at byte ${at}`, message: `Leave out the entry at byte '${at}': its name cannot be shown` });
+          this.#problems.add('illegal-name', `directory entry at byte ${at}`, `Leave out the entry at byte '${at}': its name cannot be shown`);
           continue;
         }
         const { stat, directory: below } = nodeOf(view, start, { at, wide });
@@ -168,7 +168,7 @@ export class FatFilesystem implements Filesystem {
     for (const [i, table] of this.#tables.entries()) {
       try {
         const runs = await followChain(table, chain);
-        if (i > 0) this.#problems.add({ kind: 'spare-copy', where: `chain of cluster ${chain.first}`, message: `Follow the chain of cluster '${chain.first}' in ${table.structure}: ${String((first as Error).message)}` });
+        if (i > 0) this.#problems.add('spare-copy', `chain of cluster ${chain.first}`, `Follow the chain of cluster '${chain.first}' in ${table.structure}: ${String((first as Error).message)}`);
         return runs;
       } catch (error) {
         first ??= error;

@@ -8,7 +8,6 @@ import { ATTRIBUTE, dirEntryLayout } from './fat.layout.ts';
 import { fatDriver } from './fat.ts';
 import { shortNameChecksum } from './long-name.ts';
 import { contentOf, expectedTree, openVolume, volume } from './testdata/fixture.ts';
-import { wtf8 } from './wtf8.ts';
 
 for (const name of ['fat12', 'fat16', 'fat32']) {
   fileTreeSuite(name, async () => ({ tree: await openVolume(fatDriver, await volume(`fat/${name}`)), expected: expectedTree, cleanup: () => Promise.resolve() }));
@@ -134,11 +133,6 @@ test('times: every bit, as Linux reads them', () => {
   for (const [year, month, day] of [[2100, 2, 28], [2100, 3, 1], [2099, 12, 31], [2107, 12, 31], [2000, 2, 29], [1996, 3, 1]] as const) {
     assert.equal(dosTime((year - 1980) << 9 | month << 5 | day, 0, 0).seconds, Date.UTC(year, month - 1, day) / 1000);
   }
-});
-
-test('WTF-8 is UTF-8 where there is a character, and never the same for different units', () => {
-  assert.equal(textOf(wtf8(Uint16Array.of(0x24, 0xe9, 0x20ac, 0xd83d, 0xde00), 5)), '$é€😀');
-  assert.equal(Buffer.from(wtf8(Uint16Array.of(0xd800, 0xdfff, 0xd800), 3)).toString('hex'), 'f0908fbfeda080');
 });
 
 test('other formats are not FAT', async () => {

@@ -1,5 +1,5 @@
 /** Long names: up to 20 entries before the short one, the last part first. Source: fatgen103, "FAT Long Directory Entries". */
-import { wtf8 } from './wtf8.ts';
+import { wtf8 } from '../wtf8.ts';
 
 const LAST = 0x40;
 const PARTS_MAX = 20;

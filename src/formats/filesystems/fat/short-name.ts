@@ -1,6 +1,6 @@
 /** Short names: eight and three letters of an OEM code page. Linux's default page is read, 437; a disk does not say which one it was written in. */
 import { dirEntryLayout, MARK } from './fat.layout.ts';
-import { wtf8 } from './wtf8.ts';
+import { wtf8 } from '../wtf8.ts';
 
 /** Letters 128 to 255. Source: Unicode consortium, MAPPINGS/VENDORS/MICSFT/PC/CP437.TXT. */
 const CODE_PAGE_437 = 'ÇüéâäàåçêëèïîìÄÅÉæÆôöòûùÿÖÜ¢£¥₧ƒáíóúñÑªº¿⌐¬½¼¡«»░▒▓│┤╡╢╖╕╣║╗╝╜╛┐└┴┬├─┼╞╟╚╔╩╦╠═╬╧╨╤╥╙╘╒╓╫╪┘┌█▄▌▐▀αßΓπΣσµτΦΘΩδ∞φε∩≡±≥≤⌠⌡÷≈°∙·√ⁿ²■\u00a0';

@@ -3,12 +3,12 @@
  * NTFS through ntfs-3g needs: the security descriptor, the attributes of DOS, the short name, reparse data and object identifier.
  */
 import { attributeNameText, checkLimit, utf8 } from '../../../core/index.ts';
+import { wtf8Of } from '../wtf8.ts';
 import type { AttributeSegments } from './attribute-list.ts';
 import { openContent, readAll, smallAttribute } from './content.ts';
 import type { FileFacts, StandardInformation } from './file-stat.ts';
 import { OVERLAY_STREAM } from './overlay-file.ts';
 import type { Inodes } from './inodes.ts';
-import { wtf8Of } from './names.ts';
 import { ATTRIBUTE, FILE_FLAG, REPARSE_TAG } from './ntfs.layout.ts';
 import type { NamedStream } from '../filesystem.ts';
 

@@ -4,12 +4,13 @@
  * Source: Microsoft [MS-FSCC], section 2.1.2; behaviour observed of ntfs-3g 2022.10.3 for Interix files.
  */
 import { type NodeType, textOf } from '../../../core/index.ts';
+import { wtf8Of } from '../wtf8.ts';
 import type { AttributeSegments } from './attribute-list.ts';
 import { openContent, readAll, smallAttribute } from './content.ts';
 import { type LinuxMetadata, linuxMetadata } from './extended-attributes.ts';
 import type { Inodes } from './inodes.ts';
 import { linkTarget } from './link-target.ts';
-import { unitsOf, wtf8Of } from './names.ts';
+import { unitsOf } from './names.ts';
 import { ATTRIBUTE, FILE_FLAG, REPARSE_TAG } from './ntfs.layout.ts';
 import { linuxLink, parseReparse, REPARSE_BYTES_MAX, type ReparsePoint, windowsLink } from './reparse.ts';
 

@@ -4,9 +4,9 @@
  * is meant: like ntfs-3g, a path that exists on this one is taken to be meant.
  */
 import { NotFoundError } from '../../../core/index.ts';
+import { wtf8Of } from '../wtf8.ts';
 import { ATTRIBUTE, RECORD } from './ntfs.layout.ts';
 import type { Inodes } from './inodes.ts';
-import { wtf8Of } from './names.ts';
 import type { WindowsLink } from './reparse.ts';
 
 const DEPTH_MAX = 256;

@@ -4,11 +4,12 @@
  */
 import { type BlockSource, FormatError, HoldfastError, NotFoundError, readRange } from '../../../core/index.ts';
 import { TableCache } from '../../mapping/table-cache.ts';
+import type { ProblemList } from '../problem-list.ts';
 import { AttributeSegments } from './attribute-list.ts';
 import { clusterSource, runsOf } from './content.ts';
 import { ATTRIBUTE, RECORD } from './ntfs.layout.ts';
 import { type MftRecord, parseRecord, type RecordPlace, sealRecord } from './record.ts';
-import type { ClusterSpace, Problems } from './volume.ts';
+import type { ClusterSpace } from './volume.ts';
 
 /** Bytes of the table that are read and kept together. */
 const PART_BYTES = 64 << 10;
@@ -18,14 +19,14 @@ const MIRRORED = 4;
 /** The table. */
 export class MasterFileTable {
   readonly #space: ClusterSpace;
-  readonly #problems: Problems;
+  readonly #problems: ProblemList;
   readonly #partBytes: number;
   /** Which records of a part are sealed, one byte each. */
   readonly #sealed = new WeakMap<DataView, Uint8Array>();
   #cache: TableCache;
   #records = 0;
 
-  private constructor(space: ClusterSpace, problems: Problems) {
+  private constructor(space: ClusterSpace, problems: ProblemList) {
     this.#space = space;
     this.#problems = problems;
     this.#partBytes = Math.max(PART_BYTES, space.geometry.recordBytes);
@@ -37,7 +38,7 @@ export class MasterFileTable {
   }
 
   /** Reads record 0 and from it the place of all others. @throws {FormatError} @throws {IntegrityError} */
-  static async open(space: ClusterSpace, problems: Problems): Promise<MasterFileTable> {
+  static async open(space: ClusterSpace, problems: ProblemList): Promise<MasterFileTable> {
     const table = new MasterFileTable(space, problems);
     const first = await table.#firstRecord();
     const segments = await AttributeSegments.ofRecord(space, first, (number) => table.record(number));

@@ -3,13 +3,14 @@
  */
 import { type BlockSource, type DirectoryEntry, type FileTree, MemorySource, type NodeId, type NodeStat, NotFoundError, type TreeProblem, type TreeSupports, UnsupportedError } from '../../../core/index.ts';
 import type { Filesystem, FilesystemFacts, NamedStream } from '../filesystem.ts';
+import { unitsOfWtf8, wtf8Of } from '../wtf8.ts';
 import type { AttributeSegments } from './attribute-list.ts';
 import { extendedAttributes, namedStreams } from './attributes.ts';
 import { openContent } from './content.ts';
 import type { FileName } from './directory.ts';
 import { descriptorOf, type FileFacts, factsOf, plainStat } from './file-stat.ts';
 import { Inodes } from './inodes.ts';
-import { isShowable, unitsOfWtf8, wtf8Of } from './names.ts';
+import { isShowable } from './names.ts';
 import { ATTRIBUTE, FILE_FLAG, RECORD, REPARSE_TAG } from './ntfs.layout.ts';
 import { OVERLAY_STREAM, openOverlayFile } from './overlay-file.ts';
 import { recordState, type RecordState } from './record.ts';
@@ -40,7 +41,7 @@ export class NtfsTree implements Filesystem, FileTree {
   }
 
   problems(): readonly TreeProblem[] {
-    return this.#volume.problems.list();
+    return this.#volume.problems.all;
   }
 
   async #facts(id: number): Promise<FileFacts> {

@@ -5,6 +5,7 @@
  */
 import { type BlockSource, FormatError, type NodeId, type ProbeVerdict, readRange, UnsupportedError } from '../../../core/index.ts';
 import type { Filesystem, FilesystemContext, FilesystemDriver, FilesystemFacts } from '../filesystem.ts';
+import { ProblemList } from '../problem-list.ts';
 import { AttributeSegments } from './attribute-list.ts';
 import { type FoundBoot, looksLikeBoot, readBoot } from './boot.ts';
 import { openContent, smallAttribute } from './content.ts';
@@ -14,7 +15,7 @@ import { unitsOf } from './names.ts';
 import { NtfsTree } from './ntfs-tree.ts';
 import { ATTRIBUTE, RECORD } from './ntfs.layout.ts';
 import { UpcaseTable } from './upcase.ts';
-import { type ClusterSpace, Problems, type Volume } from './volume.ts';
+import type { ClusterSpace, Volume } from './volume.ts';
 
 const FLAG_DIRTY = 1;
 const UPCASE_BYTES_MAX = 1 << 20;
@@ -40,7 +41,7 @@ async function ownFile(space: ClusterSpace, mft: MasterFileTable, number: number
   return AttributeSegments.ofRecord(space, record, (other) => mft.record(other));
 }
 
-async function logState(space: ClusterSpace, mft: MasterFileTable, problems: Problems): Promise<LogState> {
+async function logState(space: ClusterSpace, mft: MasterFileTable, problems: ProblemList): Promise<LogState> {
   try {
     const content = await openContent(space, (await ownFile(space, mft, RECORD.logFile)).some(ATTRIBUTE.data, ''));
     return content === undefined ? 'damaged' : await readLogState(content);
@@ -54,7 +55,7 @@ const logRemarks: Readonly<Record<LogState, string | undefined>> = {
   clean: undefined, empty: undefined, dirty: 'The log is not replayed: the last changes before the volume was left may be missing or half made', damaged: 'The log cannot be read',
 };
 
-async function readFacts(space: ClusterSpace, mft: MasterFileTable, problems: Problems, boot: FoundBoot): Promise<FilesystemFacts> {
+async function readFacts(space: ClusterSpace, mft: MasterFileTable, problems: ProblemList, boot: FoundBoot): Promise<FilesystemFacts> {
   const { geometry } = boot;
   const segments = await ownFile(space, mft, RECORD.volume);
   const information = await smallAttribute(space, segments, { type: ATTRIBUTE.volumeInformation, name: '' }, LABEL_BYTES_MAX);
@@ -68,7 +69,7 @@ async function readFacts(space: ClusterSpace, mft: MasterFileTable, problems: Pr
     boot.damage === undefined ? undefined : `The boot sector is damaged, its copy was used: ${boot.damage}`,
     space.source.size < geometry.size ? `The volume has '${geometry.size}' bytes but only '${space.source.size}' are here` : undefined,
     isDirty ? 'The volume is marked as dirty: Windows would check it first' : undefined,
-    logRemarks[log], ...problems.list().map(({ message }) => message),
+    logRemarks[log], ...problems.all.map(({ message }) => message),
   ].filter((remark) => remark !== undefined);
   return {
     format: 'ntfs', version: `NTFS ${major}.${information[9]}`, uuid: geometry.serial, size: geometry.size, blockBytes: geometry.clusterBytes, clean: !isDirty && log !== 'dirty', remarks,
@@ -76,7 +77,7 @@ async function readFacts(space: ClusterSpace, mft: MasterFileTable, problems: Pr
   };
 }
 
-async function readUpcase(space: ClusterSpace, mft: MasterFileTable, problems: Problems): Promise<UpcaseTable> {
+async function readUpcase(space: ClusterSpace, mft: MasterFileTable, problems: ProblemList): Promise<UpcaseTable> {
   try {
     const segments = await ownFile(space, mft, RECORD.upcase);
     return UpcaseTable.parse(await smallAttribute(space, segments, { type: ATTRIBUTE.data, name: '' }, UPCASE_BYTES_MAX) ?? new Uint8Array(0));
@@ -91,7 +92,7 @@ async function open(sources: readonly BlockSource[], context: FilesystemContext)
   if (source === undefined || sources.length !== 1) throw new UnsupportedError('Open NTFS: it is on one device', { devices: sources.length });
   const boot = await readBoot(source);
   const space: ClusterSpace = { source, geometry: boot.geometry, limits: context.limits };
-  const problems = new Problems();
+  const problems = new ProblemList();
   const mft = await MasterFileTable.open(space, problems);
   const upcase = await readUpcase(space, mft, problems);
   const facts = await readFacts(space, mft, problems, boot);

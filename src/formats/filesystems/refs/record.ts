@@ -1,6 +1,6 @@
 /** The record of a file: what is known about it, and its streams as rows of a tree that begins in the record itself. */
 import { FormatError, textOf, UnsupportedError, type Limits, type Timestamp } from '../../../core/index.ts';
-import { wtf8 } from '../fat/wtf8.ts';
+import { wtf8 } from '../wtf8.ts';
 import { RefsNode } from './node.ts';
 import type { PageReader } from './page-reader.ts';
 import { ATTRIBUTE, extentsLayout, informationLayout, inlineLayout, MARKER, nodeLayout, RECORD_INFORMATION_AT, runLayout, RUN_STRIDES } from './refs.layout.ts';

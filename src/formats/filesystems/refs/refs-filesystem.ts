@@ -6,7 +6,7 @@ import {
   FormatError, HoldfastError, MemorySource, NotFoundError, textOf, UnsupportedError, type BlockSource, type DirectoryEntry, type NodeId, type NodeStat, type TreeProblem, type TreeSupports,
 } from '../../../core/index.ts';
 import { isLegalName, NameIndex } from '../fat/name-index.ts';
-import { ProblemList } from '../fat/problem-list.ts';
+import { ProblemList } from '../problem-list.ts';
 import type { Filesystem, FilesystemFacts, NamedStream } from '../filesystem.ts';
 import { MappedSource } from '../../mapping/mapped-source.ts';
 import type { Run } from '../../mapping/run.ts';
@@ -121,7 +121,7 @@ export class RefsFilesystem implements Filesystem {
   #shown(entry: Entry, directory: number, { place, row }: { readonly place: number; readonly row: number }): DirectoryEntry | undefined {
     const where = `object ${directory}, page at cluster ${place}, row ${row}`;
     if (!isLegalName(entry.name)) {
-      this.#problems.add({ kind: 'illegal-name', where, message: `Leave out an entry of object '${directory}': its name cannot be shown` });
+      this.#problems.add('illegal-name', where, `Leave out an entry of object '${directory}': its name cannot be shown`);
       return undefined;
     }
     const object = directoryOf(entry);
@@ -130,7 +130,7 @@ export class RefsFilesystem implements Filesystem {
     }
     const parent = this.#parents.get(object);
     if (object >= FILES_FROM || object === OBJECT.root || object === directory || (parent !== undefined && parent !== directory)) {
-      this.#problems.add({ kind: 'cross-link', where, message: `Leave out the directory '${textOf(entry.name)}': its object '${object}' is elsewhere in the tree` });
+      this.#problems.add('cross-link', where, `Leave out the directory '${textOf(entry.name)}': its object '${object}' is elsewhere in the tree`);
       return undefined;
     }
     this.#parents.set(object, directory);
@@ -184,7 +184,7 @@ export class RefsFilesystem implements Filesystem {
         if (key.length >= 2 && new DataView(key.buffer, key.byteOffset).getUint16(0, true) === ROW.own) return FileRecord.read(value, { ...this.#volume, where });
       }
     }
-    this.#problems.add({ kind: 'missing-data', where, message: `Read ${where}: it has no row about itself` });
+    this.#problems.add('missing-data', where, `Read ${where}: it has no row about itself`);
     return undefined;
   }
 
@@ -285,8 +285,7 @@ export class RefsFilesystem implements Filesystem {
         await source.readInto(0, bytes);
         found.set(`user.${name}`, bytes);
       } catch (error) {
-        if (!(error instanceof HoldfastError)) throw error;
-        this.#problems.add({ kind: 'unreadable', where: `stream '${name}' of node ${id}`, message: error.message });
+        this.#problems.note(`stream '${name}' of node ${id}`, error);
       }
     }
     return found;

@@ -5,6 +5,7 @@ import {
 } from '../../../core/index.ts';
 import { MappedSource } from '../../mapping/mapped-source.ts';
 import type { Filesystem, FilesystemFacts } from '../filesystem.ts';
+import { ProblemList } from '../problem-list.ts';
 import { readAttributes } from './attributes.ts';
 import { type Complain, shortEntries, shortNames, XfsDirectory } from './directory.ts';
 import { DirectoryIndex } from './directory-index.ts';
@@ -17,8 +18,6 @@ import { changedFinder } from './mapping-changes.ts';
 import { MetadataReader } from './metadata.ts';
 import { readRemote } from './remote.ts';
 import { FAMILY, FORK, MAGIC } from './xfs.layout.ts';
-
-const PROBLEMS_MAX = 1000;
 
 /** What an open filesystem is made of. */
 export interface XfsParts {
@@ -39,7 +38,7 @@ export class XfsFilesystem implements Filesystem {
   readonly #geometry: XfsGeometry;
   readonly #limits: Limits;
   readonly #metadata: MetadataReader;
-  readonly #problems = new Map<string, TreeProblem>();
+  readonly #problems = new ProblemList();
   #closing: Promise<void> | undefined;
 
   constructor({ log, geometry, facts, limits }: XfsParts) {
@@ -53,14 +52,11 @@ export class XfsFilesystem implements Filesystem {
   }
 
   problems(): readonly TreeProblem[] {
-    return [...this.#problems.values()];
+    return this.#problems.all;
   }
 
   #complain(inode: number): Complain {
-    return (kind, message) => {
-      const where = `inode ${inode}`;
-      if (this.#problems.size < PROBLEMS_MAX) this.#problems.set(`${where} ${message}`, { kind, where, message });
-    };
+    return (kind, message) => { this.#problems.add(kind, `inode ${inode}`, message); };
   }
 
   #map(inode: XfsInode, fork: Fork): ForkMap {

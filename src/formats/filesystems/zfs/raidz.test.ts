@@ -69,7 +69,7 @@ for (const [parity, width] of [[1, 2], [1, 3], [1, 5], [2, 4], [2, 6], [3, 5]] a
       const disks = Array.from({ length: width }, () => new Uint8Array(DATA_START + (1 << 20) + (1 << 19)));
       const block = seededBytes(sectors * SECTOR, sectors + parity);
       write(disks, offset, block, parity);
-      const garbled = disks.map((disk) => disk.map((byte) => byte ^ 0x5a));
+      const garbled = disks.map((disk) => disk.slice().fill(0x77, DATA_START));
       const leaf = (disk: Uint8Array, i: number): Vdev => new LeafVdev(`disk ${i}`, new MemorySource(disk));
       for (const out of subsetsOf(width, parity)) {
         const missing = new RaidzVdev('test', disks.map((disk, i) => (out.includes(i) ? new MissingVdev(`disk ${i}`) : leaf(disk, i))), { parity, ashift: ASHIFT });

@@ -42,7 +42,8 @@ function partCells(part: DiskPart): readonly string[] {
 
 function diskLines(disk: GuestDisk): readonly string[] {
   const { job, format, size, fileBytes, parts, locked } = disk;
-  const sizes = size === undefined ? `${locked === true ? 'locked' : 'unreadable'}, in ${formatBytes(fileBytes)}` : format === 'raw' ? formatBytes(size) : `${formatBytes(size)} in ${formatBytes(fileBytes)}`;
+  const file = format === 'raw' || fileBytes === undefined ? '' : ` in ${formatBytes(fileBytes)}`;
+  const sizes = `${size === undefined ? locked === true ? 'locked,' : 'unreadable,' : formatBytes(size)}${file}`;
   return [`${job === undefined ? '' : `${job}  `}${shownPath(disk)}  ${format}  ${sizes}`, ...alignColumns(parts.map(partCells), [1])];
 }
 
