@@ -26,7 +26,8 @@ const jobs: readonly JobSetup[] = [
   { name: 'mounted-rate', options, device: 'Fuse', volumeJobsMax: 1 },
   { name: 'plain-rate', options, volumeJobsMax: 1 },
 ];
-const rateFiles = 100;
+/** So many that Bacula's own step of a second, in which jobs end, does not decide. */
+const rateFiles = 400;
 const settleMs = 180_000;
 const rateFileBytes = 4_000_000;
 const rounds = 3;

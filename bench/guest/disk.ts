@@ -25,7 +25,7 @@ export interface GuestDisk {
   readonly files: ReadonlyMap<Container, string>;
   /** Of `/large`. */
   readonly sha256: string;
-  /** Runs of data on the disk, the longest first, as many bytes as `/large` has: nearly all of them are its. */
+  /** Runs of data on the disk, the longest first, as many bytes as `/large` has: mostly its, the rest metadata and small files beside it. */
   readonly runs: readonly { readonly offset: number; readonly length: number }[];
 }
 

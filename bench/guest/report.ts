@@ -54,14 +54,16 @@ function listGoals(report: GuestReport): readonly string[] {
 
 function otherGoals(report: GuestReport): readonly string[] {
   const alone = (who: string): number => ratio(report, `several, ext4 in vhdx, ${who}, ${report.readers} processes`, `read, ext4 in vhdx, ${who}`);
+  const loaded = Math.max(...Object.entries(report.rounds).filter(([key]) => key.endsWith('modules loaded')).map(([, rounds]) => median(rounds.map(({ seconds }) => seconds))));
   const own = Object.entries(report.rounds).filter(([key]) => key.includes('holdfast'));
   const resident = Math.max(...own.flatMap(([, rounds]) => rounds.map(({ residentBytesMax }) => residentBytesMax))) / 1e6;
-  const first = Math.max(...own.filter(([key]) => key.startsWith('first,')).map(([, rounds]) => median(rounds.map(({ wallSeconds }) => wallSeconds))));
+  const first = Math.max(...own.filter(([key]) => /^first, .* cat$/.test(key)).map(([, rounds]) => median(rounds.map(({ wallSeconds }) => wallSeconds))));
   return [
     verdict(`${report.readers} readers at once on ${report.machine.cores} cores, the slowest, wanted ≥ 0.7 × one alone`, `${alone('holdfast').toFixed(2)} × (qemu ${alone('qemu-img bench').toFixed(2)} × of its own)`, alone('holdfast') >= 0.7),
     verdict('largest of our processes, wanted ≤ 200 MB', `${resident.toFixed(0)} MB`, resident <= 200),
     verdict('cache on the disk, wanted ≤ 2 GB', `${(report.cacheBytes / 1e6).toFixed(1)} MB`, report.cacheBytes <= 2e9),
-    verdict('first 4 KiB with the start of the process, wanted ≤ 0.5 s', `${first.toFixed(3)} s at most`, first <= 0.5),
+    verdict('first 4 KiB in a process that has opened such an image before, wanted ≤ 0.5 s', `${loaded.toFixed(3)} s at most`, loaded <= 0.5),
+    verdict('first 4 KiB, holdfast cat from the start of its process to its end, wanted ≤ 0.5 s', `${first.toFixed(3)} s at most`, first <= 0.5),
   ];
 }
 
@@ -83,11 +85,11 @@ export function renderGuest(report: GuestReport): string {
     `${machine.cpu}, ${machine.cores} cores, Node ${machine.node}, ${machine.qemu}, ${machine.fls}; load before ${loads[0] ?? ''}, after ${loads[1] ?? ''}: what else the machine does shows in all times.`, '',
     `Sparse disks of ${(sizes.diskBytes / 2 ** 30).toFixed(0)} GiB with a file of ${(sizes.largeBytes / 1e6).toFixed(0)} MB that cannot be compressed and ${sizes.directories * sizes.filesEach} files in ${sizes.directories} directories, `
     + 'converted by qemu-img. All is in the page cache. Programs in turns, each a process of its own; medians of rounds, ratios within a round. Before the first round the SHA-256 of the large file was compared in each image.',
-    'holdfast reads 1 MiB after the other. qemu-img bench reads as many bytes of the same image, 1 MiB at a time, from its longest runs of data, which are the large file; it looks at no filesystem. '
+    'holdfast reads 1 MiB after the other. qemu-img bench reads as many bytes of the same image, 1 MiB at a time, from its longest runs of data, which are mostly the large file; it looks at no filesystem. '
     + 'dd reads the file in a mount of the raw disk: the kernel\'s of ext4 and XFS, whose own page cache is warm, and ntfs-3g of NTFS.',
     ...(report.left.length > 0 ? ['', `Left out: ${report.left.join(', ')}.`] : []), '',
     ...readGoals(report), ...listGoals(report), ...otherGoals(report), '',
-    'Seconds are those of the work: from before `openLocation`, without the start of Node; of qemu what it says itself; of others all. Wall seconds are of the whole process. Several processes: the slowest, processor time of all.', '',
+    'Seconds are those of the work: ours of reading once the file is open, of the first 4 KiB in the library from before `openLocation` with all modules that it loads, without the start of Node, or again with modules loaded; of qemu what it says itself; of others all. Wall seconds are of the whole process. Several processes: the slowest, processor time of all.', '',
     '| what | s [least–most] | MB/s | wall s | CPU s | resident MB |', '|---|---:|---:|---:|---:|---:|',
     ...Object.entries(report.rounds).map((entry) => row(entry, sizes.largeBytes)), '',
   ].join('\n');

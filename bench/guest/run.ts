@@ -41,7 +41,7 @@ class Measurements {
   }
 
   /** Our library in a process of its own. */
-  async role(role: 'read' | 'first', file: string): Promise<Figures> {
+  async role(role: 'read' | 'first' | 'again', file: string): Promise<Figures> {
     const bytes = role === 'read' ? this.sizes.largeBytes : 4096;
     return (await measureProgram(this.work, [process.execPath, ROLE, role, `${file}::/large`], (output) => {
       const found = JSON.parse(output) as { seconds: number; bytes: number };
@@ -106,7 +106,12 @@ async function roundOf(all: Measurements, disk: GuestDisk): Promise<void> {
     await readRound(all, disk, mounted);
   });
   await listRound(all, disk);
-  for (const [container, file] of disk.files) if (container !== 'raw') all.add(`first, ${disk.family} in ${container}, holdfast`, await all.role('first', file));
+  for (const [container, file] of disk.files) {
+    if (container === 'raw') continue;
+    all.add(`first, ${disk.family} in ${container}, holdfast, library`, await all.role('first', file));
+    all.add(`first, ${disk.family} in ${container}, holdfast, library, modules loaded`, await all.role('again', file));
+    all.add(`first, ${disk.family} in ${container}, holdfast cat`, (await measureProgram(all.work, [process.execPath, COMMAND, 'cat', '--length', '4096', `${file}::/large`])).figures);
+  }
   if (disk.family !== 'ext4') return;
   const vhdx = disk.files.get('vhdx') ?? '';
   const several = <T>(one: () => Promise<T>): Promise<readonly T[]> => Promise.all(Array.from({ length: READERS }, one));
