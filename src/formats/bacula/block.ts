@@ -4,8 +4,8 @@
  */
 import type { IHasher } from 'hash-wasm';
 import { equalBytes, type Limits } from '../../core/index.ts';
+import { crc32 } from '../crc32.ts';
 import { BB03_OPTIONS, bb02Layout, bb03Layout } from './block.layout.ts';
-import { crc32 } from './checksum.ts';
 import { decryptBlock, type VolumeKey } from './volume-key.ts';
 
 /** Bytes of the shortest head; a volume cannot hold a block in less. */

@@ -1,6 +1,7 @@
 /** Bacula volumes: open a set, list its jobs, read a job or a chain of jobs as a file tree, learn all that is wrong. */
 export type { NameResolver } from './acl.ts';
-export { crc32, sharedBlockHasher } from './checksum.ts';
+export { crc32 } from '../crc32.ts';
+export { sharedBlockHasher } from './checksum.ts';
 export { baculaFormat } from './format.ts';
 export { BaculaTree } from './job-tree.ts';
 export type { SessionEnd, SessionLabel, VolumeLabel } from './label.ts';

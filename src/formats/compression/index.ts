@@ -2,3 +2,4 @@
 export { decodeLzo1x } from './lzo.ts';
 export { decodeZlib } from './zlib.ts';
 export { decodeZstd } from './zstd.ts';
+export { zstdFrames } from './zstd-frames.ts';

@@ -4,7 +4,7 @@ import { createHash } from 'node:crypto';
 import test from 'node:test';
 import fc from 'fast-check';
 import { crc32c, defaultLimits, HoldfastError, MemorySource } from '../../core/index.ts';
-import { crc32, crc32Register } from './crc32.ts';
+import { crc32, crc32Register } from '../crc32.ts';
 import { LVM_CRC_START } from './lvm/lvm.layout.ts';
 import { memberOf, openVolumeTable, probeVolumeTable } from './open.ts';
 import { fixture, fixtureDisks } from './testdata/fixture.ts';

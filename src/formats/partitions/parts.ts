@@ -1,6 +1,7 @@
 /** What all tables of volumes share: windows onto a disk, concatenations, and the table itself. */
 import { type BlockSource, FormatError, type ProbeVerdict, readRange, HoldfastError, type TreeProblem } from '../../core/index.ts';
 import { MappedSource } from '../mapping/mapped-source.ts';
+import { pieceAt } from '../mapping/piece-search.ts';
 import type { BlockMap, Run } from '../mapping/run.ts';
 import type { Volume, VolumeTable, VolumeTableFacts } from './volume-table.ts';
 
@@ -23,15 +24,9 @@ export class PieceMap implements BlockMap {
   }
 
   runAt(offset: number, lengthMax: number): Run {
-    let low = 0;
-    let high = this.#starts.length - 1;
-    while (low < high) {
-      const middle = (low + high + 1) >>> 1;
-      if ((this.#starts[middle] as number) <= offset) low = middle;
-      else high = middle - 1;
-    }
-    const piece = this.#pieces[low] as Piece;
-    const inside = offset - (this.#starts[low] as number);
+    const index = pieceAt(this.#starts, offset);
+    const piece = this.#pieces[index] as Piece;
+    const inside = offset - (this.#starts[index] as number);
     const length = Math.min(lengthMax, piece.length - inside);
     if (piece.file === undefined) return { kind: 'hole', length };
     return { kind: 'data', length, file: piece.file, at: piece.at + inside };

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
 import { FormatError, type HoldfastError, LimitError, MemorySource } from '../../core/index.ts';
-import { crc32 } from './crc32.ts';
+import { crc32 } from '../crc32.ts';
 import { probeVolumeTable } from './open.ts';
 import { fixture, openDisks } from './testdata/fixture.ts';
 

@@ -5,8 +5,8 @@
 import { createCipheriv } from 'node:crypto';
 import type { IHasher } from 'hash-wasm';
 import { utf8 } from '../../../core/index.ts';
+import { crc32 } from '../../crc32.ts';
 import { BB03_OPTIONS, bb02Layout, bb03Layout, LABEL, recordLayout } from '../block.layout.ts';
-import { crc32 } from '../checksum.ts';
 import { sessionEndLayout, sessionKindLayout, sessionLabelLayout, volumeLabelLayout } from '../label.layout.ts';
 import type { VolumeKey } from '../volume-key.ts';
 

@@ -6,9 +6,9 @@
  */
 import type { IHasher } from 'hash-wasm';
 import { MemorySource, SliceSource, equalBytes, type BlockSource, type Limits } from '../../../core/index.ts';
+import { crc32 } from '../../crc32.ts';
 import { HEAD_BYTES_MAX, HEAD_BYTES_MIN, readBlockHead, type BlockHead } from '../block.ts';
 import { BB03_OPTIONS } from '../block.layout.ts';
-import { crc32 } from '../checksum.ts';
 import { CompactWriter } from './compact.ts';
 import { HELD_BYTES_MAX, ITEM, SEGMENT_ITEMS_MAX, encodeLayout } from './layout.ts';
 import { RunSource } from './run-source.ts';

@@ -86,9 +86,21 @@ function build({ version, blockBytes, checksum, encrypted, records }: Built): Ui
   return Buffer.concat(blocks);
 }
 
+/** Undefined for a block that AES-XTS cannot encrypt: it takes 16 bytes at least, and the end of a record alone may be less. */
+function buildable(values: Built): Uint8Array | undefined {
+  try {
+    return build(values);
+  } catch (error) {
+    if (values.encrypted && /unsupported state/.test((error as Error).message)) return undefined;
+    throw error;
+  }
+}
+
 test('whatever is built comes back', async () => {
   await fc.assert(fc.asyncProperty(built, fc.constantFrom(undefined, 20_000), async (values, segmentBytes) => {
-    const segments = await roundTrip(build(values), segmentBytes);
+    const blocks = buildable(values);
+    fc.pre(blocks !== undefined);
+    const segments = await roundTrip(blocks, segmentBytes);
     assert.ok(segments.every(({ parts }) => parts !== undefined), 'every segment is woven');
   }), { numRuns: 150 });
 });

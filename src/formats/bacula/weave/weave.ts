@@ -1,8 +1,9 @@
 /** The bytes of a segment from its parts: random access, byte for byte as the volume had them. */
 import type { IHasher } from 'hash-wasm';
 import { FormatError, checkRange, utf8, type BlockSource, type Extent, type ReadOptions } from '../../../core/index.ts';
+import { crc32 } from '../../crc32.ts';
 import { BB03_OPTIONS, bb02Layout, bb03Layout } from '../block.layout.ts';
-import { crc32, sharedBlockHasher } from '../checksum.ts';
+import { sharedBlockHasher } from '../checksum.ts';
 import { readBlockTable, type WovenBlock, type WovenBlockHead } from './block-table.ts';
 import { unfoldAttributes } from './fold.ts';
 import { ITEM } from './layout.ts';

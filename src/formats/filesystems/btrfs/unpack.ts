@@ -2,8 +2,7 @@
 import { promisify } from 'node:util';
 import { inflate } from 'node:zlib';
 import { FormatError, HoldfastError, UnsupportedError } from '../../../core/index.ts';
-import { decodeLzo1x, decodeZstd } from '../../compression/index.ts';
-import { zstdFrames } from '../../images/zstd-frames.ts';
+import { decodeLzo1x, decodeZstd, zstdFrames } from '../../compression/index.ts';
 import type { FilesystemContext } from '../filesystem.ts';
 
 const inflateAsync = promisify(inflate);

@@ -2,10 +2,9 @@
 import { promisify } from 'node:util';
 import { inflateRaw } from 'node:zlib';
 import { type BlockSource, FormatError, HoldfastError, readRange } from '../../../core/index.ts';
-import { decodeZstd } from '../../compression/index.ts';
+import { decodeZstd, zstdFrames } from '../../compression/index.ts';
 import type { ImageOpenContext } from '../image.ts';
 import { UnitCache } from '../../mapping/unit-cache.ts';
-import { zstdFrames } from '../zstd-frames.ts';
 
 const inflate = promisify(inflateRaw);
 

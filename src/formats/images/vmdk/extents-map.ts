@@ -1,4 +1,5 @@
 /** Extents one behind the other as one disk. */
+import { pieceAt } from '../../mapping/piece-search.ts';
 import type { BlockMap, Run } from '../../mapping/run.ts';
 
 /** One extent: its map counts from its own beginning. */
@@ -29,15 +30,9 @@ export class ExtentsMap implements BlockMap {
   }
 
   runAt(offset: number, lengthMax: number): Run | Promise<Run> {
-    let low = 0;
-    let high = this.#starts.length - 1;
-    while (low < high) {
-      const middle = (low + high + 1) >>> 1;
-      if ((this.#starts[middle] as number) <= offset) low = middle;
-      else high = middle - 1;
-    }
-    const part = this.#parts[low] as ExtentPart;
-    const within = offset - (this.#starts[low] as number);
+    const index = pieceAt(this.#starts, offset);
+    const part = this.#parts[index] as ExtentPart;
+    const within = offset - (this.#starts[index] as number);
     return part.map.runAt(within, Math.min(lengthMax, part.bytes - within));
   }
 }

@@ -1,7 +1,7 @@
 /** A GPT's header and entries, with their checksums. */
 import { type BlockSource, checkLimit, FormatError, IntegrityError, type Limits } from '../../../core/index.ts';
 import { guidText } from '../../mapping/guid.ts';
-import { crc32 } from '../crc32.ts';
+import { crc32 } from '../../crc32.ts';
 import { readStructure } from '../parts.ts';
 import { entryLayout, GPT_SIGNATURE, headerLayout } from './gpt.layout.ts';
 

@@ -1,6 +1,6 @@
 /** One disk of a volume group: its label, and the copies of the group's description on it. */
 import { type BlockSource, checkLimit, FormatError, HoldfastError, IntegrityError, type Limits, textOf } from '../../../core/index.ts';
-import { crc32Register } from '../crc32.ts';
+import { crc32Register } from '../../crc32.ts';
 import { hasMagic, readStructure } from '../parts.ts';
 import { diskLocnLayout, LABEL_ID, LABEL_SECTORS, LABEL_TYPE, labelLayout, LOCN_IGNORED, LVM_CRC_START, MDA_MAGIC, mdaHeaderLayout, pvHeaderLayout, rawLocnLayout, SECTOR } from './lvm.layout.ts';
 

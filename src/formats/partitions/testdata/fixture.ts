@@ -1,29 +1,11 @@
-/** The disks in `testdata/`, for tests; found from the compiled tests, which lie in `dist/`. */
-import { readFile } from 'node:fs/promises';
-import { promisify } from 'node:util';
-import { brotliDecompress } from 'node:zlib';
+/** The disks in `testdata/`, for tests. */
 import { type BlockSource, defaultLimits, MemorySource, NotFoundError, type OpenContext } from '../../../core/index.ts';
+import { packedFiles } from '../../testdata/packed.ts';
 import { openVolumeTable } from '../open.ts';
 import type { VolumeTable } from '../volume-table.ts';
 
-const root = new URL('../../../../../src/formats/partitions/testdata/', import.meta.url);
-const unpack = promisify(brotliDecompress);
-const read = new Map<string, Promise<Uint8Array>>();
-
-async function readFixture(name: string): Promise<Uint8Array> {
-  try {
-    return new Uint8Array(await unpack(await readFile(new URL(`${name}.raw.br`, root))));
-  } catch (error) {
-    throw new NotFoundError(`Open fixture '${name}'`, {}, error);
-  }
-}
-
 /** Bytes of a disk; the same array each time. */
-export function fixture(name: string): Promise<Uint8Array> {
-  const known = read.get(name) ?? readFixture(name);
-  read.set(name, known);
-  return known;
-}
+export const fixture: (name: string) => Promise<Uint8Array> = packedFiles((name) => `partitions/testdata/${name}.raw`);
 
 /** Bytes of disks `name-0`, `name-1` … */
 export function fixtureDisks(name: string, count: number): Promise<readonly Uint8Array[]> {

@@ -1,5 +1,5 @@
 /** Dynamic disks for tests, written from the same documentation as the reader: no tool on Linux makes them. */
-import { crc32 } from '../crc32.ts';
+import { crc32 } from '../../crc32.ts';
 import { LDM_TYPE, headerLayout, entryLayout } from '../gpt/gpt.layout.ts';
 import { privheadLayout, tocblockLayout, vblkLayout, vmdbLayout } from '../ldm/ldm.layout.ts';
 import { guidBytes } from '../../mapping/guid.ts';

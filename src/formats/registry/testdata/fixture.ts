@@ -1,10 +1,7 @@
-/** The hive in this folder, for tests; found from the compiled tests, which lie in `dist/`. */
-import { readFile } from 'node:fs/promises';
-import { brotliDecompressSync } from 'node:zlib';
-
-const root = new URL('../../../../../src/formats/registry/testdata/', import.meta.url);
+/** The hive in this folder, for tests. */
+import { readPacked } from '../../testdata/packed.ts';
 
 /** Bytes of the hive that hivex wrote. */
-export async function madeHive(): Promise<Uint8Array> {
-  return new Uint8Array(brotliDecompressSync(await readFile(new URL('made.hive.br', root))));
+export function madeHive(): Promise<Uint8Array> {
+  return readPacked('registry/testdata/made.hive');
 }

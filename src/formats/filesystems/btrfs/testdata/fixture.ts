@@ -1,16 +1,12 @@
-/** The images in `testdata/`, for tests; found from the compiled tests, which lie in `dist/`. */
-import { readFile } from 'node:fs/promises';
-import { promisify } from 'node:util';
-import { brotliDecompress } from 'node:zlib';
-import { type BlockSource, checkRange, defaultLimits, type Extent, NotFoundError, utf8 } from '../../../../core/index.ts';
+/** The images in `testdata/`, for tests. */
+import { type BlockSource, checkRange, defaultLimits, type Extent, utf8 } from '../../../../core/index.ts';
+import { readPacked } from '../../../testdata/packed.ts';
 import type { Filesystem, FilesystemContext } from '../../filesystem.ts';
 import { btrfsDriver } from '../btrfs.ts';
 import { superblockLayout } from '../btrfs.layout.ts';
 import { checksumOf } from '../checksum.ts';
 import { SUPERBLOCK_PLACES } from '../superblock.ts';
 
-const root = new URL('../../../../../../src/formats/filesystems/btrfs/testdata/', import.meta.url);
-const unpack = promisify(brotliDecompress);
 const read = new Map<string, Promise<SparseImage>>();
 const BLOCK = 4096;
 const SUPERBLOCK = 16;
@@ -69,15 +65,13 @@ export class SparseImage implements BlockSource {
 }
 
 async function readFixture(name: string): Promise<SparseImage> {
-  try {
-    const bytes = await unpack(await readFile(new URL(`${name}.br`, root)));
-    const count = bytes.readUInt32LE(4);
-    const blocks = new Map<number, Uint8Array>();
-    for (let i = 0; i < count; i += 1) blocks.set(bytes.readUInt32LE(8 + 4 * i), new Uint8Array(bytes.subarray(8 + 4 * count + i * BLOCK, 8 + 4 * count + (i + 1) * BLOCK)));
-    return new SparseImage(bytes.readUInt32LE(0) * BLOCK, blocks);
-  } catch (error) {
-    throw new NotFoundError(`Open fixture '${name}'`, {}, error);
-  }
+  const bytes = await readPacked(`filesystems/btrfs/testdata/${name}`);
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  const count = view.getUint32(4, true);
+  const blocks = new Map<number, Uint8Array>();
+  const from = 8 + 4 * count;
+  for (let i = 0; i < count; i += 1) blocks.set(view.getUint32(8 + 4 * i, true), bytes.slice(from + i * BLOCK, from + (i + 1) * BLOCK));
+  return new SparseImage(view.getUint32(0, true) * BLOCK, blocks);
 }
 
 /** An image; a new one each time, which may be damaged. */

@@ -1,29 +1,11 @@
-/** The images in this folder and what the kernel says is in them, for tests; found from the compiled tests, which lie in `dist/`. */
-import { readFile } from 'node:fs/promises';
-import { promisify } from 'node:util';
-import { brotliDecompress } from 'node:zlib';
-import { defaultLimits, joinPath, MemorySource, NotFoundError, type FileTree, type NodeId } from '../../../../core/index.ts';
+/** The images in this folder and what the kernel says is in them, for tests. */
+import { defaultLimits, joinPath, MemorySource, type FileTree, type NodeId } from '../../../../core/index.ts';
+import { packedFiles } from '../../../testdata/packed.ts';
 import type { Filesystem, FilesystemContext } from '../../filesystem.ts';
 import { extDriver } from '../ext.ts';
 
-const root = new URL('../../../../../../src/formats/filesystems/ext/testdata/', import.meta.url);
-const unpack = promisify(brotliDecompress);
-const read = new Map<string, Promise<Uint8Array>>();
-
-async function readFixture(name: string): Promise<Uint8Array> {
-  try {
-    return new Uint8Array(await unpack(await readFile(new URL(`${name}.br`, root))));
-  } catch (error) {
-    throw new NotFoundError(`Open fixture '${name}'`, {}, error);
-  }
-}
-
 /** Bytes of a file; the same array each time. */
-export function fixture(name: string): Promise<Uint8Array> {
-  const known = read.get(name) ?? readFixture(name);
-  read.set(name, known);
-  return known;
-}
+export const fixture: (name: string) => Promise<Uint8Array> = packedFiles((name) => `filesystems/ext/testdata/${name}`);
 
 /** Opens the bytes of an image. */
 export function openBytes(bytes: Uint8Array, more: Partial<FilesystemContext> = {}): Promise<Filesystem> {

@@ -1,22 +1,11 @@
-/** The volumes in `testdata/` of FAT and exFAT, and the tree that all of them hold; found from the compiled tests, which lie in `dist/`. */
-import { readFile } from 'node:fs/promises';
-import { promisify } from 'node:util';
-import { brotliDecompress } from 'node:zlib';
+/** The volumes in `testdata/` of FAT and exFAT, and the tree that all of them hold. */
 import { defaultLimits, MemorySource, utf8 } from '../../../../core/index.ts';
 import type { ExpectedNode } from '../../../../core/conformance/index.ts';
+import { packedFiles } from '../../../testdata/packed.ts';
 import type { Filesystem, FilesystemDriver } from '../../filesystem.ts';
 
-const root = new URL('../../../../../../src/formats/filesystems/', import.meta.url);
-const unpack = promisify(brotliDecompress);
-const read = new Map<string, Promise<Uint8Array>>();
-
 /** Bytes of a volume, as `fat/fat12`; the same array each time. */
-export function volume(name: string): Promise<Uint8Array> {
-  const [family, image] = name.split('/');
-  const known = read.get(name) ?? readFile(new URL(`${family}/testdata/${image}.img.br`, root)).then(unpack).then((bytes) => new Uint8Array(bytes));
-  read.set(name, known);
-  return known;
-}
+export const volume: (name: string) => Promise<Uint8Array> = packedFiles((name) => `filesystems/${name.replace('/', '/testdata/')}.img`);
 
 /** Opens bytes as a volume. */
 export function openVolume(driver: FilesystemDriver, bytes: Uint8Array): Promise<Filesystem> {

@@ -1,24 +1,14 @@
-/** The images in `testdata/`, for tests; found from the compiled tests, which lie in `dist/`. */
-import { readFile } from 'node:fs/promises';
-import { promisify } from 'node:util';
-import { brotliDecompress } from 'node:zlib';
+/** The images in `testdata/`, for tests. */
 import { defaultLimits, MemorySource } from '../../../../core/index.ts';
+import { packedFiles } from '../../../testdata/packed.ts';
 import type { Filesystem } from '../../filesystem.ts';
 import { ntfsDriver } from '../ntfs.ts';
-
-const root = new URL('../../../../../../src/formats/filesystems/ntfs/testdata/', import.meta.url);
-const unpack = promisify(brotliDecompress);
-const read = new Map<string, Promise<Uint8Array>>();
 
 /** Names of the images. */
 export const imageNames = ['rich', 'narrow', 'wide'] as const;
 
 /** Bytes of an image; the same array each time. */
-export function fixture(name: (typeof imageNames)[number]): Promise<Uint8Array> {
-  const known = read.get(name) ?? readFile(new URL(`${name}.img.br`, root)).then(unpack).then((bytes) => new Uint8Array(bytes));
-  read.set(name, known);
-  return known;
-}
+export const fixture: (name: (typeof imageNames)[number]) => Promise<Uint8Array> = packedFiles((name) => `filesystems/ntfs/testdata/${name}.img`);
 
 /** Opens bytes as a volume. */
 export function openBytes(bytes: Uint8Array): Promise<Filesystem> {
