@@ -41,6 +41,8 @@ export interface RecordOptions {
   readonly digest?: DigestName | undefined;
   /** Values of extended attributes, not only their names. */
   readonly xattrs?: boolean | undefined;
+  /** False leaves extended attributes out, where nobody sees them: asking for them costs as much as all the rest. */
+  readonly attributes?: boolean | undefined;
 }
 
 /** Short name of a node type. */
@@ -51,7 +53,7 @@ export function typeName(type: NodeType): TypeName {
 /** Describes an entry; reads its content only for a digest. @throws what the tree throws. */
 export async function entryRecord(tree: FileTree, entry: WalkEntry, options: RecordOptions = {}): Promise<EntryRecord> {
   const { stat } = entry;
-  const attributes = tree.supports.attributes ? await tree.attributes(entry.id) : new Map<string, Uint8Array>();
+  const attributes = tree.supports.attributes && options.attributes !== false ? await tree.attributes(entry.id) : new Map<string, Uint8Array>();
   return {
     ...(entry.path.length === 0 ? { path: '/' } : jsonPath(entry.path)),
     type: typeNames[stat.type],

@@ -24,8 +24,15 @@ export function parsePathText(text: string): Uint8Array {
   return new Uint8Array(Buffer.concat(parts));
 }
 
+/** Whether a path can be printed as it is: most can, and listings are long. */
+function isPlain(path: Uint8Array): boolean {
+  for (const byte of path) if (byte < 0x20 || byte > 0x7e || byte === 0x5c) return false;
+  return true;
+}
+
 /** The inverse of {@link parsePathText}, on one line and safe for a terminal: control and foreign bytes are escaped. */
 export function formatPathText(path: Uint8Array): string {
+  if (isPlain(path)) return Buffer.from(path.buffer, path.byteOffset, path.byteLength).toString('latin1');
   if (isUtf8(path)) {
     return textOf(path).replace(/\\/g, '\\\\').replace(/[\u0000-\u001f\u007f-\u009f]/g, escapeText);
   }

@@ -38,13 +38,13 @@ class Lister {
     const stat = await this.#view.tree.stat(this.#view.id);
     if (stat.type === 'directory') {
       await walk(this.#view, {
-        page: async (entries) => { for (const entry of entries) await this.#entry(entry); },
+        page: (entries) => this.#page(entries),
         into: () => this.#options.recursive === true,
         failed: (path, error) => this.#fail(path, error),
       }, this.#context.signal);
     } else {
       const name = this.#view.path.subarray(this.#view.path.lastIndexOf(0x2f) + 1);
-      await this.#entry({ path: this.#view.path, name, id: this.#view.id, stat });
+      await this.#page([{ path: this.#view.path, name, id: this.#view.id, stat }]);
     }
   }
 
@@ -58,14 +58,25 @@ class Lister {
     this.#context.failures.finish();
   }
 
+  /** Names alone are written a page at a time: a promise for each would cost more than the name. */
+  async #page(entries: readonly WalkEntry[]): Promise<void> {
+    if (this.#context.json || this.#options.long === true || this.#options.digest !== undefined) {
+      for (const entry of entries) await this.#entry(entry);
+      return;
+    }
+    let text = '';
+    for (const entry of entries) text += `${formatPathText(this.#shown(entry))}\n`;
+    await this.#out.write(text);
+  }
+
+  #shown(entry: WalkEntry): Uint8Array {
+    return this.#options.recursive === true ? entry.path : entry.name;
+  }
+
   async #entry(entry: WalkEntry): Promise<void> {
-    const options: RecordOptions = { digest: this.#options.digest, xattrs: this.#options.xattrs };
+    const options: RecordOptions = { digest: this.#options.digest, xattrs: this.#options.xattrs, attributes: this.#context.json };
     try {
-      const shown = this.#options.recursive === true ? entry.path : entry.name;
-      if (!this.#context.json && this.#options.long !== true && options.digest === undefined) {
-        await this.#out.write(`${formatPathText(shown)}\n`);
-        return;
-      }
+      const shown = this.#shown(entry);
       const record = await entryRecord(this.#view.tree, entry, options);
       if (this.#context.json) {
         await this.#out.write(`${this.#entries === 0 ? '' : ','}\n${JSON.stringify(record)}`);
