@@ -65,7 +65,7 @@ test('a filesystem is the same alone and in a partition', async () => {
 
 test('info tells what each partition holds', () => at('disk.raw', async (location) => {
   const [table] = await location.diskLayers();
-  const [part] = table?.['parts'] as readonly { readonly step: string; readonly holds: string }[];
+  const [part] = (table?.['parts'] ?? []) as readonly { readonly step: string; readonly holds: string }[];
   assert.deepEqual([table?.layer, table?.['format'], part?.step, part?.holds], ['table', 'mbr', 'p1', 'FAT16']);
 }));
 
@@ -89,7 +89,7 @@ test('inside a disk nobody takes what a guest wrote for a disk image', () => at(
 test('members are found in any order, and a missing one is computed', async () => {
   const digest = (files: string): Promise<string> => at(files, async (location) => {
     const [table] = await location.diskLayers();
-    const [part] = table?.['parts'] as readonly { readonly step: string; readonly size: number }[];
+    const [part] = (table?.['parts'] ?? []) as readonly { readonly step: string; readonly size: number }[];
     await location.step(part?.step ?? '');
     const { tree, id } = await location.node();
     const source = await tree.open(id);
