@@ -7,7 +7,7 @@ import { errorMessage } from './entry-error.ts';
 import { openLocation } from './locations/index.ts';
 
 const PORTMAP_PORT = 111;
-const HANDLE_ID_BYTES = 8;
+const HANDLE_KEY_BYTES = 32;
 
 /** Where it listens. */
 export interface NfsAddress {
@@ -27,7 +27,7 @@ export async function serveNfs(context: Context, text: string, { host, port, por
     const { type } = await tree.stat(id);
     if (type !== 'directory') throw new UsageError(`Serve '${text}': it is a ${type}, expected a directory`);
     const server = await NfsServer.listen(tree, {
-      host, port, root: id, id: nodeWorld('.').randomBytes(HANDLE_ID_BYTES), ...(portmapper ? { portmapPort: PORTMAP_PORT } : {}),
+      host, port, root: id, key: nodeWorld('.').randomBytes(HANDLE_KEY_BYTES), ...(portmapper ? { portmapPort: PORTMAP_PORT } : {}),
       onProblem: (error) => {
         problems += 1;
         context.warn(`read for a client: ${errorMessage(error)}`);

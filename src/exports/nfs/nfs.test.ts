@@ -18,7 +18,7 @@ let server: NfsServer;
 before(async () => {
   const many = directoryNode(Object.fromEntries(names.map((name, i) => [name, fileNode(seededBytes(i, i))])));
   const tree = new MemoryTree(directoryNode({ many, large: fileNode(content), empty: directoryNode({}) }));
-  server = await NfsServer.listen(tree, { host: '127.0.0.1', port: 0, id: seededBytes(8, 1), onProblem: (error) => { problems.push(error); } });
+  server = await NfsServer.listen(tree, { host: '127.0.0.1', port: 0, key: seededBytes(32, 1), onProblem: (error) => { problems.push(error); } });
 });
 after(async () => {
   await server.close();

@@ -6,13 +6,13 @@
  */
 import { HoldfastError, NotFoundError, ProtocolError, type NodeId, type NodeStat } from '../../core/index.ts';
 import { attributes, grantedAccess, optionalAttributes } from './attributes.ts';
-import { NFS, procedure, properties, status } from './nfs.layout.ts';
+import { NFS, accessBits, procedure, properties, status } from './nfs.layout.ts';
 import type { Caller, Procedure, Program } from './rpc.ts';
 import type { ServedTree } from './served-tree.ts';
 import type { XdrReader, XdrWriter } from './xdr.ts';
 
-/** Bytes of one READ. */
-const READ_BYTES_MAX = 1 << 20;
+/** Bytes of one READ: with the calls of all connections, what clients that do not read their answers can make us hold. */
+const READ_BYTES_MAX = 256 << 10;
 /** Bytes of one READDIR: what a client may ask for is bounded by it. */
 const LISTING_BYTES_MAX = 256 << 10;
 /** Bytes of one WRITE, all of which are refused: clients mount no server that takes less. */
@@ -32,6 +32,11 @@ class Refusal extends Error {
 interface Node {
   readonly id: NodeId;
   readonly stat: NodeStat;
+}
+
+/** Refuses what the permissions of a node do not grant at all. */
+function checkAccess(stat: NodeStat, caller: Caller, bits: number): void {
+  if (grantedAccess(stat, caller, bits) === 0) throw new Refusal(status.access);
 }
 
 /** The status for an error of the tree. */
@@ -72,12 +77,12 @@ class NfsServer {
           results.u32(status.ok);
           attributes(results, id, stat);
         }),
-        [procedure.lookup]: (args, results) => this.#lookup(args, results),
+        [procedure.lookup]: (args, results, caller) => this.#lookup(args, results, caller),
         [procedure.access]: (args, results, caller) => this.#access(args, results, caller),
         [procedure.readlink]: (args, results) => this.#readLink(args, results),
-        [procedure.read]: (args, results) => this.#read(args, results),
-        [procedure.readdir]: (args, results) => this.#list(args, results, false),
-        [procedure.readdirplus]: (args, results) => this.#list(args, results, true),
+        [procedure.read]: (args, results, caller) => this.#read(args, results, caller),
+        [procedure.readdir]: (args, results, caller) => this.#list({ args, results, caller }, false),
+        [procedure.readdirplus]: (args, results, caller) => this.#list({ args, results, caller }, true),
         [procedure.fsstat]: (args, results) => this.#answer(results, 'attributes', async () => {
           const node = await this.#node(args);
           results.u32(status.ok);
@@ -133,9 +138,10 @@ class NfsServer {
     }
   }
 
-  #lookup(args: XdrReader, results: XdrWriter): Promise<void> {
+  #lookup(args: XdrReader, results: XdrWriter, caller: Caller): Promise<void> {
     return this.#answer(results, 'attributes', async () => {
       const directory = await this.#directory(args);
+      checkAccess(directory.stat, caller, accessBits.lookup);
       const name = args.opaque(4_096);
       if (name.length > NAME_BYTES_MAX) throw new Refusal(status.nameTooLong);
       const id = await this.#served.lookup(directory.id, name);
@@ -168,12 +174,14 @@ class NfsServer {
     });
   }
 
-  #read(args: XdrReader, results: XdrWriter): Promise<void> {
+  #read(args: XdrReader, results: XdrWriter, caller: Caller): Promise<void> {
     return this.#answer(results, 'attributes', async () => {
       const node = await this.#node(args);
       const [offset = Number.MAX_SAFE_INTEGER, count] = [args.u64(), args.u32()];
       if (node.stat.type === 'directory') throw new Refusal(status.isDirectory);
       if (node.stat.type !== 'file') throw new Refusal(status.invalid);
+      // Who may execute a file may read it: its client has to, to run it.
+      checkAccess(node.stat, caller, accessBits.read | accessBits.execute);
       await this.#served.withFile(node.id, async (source) => {
         const length = Math.max(0, Math.min(count, READ_BYTES_MAX, source.size - offset));
         results.u32(status.ok);
@@ -185,7 +193,7 @@ class NfsServer {
   }
 
   /** READDIR and READDIRPLUS: cookies are numbers of entries, 1 for what follows `.`, 2 for what follows `..`. */
-  #list(args: XdrReader, results: XdrWriter, isPlus: boolean): Promise<void> {
+  #list({ args, results, caller }: { readonly args: XdrReader; readonly results: XdrWriter; readonly caller: Caller }, isPlus: boolean): Promise<void> {
     return this.#answer(results, 'attributes', async () => {
       const directory = await this.#directory(args);
       const cookie = args.u64();
@@ -193,17 +201,18 @@ class NfsServer {
       const namesMax = args.u32();
       const bytesMax = Math.min(LISTING_BYTES_MAX, isPlus ? args.u32() : namesMax);
       if (cookie === undefined) throw new Refusal(status.badCookie);
+      checkAccess(directory.stat, caller, accessBits.read);
       results.u32(status.ok);
       optionalAttributes(results, directory);
       results.fixed(COOKIE_VERIFIER);
       const start = results.length;
       // Two words end the list.
       const hasRoom = (): boolean => results.length - start + 8 <= bytesMax;
-      const add = (name: Uint8Array, node: Node, next: number): boolean => {
+      const add = (name: Uint8Array, node: { readonly id: NodeId; readonly stat: NodeStat | undefined }, next: number): boolean => {
         const before = results.length;
         results.u32(1).u64(node.id).opaque(name).u64(next);
         if (isPlus) {
-          optionalAttributes(results, node);
+          optionalAttributes(results, node.stat === undefined ? undefined : { id: node.id, stat: node.stat });
           results.u32(1).opaque(this.#served.handleOf(node.id));
         }
         if (hasRoom()) return true;

@@ -7,7 +7,7 @@ import type { RpcDispatcher } from './rpc.ts';
 const RECORD_BYTES_MAX = 256 << 10;
 const FRAGMENTS_MAX = 64;
 /** Calls of one connection under way at a time; the others wait in the socket. */
-const CALLS_MAX = 16;
+const CALLS_MAX = 4;
 
 /** Serves one connection until it ends; what a client does wrong ends it. Never rejects. */
 export async function serveConnection(socket: Socket, dispatcher: RpcDispatcher, onError: (error: unknown) => void): Promise<void> {

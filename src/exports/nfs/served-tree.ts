@@ -2,11 +2,15 @@
  * A tree as NFS sees it: file handles instead of ids, files and listings that stay open between requests, which know nothing of each other.
  * All of that is bounded, and made again when it was dropped.
  */
-import { NotFoundError, joinPath, splitPath, type BlockSource, type DirectoryEntry, type FileTree, type NodeId, type NodeStat } from '../../core/index.ts';
+import { createHmac, timingSafeEqual } from 'node:crypto';
+import { HoldfastError, NotFoundError, UnsupportedError, joinPath, splitPath, type BlockSource, type DirectoryEntry, type FileTree, type NodeId, type NodeStat } from '../../core/index.ts';
 import { ListingPosition } from '../listing-position.ts';
 
-/** Bytes of a file handle: the server's own 8, the node's id. */
+/** Bytes of a file handle: a seal of 8 that only this server can make, the node's id. */
 export const HANDLE_BYTES = 16;
+const SEAL_BYTES = 8;
+/** Longer names are more than clients take: Linux gives up the whole directory. */
+const NAME_BYTES_MAX = 255;
 /** Files that stay open. */
 const FILES_MAX = 64;
 /** Listings that stay where they are. */
@@ -31,33 +35,42 @@ interface OpenListing {
 export class ServedTree {
   readonly tree: FileTree;
   readonly root: NodeId;
-  readonly #id: Uint8Array;
+  readonly #key: Uint8Array;
+  readonly #onProblem: (error: unknown) => void;
   readonly #files = new Map<NodeId, OpenFile>();
   readonly #listings: OpenListing[] = [];
   readonly #parents = new Map<NodeId, NodeId>();
 
-  /** `id` is 8 bytes that no other server has: handles of an earlier one must not name other files here. */
-  constructor(tree: FileTree, root: NodeId, id: Uint8Array) {
+  /**
+   * `key` seals handles, so that only those that were given work: neither those of an earlier server, nor invented ones that lead out of the export. `onProblem`
+   * hears of entries that cannot be shown.
+   */
+  constructor(tree: FileTree, root: NodeId, { key, onProblem }: { readonly key: Uint8Array; onProblem(error: unknown): void }) {
     this.tree = tree;
     this.root = root;
-    this.#id = id;
+    this.#key = key;
+    this.#onProblem = onProblem;
   }
 
   /** The handle of a node. */
   handleOf(id: NodeId): Uint8Array {
     const handle = new Uint8Array(HANDLE_BYTES);
-    handle.set(this.#id);
     const view = new DataView(handle.buffer);
-    view.setUint32(8, Math.floor(id / 2 ** 32));
-    view.setUint32(12, id % 2 ** 32);
+    view.setUint32(SEAL_BYTES, Math.floor(id / 2 ** 32));
+    view.setUint32(SEAL_BYTES + 4, id % 2 ** 32);
+    handle.set(this.#sealOf(handle.subarray(SEAL_BYTES)));
     return handle;
+  }
+
+  #sealOf(id: Uint8Array): Uint8Array {
+    return createHmac('sha256', this.#key).update(id).digest().subarray(0, SEAL_BYTES);
   }
 
   /** The node of a handle; undefined for one that this server never gave. */
   nodeOf(handle: Uint8Array): NodeId | undefined {
-    if (handle.length !== HANDLE_BYTES || this.#id.some((byte, i) => byte !== handle[i])) return undefined;
+    if (handle.length !== HANDLE_BYTES || !timingSafeEqual(this.#sealOf(handle.subarray(SEAL_BYTES)), handle.subarray(0, SEAL_BYTES))) return undefined;
     const view = new DataView(handle.buffer, handle.byteOffset, handle.byteLength);
-    const id = view.getUint32(8) * 2 ** 32 + view.getUint32(12);
+    const id = view.getUint32(SEAL_BYTES) * 2 ** 32 + view.getUint32(SEAL_BYTES + 4);
     return Number.isSafeInteger(id) ? id as NodeId : undefined;
   }
 
@@ -100,15 +113,26 @@ export class ServedTree {
     }
   }
 
-  /** Entries of a directory from number `first` on, until `take` wants no more. Resolves true at the end of the directory. */
-  async list(directory: NodeId, first: number, take: (entry: DirectoryEntry, stat: NodeStat, index: number) => boolean): Promise<boolean> {
+  /**
+   * Entries of a directory from number `first` on, until `take` wants no more. Resolves true at the end of the directory. An entry whose facts cannot be read comes
+   * without them; where the listing itself fails, what came before counts, and the next call gets the error.
+   */
+  async list(directory: NodeId, first: number, take: (entry: DirectoryEntry, stat: NodeStat | undefined, index: number) => boolean): Promise<boolean> {
     const open = this.#listing(directory, first);
     const run = async (): Promise<boolean> => {
       for (let index = first; ; index += 1) {
-        const entry = await open.listing.at(index);
+        const entry = await open.listing.at(index).catch((error: unknown) => {
+          if (index > first && error instanceof HoldfastError) return 'failed' as const;
+          throw error;
+        });
         if (entry === undefined) return true;
-        const stat = entry.stat ?? await this.tree.stat(entry.id);
-        if (stat.type === 'directory') this.#noteParent(entry.id, directory);
+        if (entry === 'failed') return false;
+        if (entry.name.length > NAME_BYTES_MAX) {
+          this.#onProblem(new UnsupportedError(`List directory for NFS: a name of '${entry.name.length}' bytes is left out, clients take '${NAME_BYTES_MAX}'`));
+          continue;
+        }
+        const stat = entry.stat ?? await this.tree.stat(entry.id).catch((error: unknown) => this.#withoutFacts(error));
+        if (stat?.type === 'directory') this.#noteParent(entry.id, directory);
         if (!take(entry, stat, index)) return false;
         open.next = index + 1;
       }
@@ -123,6 +147,11 @@ export class ServedTree {
     for (const file of this.#files.values()) await closeFile(file);
     this.#files.clear();
     for (const { listing } of this.#listings.splice(0)) await listing.close();
+  }
+
+  #withoutFacts(error: unknown): undefined {
+    if (!(error instanceof HoldfastError)) throw error;
+    this.#onProblem(error);
   }
 
   #open(id: NodeId): OpenFile {

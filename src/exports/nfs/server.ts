@@ -17,15 +17,15 @@ export interface NfsOptions {
   readonly portmapPort?: number;
   /** Node that is the root of the export; default the tree's. */
   readonly root?: NodeId;
-  /** 8 bytes, never used before. */
-  readonly id: Uint8Array;
-  /** Connections at a time. Default 64. */
+  /** Random bytes, never used before: they seal file handles. */
+  readonly key: Uint8Array;
+  /** Connections at a time, each of which may hold some 2 MiB. Default 32. */
   readonly connectionsMax?: number;
   /** Content that could not be read; a fault of the server. Must not throw. */
   onProblem(error: unknown): void;
 }
 
-const CONNECTIONS_MAX = 64;
+const CONNECTIONS_MAX = 32;
 
 /** See the file's header. */
 export class NfsServer {
@@ -44,7 +44,7 @@ export class NfsServer {
 
   /** Listens. The tree is the caller's, who closes it after the server. @throws {ToolError} an address cannot be had. */
   static async listen(tree: FileTree, options: NfsOptions): Promise<NfsServer> {
-    const served = new ServedTree(tree, options.root ?? tree.rootId, options.id);
+    const served = new ServedTree(tree, options.root ?? tree.rootId, options);
     const server = new NfsServer(served, options);
     try {
       await server.#listen(options.port);

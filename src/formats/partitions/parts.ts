@@ -76,7 +76,8 @@ export function tableOf({ facts, volumes, sources, problems }: TableParts): Volu
 export async function hasMagic(source: BlockSource, offset: number, text: string): Promise<boolean> {
   const magic = Buffer.from(text, 'latin1');
   if (offset < 0 || source.size < offset + magic.length) return false;
-  return magic.equals(await readRange(source, offset, magic.length));
+  const found = await readableRange(source, offset, magic.length);
+  return found !== undefined && magic.equals(found);
 }
 
 /** Reads a structure that must be there whole. @throws {FormatError} naming it when the source ends before. */
@@ -104,4 +105,14 @@ export function onlySource(sources: readonly BlockSource[], what: string): Block
 export function textUntilNul(bytes: Uint8Array): string {
   const end = bytes.indexOf(0);
   return Buffer.from(end < 0 ? bytes : bytes.subarray(0, end)).toString('utf8');
+}
+
+/** Bytes of a disk; undefined where they cannot be read: the lost end of an image must not cost what is in front of it. */
+export async function readableRange(disk: BlockSource, at: number, length: number): Promise<Uint8Array | undefined> {
+  try {
+    return await readRange(disk, at, length);
+  } catch (error) {
+    if (error instanceof HoldfastError) return undefined;
+    throw error;
+  }
 }

@@ -18,7 +18,7 @@ export interface OwnershipPolicy {
 const NO_ID = 0xffff_ffff;
 const SET_ID_BITS = 0o6000;
 /** Attributes that only drivers of one filesystem take: elsewhere they have no place, and nothing of the file is lost with them. */
-const PRIVATE_NAMES = /^system\.(?:ntfs|nfs4)_/;
+const PRIVATE_NAMES = /^(?:system\.(?:ntfs|nfs4)_|btrfs\.)/;
 const EOPNOTSUPP = 95;
 
 /** What an entry is reached by: an open descriptor (files, directories), or its place (links, special files). */

@@ -75,7 +75,7 @@ export async function enterImage(source: BlockSource, file: ImageFile, options: 
 export async function openImageFile(source: BlockSource, { name, files, format }: ImageFile, options: OpenOptions, onUse: (file: CompanionFile) => void = () => undefined): Promise<DiskImage> {
   try {
     const zstd = await createZstd();
-    const image = await openImage(source, { limits: defaultLimits, unzstd: (frame, target) => { zstd.decompress(frame, target); }, resolveReference: resolver(files, onUse), ...(options.signal === undefined ? {} : { signal: options.signal }) }, format);
+    const image = await openImage(source, { limits: defaultLimits, unzstd: (frame, target) => { zstd.decompress(frame, target); }, resolveReference: resolver(files, onUse), ...(options.keys === undefined ? {} : { keys: options.keys }), ...(options.signal === undefined ? {} : { signal: options.signal }) }, format);
     for (const remark of image.facts.remarks) options.onNote?.(`${name}: ${remark}`);
     return image;
   } catch (error) {

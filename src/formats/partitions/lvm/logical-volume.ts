@@ -13,6 +13,8 @@ import type { LogicalVolume, Segment, VolumeGroup } from './volume-group.ts';
 
 /** LVM stacks a handful of volumes; a text may name them in a circle. */
 const STACK_MAX = 32;
+/** Volumes opened for one group, with repetitions: a mirror goes on where an image fails, so that a circle of mirrors would try 2^32 ways. */
+const OPENS_MAX = 20_000;
 
 /** What the volumes of a group are opened with. */
 export interface GroupParts {
@@ -30,6 +32,7 @@ export class LogicalVolumes {
   readonly #parts: GroupParts;
   readonly #open = new Map<string, Promise<BlockSource>>();
   readonly #pools = new Map<string, Promise<ThinPool>>();
+  #opens = 0;
 
   constructor(parts: GroupParts) {
     this.#parts = parts;
@@ -70,6 +73,8 @@ export class LogicalVolumes {
     const known = this.#open.get(name);
     // A circle would wait for itself: only what is ready is shared.
     if (known !== undefined) return known;
+    this.#opens += 1;
+    if (this.#opens > OPENS_MAX) return Promise.reject(new LimitError('opened logical volumes', this.#opens, OPENS_MAX, `LVM metadata of '${name}'`));
     const opening = this.#openVolume(name, depth);
     opening.then((source) => this.#open.set(name, Promise.resolve(source)), () => undefined);
     return opening;

@@ -1,7 +1,7 @@
 /** An md superblock of any version, as one description of the array and of the disk that holds it. */
 import { type BlockSource, FormatError, IntegrityError, UnsupportedError } from '../../../core/index.ts';
 import { uuidText } from '../../mapping/guid.ts';
-import { readStructure, textUntilNul } from '../parts.ts';
+import { readableRange, readStructure, textUntilNul } from '../parts.ts';
 import { constantLayout, descriptorLayout, DISK_STATE, FEATURE, MD_MAGIC, personalityLayout, ROLE, stateLayout, SUPER_90, super1Layout } from './md.layout.ts';
 
 /** Versions by where the superblock is. */
@@ -126,7 +126,8 @@ async function readSuper1(disk: BlockSource, at: number, version: MdVersion): Pr
 /** Whether a superblock of this version is at its place; one of a partition that lies at the disk's end is not the disk's. */
 async function isThere(disk: BlockSource, at: number, version: MdVersion): Promise<boolean> {
   if (at < 0 || at + super1Layout.size > disk.size) return false;
-  const bytes = await readStructure(disk, at, super1Layout.size, super1Layout.name);
+  const bytes = await readableRange(disk, at, super1Layout.size);
+  if (bytes === undefined) return false;
   const view = super1Layout.view(bytes, 0, at);
   if (view.magic !== MD_MAGIC) return false;
   if (version === '0.90') return view.major_version === 0;
