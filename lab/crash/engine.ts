@@ -33,7 +33,7 @@ export interface Engine {
 const sizes: readonly (readonly [file: string, constant: string, value: string])[] = [
   ['engine/store/group-builder.js', 'GROUP_BYTES', '16 << 10'],
   ['engine/store/local-store.js', 'CONTAINER_BYTES', '24 << 10'],
-  ['engine/store/local-store.js', 'PLACES_CACHED', '256'],
+  ['engine/store/placed-chunks.js', 'PLACES_CACHED', '256'],
   ['engine/ingest/slab.js', 'SLAB_BYTES', '256 << 10'],
   ['engine/ingest/slab.js', 'SLAB_CHUNKS', '512'],
   ['engine/ingest/feeder.js', 'READ_BYTES', '32 << 10'],
