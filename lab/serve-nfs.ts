@@ -158,7 +158,12 @@ async function kernel(context: ScenarioContext): Promise<Tally> {
       checks.expect(`${name}: the kernel sees what we read (${seen.size} entries)`, differences.length === 0 && seen.size > 100, differences.slice(0, 8).join('\n'));
     }
   } finally {
-    for (const server of servers) checks.expect('a server ends as asked', await server.stop() === 0, 'another exit code');
+    for (const [i, server] of servers.entries()) {
+      // NTFS and FAT of the corpus have names of more than 255 bytes, which no client takes: left out, said, and code 3.
+      const expected = /^(ntfs|fat)/.test(names[i] ?? '') ? 3 : 0;
+      const found = await server.stop();
+      checks.expect(`the server of ${names[i] ?? ''} ends as asked, code ${expected}`, found === expected, `code ${String(found)}`);
+    }
   }
   return checks.tally;
 }
