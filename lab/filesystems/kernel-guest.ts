@@ -38,6 +38,19 @@ export interface KernelGuest {
   readonly initrd: string;
 }
 
+/** An initial root filesystem below `directory`: busybox, modules in the order in which they are loaded, and what runs first. @returns its file. */
+export async function packInitrd(directory: string, modules: readonly string[], init: string): Promise<string> {
+  const stage = path.join(directory, 'initrd');
+  for (const name of ['bin', 'modules']) mkdirSync(path.join(stage, name), { recursive: true });
+  cpSync('/bin/busybox', path.join(stage, 'bin/busybox'));
+  modules.forEach((file, i) => { cpSync(file, path.join(stage, 'modules', `${String(i).padStart(2, '0')}-${path.basename(file)}`)); });
+  writeFileSync(path.join(stage, 'init'), init);
+  chmodSync(path.join(stage, 'init'), 0o755);
+  const initrd = path.join(directory, 'initrd.cpio');
+  await runTool(['sh', '-c', 'cd "$1" && find . | cpio --quiet -o -H newc > "$2"', 'initrd', stage, initrd]);
+  return initrd;
+}
+
 /**
  * Makes a guest below `directory` from Debian's kernel package, with these modules more, in this order.
  * @throws {ToolError} when the package cannot be had or lacks a module.
@@ -50,18 +63,12 @@ export async function makeKernelGuest(directory: string, modules: readonly strin
   await runTool(['sh', '-c', 'cd "$1" && apt-get download -qq "$2" && dpkg-deb -x "$2"_*.deb kernel', 'kernel', directory, image]);
   const kernelRoot = path.join(directory, 'kernel');
   const files = new Map(readdirSync(path.join(kernelRoot, 'lib/modules'), { recursive: true }).map((file) => [path.basename(String(file)), path.join(kernelRoot, 'lib/modules', String(file))]));
-  const stage = path.join(directory, 'initrd');
-  for (const name of ['bin', 'modules']) mkdirSync(path.join(stage, name), { recursive: true });
-  cpSync('/bin/busybox', path.join(stage, 'bin/busybox'));
-  [...baseModules, ...modules].forEach((name, i) => {
+  const found = [...baseModules, ...modules].map((name) => {
     const file = files.get(`${name}.ko`);
     if (file === undefined) throw new ToolError(`Make a guest: the kernel '${image}' has no module '${name}'`);
-    cpSync(file, path.join(stage, 'modules', `${String(i).padStart(2, '0')}-${name}.ko`));
+    return file;
   });
-  writeFileSync(path.join(stage, 'init'), initScript);
-  chmodSync(path.join(stage, 'init'), 0o755);
-  const initrd = path.join(directory, 'initrd.cpio');
-  await runTool(['sh', '-c', 'cd "$1" && find . | cpio --quiet -o -H newc > "$2"', 'initrd', stage, initrd]);
+  const initrd = await packInitrd(directory, found, initScript);
   const kernelName = readdirSync(path.join(kernelRoot, 'boot')).find((name) => name.startsWith('vmlinuz'));
   return { kernel: path.join(kernelRoot, 'boot', kernelName ?? ''), initrd };
 }

@@ -4,13 +4,13 @@
  * `HOLDFAST_ZFS_KIT` names a folder that keeps what was built between runs; building takes about ten minutes.
  */
 import { spawn, type ChildProcess } from 'node:child_process';
-import { chmodSync, cpSync, existsSync, mkdirSync, readdirSync, readFileSync, realpathSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, realpathSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { ToolError } from '../../src/core/index.ts';
 import { runTool } from '../bacula/tool.ts';
 import { findProgram } from '../environment.ts';
-import { GUEST_WORK } from './kernel-guest.ts';
+import { GUEST_WORK, packInitrd } from './kernel-guest.ts';
 
 const BUILD_TIMEOUT_MS = 5_400_000;
 const MEMORY = '3000M';
@@ -92,14 +92,7 @@ export async function makeZfsKit(directory: string): Promise<ZfsKit> {
   const boot = modulesIn(root, bootModules);
   const kernel = readdirSync(path.join(root, 'boot')).find((name) => name.startsWith('vmlinuz'));
   if (modules === undefined || boot === undefined || kernel === undefined) throw new ToolError('Build the modules of ZFS: they are not there afterwards');
-  const stage = path.join(directory, 'initrd');
-  for (const name of ['bin', 'modules']) mkdirSync(path.join(stage, name), { recursive: true });
-  cpSync('/bin/busybox', path.join(stage, 'bin/busybox'));
-  boot.forEach((file, i) => { cpSync(file, path.join(stage, 'modules', `${String(i).padStart(2, '0')}.ko`)); });
-  writeFileSync(path.join(stage, 'init'), initScript);
-  chmodSync(path.join(stage, 'init'), 0o755);
-  const initrd = path.join(directory, 'initrd.cpio');
-  await runTool(['sh', '-c', 'cd "$1" && find . | cpio --quiet -o -H newc > "$2"', 'initrd', stage, initrd]);
+  const initrd = await packInitrd(directory, boot, initScript);
   return { kernel: path.join(root, 'boot', kernel), initrd, modules, root };
 }
 

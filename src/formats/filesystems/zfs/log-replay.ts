@@ -175,13 +175,18 @@ export class LogReplay {
     return object < 1 || object >= OBJECT_SPAN ? undefined : this.#base.values(object);
   }
 
-  async #write(record: LogRecord): Promise<void> {
+  /** What a record about content means, and the file's size so far; undefined when the file is gone. */
+  async #range(record: LogRecord): Promise<{ readonly object: number; readonly offset: number; readonly length: number; readonly size: number } | undefined> {
     const object = this.#object(record, 32, 'lr_foid');
     const values = await this.#exists(object);
-    if (values === undefined) return;
-    const offset = this.#word(record, 40, 'lr_offset');
-    const length = this.#word(record, 48, 'lr_length');
-    const size = attributeNumber(values, 'ZPL_SIZE') ?? 0;
+    if (values === undefined) return undefined;
+    return { object, offset: this.#word(record, 40, 'lr_offset'), length: this.#word(record, 48, 'lr_length'), size: attributeNumber(values, 'ZPL_SIZE') ?? 0 };
+  }
+
+  async #write(record: LogRecord): Promise<void> {
+    const range = await this.#range(record);
+    if (range === undefined) return;
+    const { object, offset, length, size } = range;
     if (record.type === types.write) await this.#content(record, object, { offset, length });
     if (offset + length > size) this.overlay.set(object, 'ZPL_SIZE', offset + length);
   }
@@ -204,12 +209,9 @@ export class LogReplay {
   }
 
   async #truncate(record: LogRecord): Promise<void> {
-    const object = this.#object(record, 32, 'lr_foid');
-    const values = await this.#exists(object);
-    if (values === undefined) return;
-    const offset = this.#word(record, 40, 'lr_offset');
-    const length = this.#word(record, 48, 'lr_length');
-    const size = attributeNumber(values, 'ZPL_SIZE') ?? 0;
+    const range = await this.#range(record);
+    if (range === undefined) return;
+    const { object, offset, length, size } = range;
     if (length === 0) this.#resize(object, size, offset);
     else if (offset < size) this.overlay.write(object, { offset, length: Math.min(length, size - offset) });
   }

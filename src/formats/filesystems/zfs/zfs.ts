@@ -6,6 +6,7 @@ import {
   type BlockSource, type DirectoryEntry, HoldfastError, LimitError, type NodeId, type NodeStat, NotFoundError, type ProbeVerdict, type TreeProblem, type TreeSupports, UnsupportedError,
 } from '../../../core/index.ts';
 import type { Filesystem, FilesystemContext, FilesystemDriver, FilesystemFacts, FilesystemVolume, MemberFacts } from '../filesystem.ts';
+import { ProblemList } from '../problem-list.ts';
 import type { Alter } from './block-reader.ts';
 import { type DatasetName, Datasets } from './datasets.ts';
 import { FilesystemTree, TREE_SPAN } from './filesystem-tree.ts';
@@ -18,7 +19,6 @@ import { openPool, type Pool } from './pool.ts';
 import { leavesOf } from './vdev-tree.ts';
 import { VolumeTree } from './volume-tree.ts';
 
-const PROBLEMS_MAX = 1_000;
 /** Ids are at most 2^53 − 1. */
 const TREES_MAX = 2 ** 53 / TREE_SPAN;
 
@@ -28,13 +28,9 @@ interface Shared {
   readonly datasets: Datasets;
   readonly sources: readonly BlockSource[];
   readonly context: FilesystemContext;
-  readonly problems: TreeProblem[];
+  readonly problems: ProblemList;
   /** Numbers of the trees by the object of their dataset. */
   readonly trees: Map<number, number>;
-}
-
-function note(problems: TreeProblem[], problem: TreeProblem): void {
-  if (problems.length < PROBLEMS_MAX && !problems.some(({ where, message }) => where === problem.where && message === problem.message)) problems.push(problem);
 }
 
 /** One dataset, snapshot or volume of a pool. */
@@ -57,7 +53,7 @@ class ZfsFilesystem implements Filesystem {
   }
 
   problems(): readonly TreeProblem[] {
-    return this.#shared.problems;
+    return this.#shared.problems.all;
   }
 
   lookup(directory: NodeId, name: Uint8Array): Promise<NodeId | undefined> {
@@ -88,7 +84,7 @@ class ZfsFilesystem implements Filesystem {
     const { datasets, problems } = this.#shared;
     const names = await datasets.list((where, error) => {
       if (!(error instanceof HoldfastError)) throw error;
-      note(problems, { kind: 'unreadable', where, message: error.message });
+      problems.add('unreadable', where, error.message);
     });
     return names.map(({ kind, name }) => ({ kind, name, readOnly: kind === 'snapshot' }));
   }
@@ -135,7 +131,7 @@ async function openDataset(shared: Shared, dataset: DatasetName, owner: boolean)
   if (tree >= TREES_MAX) throw new LimitError('open datasets', tree + 1, TREES_MAX, 'ZFS pool');
   const { records, remarks } = await pendingLog(shared, objects, dataset);
   let opened: FilesystemTree | VolumeTree;
-  if (objects.type === objectSetTypes.filesystem) opened = await FilesystemTree.open({ objects, tree, log: records, problem: (found) => note(shared.problems, found) });
+  if (objects.type === objectSetTypes.filesystem) opened = await FilesystemTree.open({ objects, tree, log: records, problem: ({ kind, where, message }) => { shared.problems.add(kind, where, message); } });
   else if (objects.type === objectSetTypes.volume) opened = await VolumeTree.open(objects, tree * TREE_SPAN, records);
   else throw new UnsupportedError(`Open ZFS dataset '${dataset.name}': its objects are of type '${objects.type}', which is no filesystem and no volume`, { type: objects.type });
   shared.trees.set(dataset.object, tree);
@@ -147,8 +143,8 @@ async function openDataset(shared: Shared, dataset: DatasetName, owner: boolean)
  * @throws {FormatError} @throws {UnsupportedError} @throws {LimitError} @throws {IntegrityError}
  */
 export async function openZfs(sources: readonly BlockSource[], context: FilesystemContext, altered?: Alter): Promise<Filesystem> {
-  const problems: TreeProblem[] = [];
-  const repaired = (where: string): void => note(problems, { kind: 'repaired', where, message: 'Read ZFS block: another copy was used' });
+  const problems = new ProblemList();
+  const repaired = (where: string): void => { problems.add('repaired', where, 'Read ZFS block: another copy was used'); };
   const pool = await openPool(sources, context, { repaired, altered });
   const ring = new KeyRing(pool.meta, context);
   const datasets = new Datasets(pool, (object, dataset) => ring.cipher(object, dataset));
