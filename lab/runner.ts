@@ -73,8 +73,10 @@ async function runOne(scenario: Scenario, options: RunOptions): Promise<Tally> {
 export async function runScenarios(scenarios: readonly Scenario[], options: RunOptions): Promise<Tally> {
   let total: Tally = { passed: 0, failed: 0, skipped: 0 };
   for (const scenario of scenarios) {
+    const begun = performance.now();
     const tally = await runOne(scenario, options);
-    options.log(`${tally.failed > 0 ? 'FAILED' : 'DONE'} ${scenario.name}: ${formatTally(tally)}`);
+    const seconds = ((performance.now() - begun) / 1000).toFixed(0);
+    options.log(`${tally.failed > 0 ? 'FAILED' : 'DONE'} ${scenario.name}: ${formatTally(tally)}, ${seconds} s`);
     total = { passed: total.passed + tally.passed, failed: total.failed + tally.failed, skipped: total.skipped + tally.skipped };
   }
   return total;
