@@ -5,7 +5,7 @@ import { IdTable, idWords } from '../id-table.ts';
 import { WatermarkMap } from '../watermark-map.ts';
 import { findCurrent, settleCurrent, writeCurrent } from './current.ts';
 import type { Current } from './current.ts';
-import { LOG_DIRECTORY, logFileName, parseLogFileName } from './log.layout.ts';
+import { LOG_DIRECTORY, LOG_PARENT, logFileName, parseLogFileName } from './log.layout.ts';
 import { Segment } from './segment.ts';
 import { openLog, replayLog, WriteAheadLog } from './write-ahead-log.ts';
 import type { Batch } from './write-ahead-log.ts';
@@ -113,7 +113,8 @@ async function createState(disk: Disk, options: LogIndexOptions): Promise<LogSta
     if (parseLogFileName(entry.name) !== undefined) await disk.remove(`${LOG_DIRECTORY}/${entry.name}`);
   }
   const log = await WriteAheadLog.create(disk, 1);
-  await disk.syncDirectory(LOG_DIRECTORY);
+  // A directory is a name in its parent: without these a power cut would take the whole index, however often it was flushed.
+  for (const directory of [LOG_DIRECTORY, LOG_PARENT, '']) await disk.syncDirectory(directory);
   await writeCurrent(disk, { number: 2, log: 1, segments: [], marks: [] });
   return { table: new IdTable(options.tableEntries * 2), marks: new WatermarkMap(), segments: [], current: 2, number: 2, log };
 }

@@ -2,6 +2,8 @@
 import { ID_BYTES, layout, PLACE_BYTES, utf8 } from '../../../core/index.ts';
 import type { Layout } from '../../../core/index.ts';
 
+/** The directory of all that is derived. */
+export const LOG_PARENT = 'index';
 /** Where the files are, below the disk's root. */
 export const LOG_DIRECTORY = 'index/log';
 /** Version of all three kinds of file. */
