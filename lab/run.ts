@@ -52,7 +52,8 @@ import { runbook } from './runbook.ts';
 import { storeRoundtrip } from './store-roundtrip.ts';
 import { scale, scaleQuick } from './scale.ts';
 import type { Scenario } from './scenario.ts';
-import { crashReal, thrashLong, thrashQuick } from './thrash/thrash.ts';
+import { fullDiskWriters } from './thrash/full-disk.ts';
+import { crashReal, crashRealQuick, thrashLong, thrashQuick } from './thrash/thrash.ts';
 import { volumeShelf } from './volume-shelf.ts';
 
 const baculaCorpus: Scenario = {
@@ -66,7 +67,7 @@ const baculaCorpus: Scenario = {
 };
 
 /** Every scenario of the lab, cheapest first. */
-const scenarios: readonly Scenario[] = [baculaCorpus, storeRoundtrip, volumeShelf, faults, crashSimulated, crashSensitivity, crashCrowd, crashReal, thrashQuick, peerFailures, runbook, daemon, fuseMount, baculaLive, baculaBpipe, baculaDocs, baculaFuse, retentionRestic, imagesQemu, guestImages, serveNfs, cephObjects, cephRepository, memoryQuick, scaleQuick, baculaLive15, baculaFifo, baculaTail, baculaDaemon, baculaBpipe15, baculaDocs15, baculaFifo15, baculaTail15, baculaDaemon15, baculaFuse15, baculaModes, baculaModes15, compose, cephSpeed, guestImagesFull, serveSmb, serveNfsKernel, partitions, fsExt, fsXfs, fsBtrfs, fsNtfs, fsFat, fsExfat, fsZfs, fuseSpeed, baculaFuseSpeed, baculaLarge, baculaLarge15, memoryBacula, memoryFull, scale, thrashLong, powerLoss, baculaKills, baculaKills15];
+const scenarios: readonly Scenario[] = [baculaCorpus, storeRoundtrip, volumeShelf, faults, crashSimulated, crashSensitivity, crashCrowd, crashRealQuick, crashReal, fullDiskWriters, thrashQuick, peerFailures, runbook, daemon, fuseMount, baculaLive, baculaBpipe, baculaDocs, baculaFuse, retentionRestic, imagesQemu, guestImages, serveNfs, cephObjects, cephRepository, memoryQuick, scaleQuick, baculaLive15, baculaFifo, baculaTail, baculaDaemon, baculaBpipe15, baculaDocs15, baculaFifo15, baculaTail15, baculaDaemon15, baculaFuse15, baculaModes, baculaModes15, compose, cephSpeed, guestImagesFull, serveSmb, serveNfsKernel, partitions, fsExt, fsXfs, fsBtrfs, fsNtfs, fsFat, fsExfat, fsZfs, fuseSpeed, baculaFuseSpeed, baculaLarge, baculaLarge15, memoryBacula, memoryFull, scale, thrashLong, powerLoss, baculaKills, baculaKills15];
 
 function optionsFromEnvironment(): RunOptions {
   let corpus: CorpusLookup | undefined;

@@ -1,12 +1,14 @@
 /** The result as Markdown. */
 import type { BackupFigures, DaemonFigures } from './role.ts';
 
-/** One round: a local backup, then three over loopback into one repository. */
+/** One round: a local backup, then four over loopback into one repository. */
 export interface WireRound {
   readonly local: BackupFigures;
   readonly first: BackupFigures;
-  /** Unchanged, compared with the first snapshot. */
+  /** Unchanged, compared with the first snapshot, whose pages of directories the client has kept. */
   readonly again: BackupFigures;
+  /** The same where nothing was kept. */
+  readonly fetched: BackupFigures;
   /** Unchanged, without a parent: all content is read, and all ids are asked for. */
   readonly exchanged: BackupFigures;
   readonly daemon: DaemonFigures;
@@ -35,9 +37,10 @@ const rows: readonly (readonly [what: string, of: (rounds: readonly WireRound[],
   ['first backup, over loopback, MB/s', (rounds) => median(rounds.map(({ first }) => first.bytes / first.seconds / 1e6)).toFixed(0)],
   ['ratio to the local backup of its round', (rounds) => median(rounds.map(({ local, first }) => local.seconds / first.seconds)).toFixed(2)],
   ['processor seconds of the client, ratio to local', (rounds) => median(rounds.map(({ local, first }) => first.cpuSeconds / local.cpuSeconds)).toFixed(2)],
-  ['processor seconds of the daemon for its three backups, ratio to local', (rounds) => median(rounds.map(({ local, daemon }) => daemon.cpuSeconds / local.cpuSeconds)).toFixed(2)],
+  ['processor seconds of the daemon for its five backups, ratio to local', (rounds) => median(rounds.map(({ local, daemon }) => daemon.cpuSeconds / local.cpuSeconds)).toFixed(2)],
   ['bytes on the socket: first backup', (_, { first }) => wireShare(first)],
-  ['unchanged, with parent', (_, { again }) => wireShare(again)],
+  ['unchanged, with parent, pages kept by the client', (_, { again }) => wireShare(again)],
+  ['unchanged, with parent, pages fetched', (_, { fetched }) => wireShare(fetched)],
   ['unchanged, all content read and all ids asked for', (_, { exchanged }) => wireShare(exchanged)],
   ['daemon, resident at most, MB', (rounds) => (Math.max(...rounds.map(({ daemon }) => daemon.residentBytesMax)) / 1e6).toFixed(0)],
 ];
@@ -48,7 +51,7 @@ export function renderWire({ machine, sources }: WireReport): string {
   return [
     '# Backups over the wire', '',
     `${machine.cpu}, ${machine.cores} cores, Node ${machine.node}, load ${machine.loadAverage.map((load) => load.toFixed(1)).join(' ')}: what else the machine does shows in all times. `
-    + 'Sources in the page cache. Local and over loopback in turns; medians. The daemon is a process of its own on the same cores, warmed by one small backup, as daemons live for long.', '',
+    + 'Sources in the page cache. Local and over loopback in turns; medians. The daemon is a process of its own on the same cores, warmed by one backup of `node_modules`, as daemons live for long.', '',
     `| what | ${sources.map(({ source, rounds }) => `${source}, ${rounds.length} rounds`).join(' | ')} |`, `|---|${sources.map(() => '---|').join('')}`,
     ...rows.map(([what, of]) => `| ${what} | ${cell(of)} |`), '',
   ].join('\n');

@@ -1,6 +1,6 @@
 /**
- * One process of the wire benchmark: `daemon REPOSITORY` serves it on a port that it prints, `local REPOSITORY SOURCE PARENT` and `remote PORT SOURCE PARENT`
- * back up and print what it took as JSON.
+ * One process of the wire benchmark: `daemon REPOSITORY` serves it on a port that it prints, `local REPOSITORY SOURCE PARENT` and
+ * `remote PORT SOURCE PARENT [CACHE]` back up and print what it took as JSON; a client keeps pages of directories in the directory CACHE.
  */
 import { once } from 'node:events';
 import * as net from 'node:net';
@@ -69,19 +69,19 @@ async function local(directory: string, source: string, parent: string): Promise
   return { ...figures, sent: 0, received: 0 };
 }
 
-async function remote(port: number, source: string, parent: string): Promise<BackupFigures> {
+async function remote(port: number, source: string, { parent, cache }: { readonly parent: string; readonly cache: string | undefined }): Promise<BackupFigures> {
   const world = nodeWorld('.');
   const open = async (): ReturnType<typeof connectChannel> => {
     const socket = net.connect({ port, host: '127.0.0.1', noDelay: true });
     await once(socket, 'connect');
     return connectChannel(socket, { kind: 'site', key: KEY }, { world });
   };
-  const repository = await RemoteRepository.open({ world, place: `holdfast://127.0.0.1:${port}`, open });
+  const repository = await RemoteRepository.open({ world, place: `holdfast://127.0.0.1:${port}`, open, ...(cache === undefined ? {} : { cache: nodeWorld(cache) }) });
   const figures = await measure(source, parent, (tree, options) => repository.backup(tree, options));
   await repository.close();
   return { ...figures, ...repository.wireBytes };
 }
 
-const [role = '', place = '', source = '', parent = 'none'] = process.argv.slice(2);
+const [role = '', place = '', source = '', parent = 'none', cache] = process.argv.slice(2);
 if (role === 'daemon') await daemon(place);
-else console.log(JSON.stringify(role === 'local' ? await local(place, source, parent) : await remote(Number(place), source, parent)));
+else console.log(JSON.stringify(role === 'local' ? await local(place, source, parent) : await remote(Number(place), source, { parent, cache })));

@@ -16,8 +16,10 @@ const ROLE = fileURLToPath(new URL('./role.js', import.meta.url));
 const RESULTS = new URL('../../../bench/results/', import.meta.url);
 const SOURCES: readonly string[] = ['/usr/share', '/usr/lib/x86_64-linux-gnu'];
 const ROUNDS = 3;
-/** What warms a daemon: sources of this benchmark and its neighbours. */
-const WARMING = path.dirname(path.dirname(ROLE));
+/** What a quick run backs up: this benchmark and its neighbours. */
+const SMALL = path.dirname(path.dirname(ROLE));
+/** What warms a daemon, unless it is measured quickly: a few hundred megabytes that every checkout has. */
+const WARMING = fileURLToPath(new URL('../../../node_modules', import.meta.url));
 
 async function lastLine(child: ChildProcess): Promise<string> {
   let last = '';
@@ -47,15 +49,16 @@ async function withDaemon<T>(directory: string, use: (port: string) => Promise<T
 }
 
 async function round(work: string, source: string): Promise<WireRound> {
-  const directories = [path.join(work, 'local'), path.join(work, 'remote')] as const;
+  const directories = [path.join(work, 'local'), path.join(work, 'remote'), path.join(work, 'cache')] as const;
   try {
     mkdirSync(directories[0]);
     const local = await backup('local', directories[0], source, 'none');
     mkdirSync(directories[1]);
     const { result, daemon } = await withDaemon(directories[1], async (port) => ({
-      warming: await backup('remote', port, WARMING, 'none'),
-      first: await backup('remote', port, source, 'none'),
-      again: await backup('remote', port, source, 'auto'),
+      warming: await backup('remote', port, isQuick ? SMALL : WARMING, 'none'),
+      first: await backup('remote', port, source, 'none', directories[2]),
+      again: await backup('remote', port, source, 'auto', directories[2]),
+      fetched: await backup('remote', port, source, 'auto'),
       exchanged: await backup('remote', port, source, 'none'),
     }));
     const { warming: _, ...measured } = result;
@@ -83,7 +86,7 @@ const given = process.argv.slice(2).filter((word) => !word.startsWith('--'));
 const work = mkdtempSync(path.join(process.env['TMPDIR'] ?? tmpdir(), 'holdfast-bench-wire-'));
 const sources: { readonly source: string; readonly rounds: readonly WireRound[] }[] = [];
 try {
-  for (const source of given.length > 0 ? given : isQuick ? [WARMING] : SOURCES) sources.push({ source, rounds: await measure(work, source, count) });
+  for (const source of given.length > 0 ? given : isQuick ? [SMALL] : SOURCES) sources.push({ source, rounds: await measure(work, source, count) });
 } finally {
   rmSync(work, { recursive: true, force: true });
 }

@@ -175,7 +175,7 @@ async function run(context: ScenarioContext): Promise<Tally> {
   const random = seededRandom(context.seed);
   await checkCorpus(checks);
   for (let i = 0; i < IMAGES; i += 1) await checkImage(context.workDirectory, i, { random, seed: context.seed }, checks);
-  await checkOldImages({ work: context.workDirectory, count: Math.ceil(IMAGES / 6), environment: smallFilesystems, open: withFilesystem }, random, checks);
+  await checkOldImages({ work: context.workDirectory, count: Math.ceil(IMAGES / 4), environment: smallFilesystems, open: withFilesystem }, random, checks);
   return checks.tally;
 }
 

@@ -55,7 +55,7 @@ async function differencesOf(table: VolumeTable, sums: readonly VolumeSum[], com
       continue;
     }
     const found = await readVolume(volume);
-    if (found !== sha256 && (complete || isRedundant(volume.type) || !found.startsWith('NotFoundError'))) differences.push(`${step} (${volume.type}): '${found}', the kernel's is '${sha256}'`);
+    if (found !== sha256 && !found.startsWith(`${sha256}: `) && (complete || isRedundant(volume.type) || !found.startsWith('NotFoundError'))) differences.push(`${step} (${volume.type}): '${found}', the kernel's is '${sha256}'`);
     if (complete && volume.size !== size) differences.push(`${step} (${volume.type}): size '${volume.size}', the kernel's is '${size}'`);
   }
   return differences;

@@ -22,16 +22,35 @@ const kinds: readonly ((name: string, disks: number, random: () => number) => re
     `fill /dev/mapper/vg-${name}s 400 ${Math.floor(random() * 200)} 3`, `sum lv=vg/${name} /dev/mapper/vg-${name}`, `sum lv=vg/${name}s /dev/mapper/vg-${name}s`,
   ],
   (name, _, random) => [
-    `lvm lvcreate -y -L 6M -n ${name}e vg`, ...filled(`${name}e`, random), `lvm lvchange -an vg/${name}e`, `lvm lvchange -pr vg/${name}e`,
-    `lvm lvcreate -y -L 8M -T vg/${name}p -c 64k --poolmetadatasize 2M`, `lvm lvcreate -y -kn -s vg/${name}e --thinpool vg/${name}p -n ${name}`,
-    `lvm lvextend -L +2M vg/${name}`, `fill /dev/mapper/vg-${name} 77 ${Math.floor(random() * 60)} 9`, `sum lv=vg/${name} /dev/mapper/vg-${name}`,
+    // With the smallest extents and the largest chunks, the origin ends within a chunk.
+    `lvm lvcreate -y -L 6208k -n ${name}e vg`, ...filled(`${name}e`, random), `lvm lvchange -an vg/${name}e`, `lvm lvchange -pr vg/${name}e`,
+    `lvm lvcreate -y -L 8M -T vg/${name}p -c ${pick(random, [64, 128])}k --poolmetadatasize 2M`, `lvm lvcreate -y -kn -s vg/${name}e --thinpool vg/${name}p -n ${name}`,
+    `lvm lvextend -L +2M vg/${name}`, `fill /dev/mapper/vg-${name} 77 ${Math.floor(random() * 60)} 9`,
+    `lvm lvcreate -y -kn -s vg/${name} -n ${name}s`, `fill /dev/mapper/vg-${name}s 170 ${Math.floor(random() * 100)} 5`, `lvm lvcreate -y -kn -s vg/${name}e --thinpool vg/${name}p -n ${name}t`,
+    `blkdiscard -f -o 131072 -l 524288 /dev/mapper/vg-${name}`, ...['', 's', 't'].map((which) => `sum lv=vg/${name}${which} /dev/mapper/vg-${name}${which}`),
   ],
   (name, _, random) => [
     `lvm lvcreate -y -L 6M -n ${name} vg`, ...filled(name, random), `lvm lvcreate -y -s -c ${pick(random, [4, 16, 64])}k -L 4M -n ${name}s vg/${name}`,
     `fill /dev/mapper/vg-${name} 500 ${Math.floor(random() * 60)} 20`, `fill /dev/mapper/vg-${name}s 600 ${Math.floor(random() * 80)} 9`,
     `sum lv=vg/${name} /dev/mapper/vg-${name}`, `sum lv=vg/${name}s /dev/mapper/vg-${name}s`,
   ],
+  (name, _, random) => [
+    `lvm lvcreate -y -L 8M -n ${name} vg`, ...filled(name, random), `lvm lvcreate -y --type cache-pool -L 6M --poolmetadatasize 8M -n ${name}p vg`,
+    `lvm lvconvert -y --type cache --cachepool vg/${name}p --cachemode ${pick(random, ['writethrough', 'passthrough'])} vg/${name}`,
+    `fill /dev/mapper/vg-${name} 300 ${Math.floor(random() * 60)} 30`, `sum lv=vg/${name} /dev/mapper/vg-${name}`,
+    `lvm lvcreate -y -L 8M -n ${name}v vg`, `lvm lvcreate -y -L 12M -n ${name}w vg`, `lvm lvconvert -y --type cache --cachevol vg/${name}w --cachemode writethrough vg/${name}v`,
+    `fill /dev/mapper/vg-${name}v 500 ${Math.floor(random() * 60)} 50`, `sum lv=vg/${name}v /dev/mapper/vg-${name}v`,
+  ],
+  (name, _, random) => [
+    `lvm lvcreate -y -L 8M -n ${name} vg`, ...filled(name, random), `lvm lvcreate -y -L 12M -n ${name}w vg`,
+    `lvm lvconvert -y --type cache --cachevol vg/${name}w --cachemode writeback vg/${name}`, `fill /dev/mapper/vg-${name} 300 0 30`, `refused lv=vg/${name} /dev/mapper/vg-${name}`,
+    `lvm lvcreate -y -L 8M -n ${name}c vg`, `lvm lvcreate -y -L 6M -n ${name}d vg`, `lvm lvchange -an vg/${name}c`, `lvm lvchange -an vg/${name}d`, `lvm lvconvert -y --type writecache --cachevol vg/${name}d vg/${name}c`, `lvm lvchange -ay vg/${name}c`,
+    `fill /dev/mapper/vg-${name}c 300 0 30`, `refused lv=vg/${name}c /dev/mapper/vg-${name}c`,
+  ],
 ];
+
+/** Arrangements that meet each kind twice. */
+export const LVM_KINDS: number = kinds.length * 2;
 
 /** Types with redundancy, with the disks that they take and `-i`. */
 const raids = [
@@ -55,7 +74,8 @@ export function lvmJob(index: number, random: () => number): VolumeJob {
   const lines = [
     `lvm pvcreate -y -ff --metadatasize ${pick(random, ['128k', '1m'])} --pvmetadatacopies ${pick(random, [1, 2])} ${names}`,
     `lvm vgcreate -y -s ${pick(random, ['64k', '256k', '1m'])} vg ${names}`,
-    ...kind('a', count, random), ...raidLines('r', index * 2, random), ...raidLines('q', index * 2 + 1, random), 'sync', 'lvm vgchange -an vg',
+    // RAID first: it needs room on all disks, the others go where room is left.
+    ...raidLines('r', index * 2, random), ...raidLines('q', index * 2 + 1, random), ...kind('a', count, random), 'sync', 'lvm vgchange -an vg',
   ];
   return { name: `lvm-${index}`, disks, script: lines.join('\n'), spareSets: disks.map((_, i) => [i]) };
 }

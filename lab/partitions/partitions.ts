@@ -1,6 +1,6 @@
 /**
- * Volumes against the tools that made them: partition tables of sfdisk and sgdisk here; arrays of mdadm, volume groups of LVM and containers of
- * cryptsetup made by a guest's kernel, every volume read whole with all disks, and without those that redundancy makes up for.
+ * Volumes against the tools that made them: partition tables of sfdisk and sgdisk here; arrays of mdadm, volume groups of LVM, containers of
+ * cryptsetup and dynamic disks as ldmtool maps them, made by a guest's kernel, every volume read whole with all disks, and without those that redundancy makes up for.
  */
 import { mkdirSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
@@ -10,20 +10,21 @@ import { makeKernelGuest, runInGuest } from '../filesystems/kernel-guest.ts';
 import type { Scenario, ScenarioContext } from '../scenario.ts';
 import { compareJob } from './compare.ts';
 import { guestProgram } from './guest-volumes.ts';
+import { LDM_KINDS, ldmJob } from './ldm-jobs.ts';
 import { luksJob } from './luks-jobs.ts';
-import { lvmJob } from './lvm-jobs.ts';
-import { mdJob } from './md-jobs.ts';
+import { LVM_KINDS, lvmJob } from './lvm-jobs.ts';
+import { MD_KINDS, mdJob } from './md-jobs.ts';
 import { checkRandomTable } from './random-table.ts';
 import { type JobResult, jobFiles, RANDOM_BYTES, sumsOf, type VolumeJob } from './volume-job.ts';
 
 /** What the guest's kernel needs for arrays, volume groups and containers, each behind what it depends on. */
 const modules = [
-  'crc32c_generic', 'dm-mod', 'dm-bio-prison', 'dm-bufio', 'libcrc32c', 'dm-persistent-data', 'dm-thin-pool', 'dm-snapshot', 'dm-log', 'dm-region-hash', 'dm-mirror', 'md-mod', 'raid0',
+  'crc32c_generic', 'dm-mod', 'dm-bio-prison', 'dm-bufio', 'libcrc32c', 'dm-persistent-data', 'dm-thin-pool', 'dm-cache', 'dm-cache-smq', 'dm-writecache', 'dm-snapshot', 'dm-log', 'dm-region-hash', 'dm-mirror', 'md-mod', 'raid0',
   'raid1', 'raid10', 'linear', 'async_tx', 'xor', 'async_xor', 'raid6_pq', 'async_pq', 'async_memcpy', 'async_raid6_recov', 'raid456', 'dm-raid', 'dm-crypt', 'cryptd', 'crypto_simd',
   'aesni-intel', 'xts', 'ecb', 'authenc', 'essiv', 'sha512_generic', 'af_alg', 'algif_skcipher', 'algif_hash',
 ];
-/** Arrangements of a full run: all levels and layouts of md, all types of LVM, all kinds of containers. */
-const COUNTS = { md: 29, lvm: 10, luks: 7 } as const;
+/** Arrangements of a full run: all levels and layouts of md, all types of LVM, all kinds of containers, dynamic disks of each form. */
+const COUNTS = { md: MD_KINDS, lvm: LVM_KINDS, luks: 7, ldm: LDM_KINDS } as const;
 const TABLES = 60;
 /** Arrangements that one guest makes: about ten minutes. */
 const JOBS_A_GUEST = 16;
@@ -31,7 +32,7 @@ const JOBS_A_GUEST = 16;
 function jobsOf(random: () => number): readonly VolumeJob[] {
   const jobs = [
     ...Array.from({ length: COUNTS.md }, (_, i) => mdJob(i, random)), ...Array.from({ length: COUNTS.lvm }, (_, i) => lvmJob(i, random)),
-    ...Array.from({ length: COUNTS.luks }, (_, i) => luksJob(i, random)),
+    ...Array.from({ length: COUNTS.luks }, (_, i) => luksJob(i, random)), ...Array.from({ length: COUNTS.ldm }, (_, i) => ldmJob(i, random)),
   ];
   const wanted = process.env['HOLDFAST_IMAGES'] === undefined ? jobs.length : Number(process.env['HOLDFAST_IMAGES']);
   // A few, yet of each kind.
@@ -40,10 +41,10 @@ function jobsOf(random: () => number): readonly VolumeJob[] {
 
 /** Has a guest make some arrangements in `work`, then reads them. */
 async function checkJobs(work: string, jobs: readonly VolumeJob[], guest: Awaited<ReturnType<typeof makeKernelGuest>>, checks: Checks): Promise<number> {
-  for (const { name, disks } of jobs) {
+  for (const { name, disks, content } of jobs) {
     disks.forEach((bytes, i) => {
       const file = path.join(work, jobFiles.disk(name, i));
-      writeFileSync(file, '');
+      writeFileSync(file, content?.(i) ?? '');
       truncateSync(file, bytes);
     });
   }
@@ -85,4 +86,4 @@ async function run({ seed, workDirectory, log }: ScenarioContext): Promise<Check
 }
 
 /** See the header. */
-export const scenario: Scenario = { name: 'partitions', needs: ['root', 'qemu-system-x86_64', 'sfdisk', 'sgdisk', 'mdadm', 'lvm', 'cryptsetup', 'cpio', 'busybox'], quick: false, run };
+export const scenario: Scenario = { name: 'partitions', needs: ['root', 'qemu-system-x86_64', 'sfdisk', 'sgdisk', 'mdadm', 'lvm', 'cryptsetup', 'ldmtool', 'cpio', 'busybox'], quick: false, run };

@@ -35,13 +35,13 @@ export interface Journals {
   readonly counts: ReadonlyMap<string, number>;
 }
 
-/** A last line that a kill cut short is passed over. */
+/** What is known so far; a last line that is not whole, yet or because of a kill, is passed over. */
 export function readJournals(directory: string): Journals {
   const saved = new Map<string, string>();
   const [asked, forgotten] = [new Set<string>(), new Set<string>()];
   const troubles: Extract<JournalEntry, { step: 'trouble' }>[] = [];
   const counts = new Map<string, number>();
-  for (const name of readdirSync(directory)) {
+  for (const name of readdirSync(directory).filter((one) => one.endsWith('.jsonl'))) {
     for (const line of readFileSync(path.join(directory, name), 'utf8').split('\n').slice(0, -1)) {
       const entry = JSON.parse(line) as JournalEntry;
       const what = entry.step === 'done' ? entry.what : entry.step;

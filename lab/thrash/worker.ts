@@ -1,20 +1,34 @@
 /**
- * A process that uses a repository until it is told or made to stop: `node worker.js REPOSITORY JOURNALS NAME SEED SECONDS`. Puts, gets, forgets, collects and
- * checks at random, opening anew now and then, and writes down what it was promised and whatever should not have happened.
+ * A process that uses a repository until it is told or made to stop: `node worker.js REPOSITORY JOURNALS NAME SEED SECONDS [full]`. Puts, gets, forgets, collects and
+ * checks at random, opening anew now and then, and writes down what it was promised and whatever should not have happened. A file `stop` beside the journals ends it. With `full` a disk without space may be
+ * the reason of a failure, if the error says so.
  */
+import { existsSync } from 'node:fs';
+import path from 'node:path';
 import { MemoryTree } from '../../src/core/testing/memory-tree.ts';
 import { seededRandom } from '../../src/core/testing/random.ts';
 import { Repository, nodeWorld } from '../../src/engine/index.ts';
 import { md5Of, treeOf } from './content.ts';
 import { Journal } from './journal.ts';
 
-const [directory = '', journals = '', name = '', seedText = '0', seconds = '1'] = process.argv.slice(2);
+const [directory = '', journals = '', name = '', seedText = '0', seconds = '1', disk = ''] = process.argv.slice(2);
 const journal = new Journal(journals, name);
 const next = seededRandom(Number(seedText));
 const below = (bound: number): number => Math.floor(next() * bound);
 
 function isCode(error: unknown, code: string): boolean {
   return (error as { code?: string }).code === code;
+}
+
+/** Whether an error says that there was no space, where that may be. */
+function isFull(error: unknown): boolean {
+  return disk === 'full' && /\bENOSPC\b/.test((error as Error).message);
+}
+
+/** Writes down what failed: as it should, or not. */
+function failed(what: string, error: unknown, id?: string): void {
+  if (isFull(error)) journal.write({ step: 'done', what: `${what}, no space` });
+  else journal.write({ step: 'trouble', what, message: String(error), ...(id === undefined ? {} : { id }) });
 }
 
 async function put(repository: Repository): Promise<void> {
@@ -40,7 +54,7 @@ async function get(repository: Repository): Promise<void> {
     if (found !== expected) journal.write({ step: 'trouble', what: 'wrong bytes', message: `MD5 '${found}', expected '${expected}'`, id: one.id });
     journal.write({ step: 'done', what: 'get' });
   } catch (error) {
-    journal.write({ step: 'trouble', what: 'get', message: String(error), id: one.id });
+    failed('get', error, one.id);
   }
 }
 
@@ -72,8 +86,8 @@ async function step(repository: Repository): Promise<void> {
     dice -= weight;
     if (dice >= 0) continue;
     await run(repository).catch((error: unknown) => {
-      if (!isCode(error, 'BUSY')) journal.write({ step: 'trouble', what, message: String(error) });
-      else journal.write({ step: 'done', what: `${what}, others were first` });
+      if (isCode(error, 'BUSY')) journal.write({ step: 'done', what: `${what}, others were first` });
+      else failed(what, error);
     });
     return;
   }
@@ -81,16 +95,18 @@ async function step(repository: Repository): Promise<void> {
 
 async function main(): Promise<void> {
   const end = performance.now() + Number(seconds) * 1000;
-  while (performance.now() < end) {
+  const isTime = (): boolean => performance.now() < end && !existsSync(path.join(journals, 'stop'));
+  while (isTime()) {
     let repository: Repository;
     try {
       repository = await Repository.open(nodeWorld(directory), { mode: 'write', index: 'log', workers: 0 });
     } catch (error) {
-      journal.write({ step: 'trouble', what: 'open', message: String(error) });
+      failed('open', error);
+      await new Promise((resolve) => { setTimeout(resolve, 50); });
       continue;
     }
-    for (let i = 2 + below(8); i > 0 && performance.now() < end; i -= 1) await step(repository);
-    await repository.close().catch((error: unknown) => { journal.write({ step: 'trouble', what: 'close', message: String(error) }); });
+    for (let i = 2 + below(8); i > 0 && isTime(); i -= 1) await step(repository);
+    await repository.close().catch((error: unknown) => { failed('close', error); });
   }
 }
 

@@ -20,7 +20,9 @@ export interface Voices {
 async function sourcesOf(wanted: Wanted, store: SnapshotStore, settings: Settings, { signal, warn }: Voices): Promise<Sources> {
   if ('stream' in wanted) {
     const { tree, close } = await spoolStream(wanted.stream, wanted.command, signal);
-    return { tree, names: [wanted.stream], errors: () => [], unmatched: () => [], close };
+    // Its command ended well: the stream is there, even an empty one.
+    const look = (): ReturnType<Sources['look']> => Promise.resolve({ found: true, others: 0, failures: 0 });
+    return { tree, names: [wanted.stream], errors: () => [], unmatched: () => [], look, close };
   }
   const { exclude, oneFileSystem } = settings;
   return openSources(wanted.paths, { exclude, oneFileSystem, signal, onNote: warn, ...(store.directory === undefined ? {} : { repositoryDirectory: store.directory }) });

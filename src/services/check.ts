@@ -2,11 +2,14 @@
 import assert from 'node:assert';
 import { FormatError, UnsupportedError, UsageError, type FileTree, type TreeProblem } from '../core/index.ts';
 import type { CheckProgress, ReadSelection } from '../engine/index.ts';
-import { isFatal, problemFrom } from './entry-error.ts';
+import { checkDisk, type CheckedPart } from './check-disk.ts';
+import { checkTree, type TreeCounts } from './check-tree.ts';
+import { isFatal, problemFrom, type EntryError } from './entry-error.ts';
 import type { BaculaLayer } from './locations/bacula-layer.ts';
 import type { Location } from './locations/index.ts';
-import { pieceBytes, readContent } from './trees/content.ts';
-import { walk, type TreeView, type WalkEntry } from './trees/walk.ts';
+import type { DiskPlace } from './locations/place.ts';
+import { diskOf } from './next-step.ts';
+import { walk } from './trees/walk.ts';
 
 /** How deep to look. */
 export interface CheckOptions {
@@ -17,48 +20,19 @@ export interface CheckOptions {
   onProgress?(progress: { readonly files: number; readonly bytes: number; readonly totalFiles?: number; readonly unit?: string }): void;
   /** Each problem as it is found, besides the list in the result. */
   onProblem?(problem: TreeProblem): void;
+  /** Of a disk: each part as it was looked at, besides `parts` of the counts. */
+  onPart?(part: CheckedPart): void;
 }
 
 /** What was found. */
 export interface CheckReport {
+  /** No damage was found, in what could be looked at. */
   readonly ok: boolean;
   readonly problems: readonly TreeProblem[];
+  /** What could not be looked at, because no key opens it. */
+  readonly errors: readonly EntryError[];
   /** What was looked at; the names depend on what the location is. */
   readonly counts: Readonly<Record<string, unknown>>;
-}
-
-/** Reads every file, link and attribute of a tree; what can't be read is a problem, and the check goes on. */
-async function readTree(view: TreeView, options: CheckOptions, add: (problem: TreeProblem) => void): Promise<{ files: number; bytes: number }> {
-  const counts = { files: 0, bytes: 0 };
-  const buffer = new Uint8Array(pieceBytes);
-  const failed = (path: Uint8Array, error: unknown): void => {
-    if (isFatal(error)) throw error;
-    add(problemFrom(path, error));
-  };
-  const content = async (entry: WalkEntry): Promise<void> => {
-    const source = await view.tree.open(entry.id);
-    try {
-      await readContent(source, { data: (_, bytes) => { counts.bytes += bytes.length; }, empty: () => undefined }, buffer, { signal: options.signal });
-    } finally {
-      await source.close();
-    }
-  };
-  const one = async (entry: WalkEntry): Promise<void> => {
-    try {
-      if (view.tree.supports.attributes) await view.tree.attributes(entry.id);
-      if (entry.stat.type === 'symlink') await view.tree.readLink(entry.id);
-      if (entry.stat.type !== 'file') return;
-      await content(entry);
-      counts.files += 1;
-      options.onProgress?.(counts);
-    } catch (error) {
-      failed(entry.path, error);
-    }
-  };
-  const stat = await view.tree.stat(view.id);
-  if (stat.type === 'directory') await walk(view, { page: async (entries) => { for (const entry of entries) await one(entry); }, failed }, options.signal);
-  else await one({ path: view.path, name: view.path, id: view.id, stat });
-  return counts;
 }
 
 /** Attributes have no digest; that they can be decoded is all that can be said of them. */
@@ -97,35 +71,93 @@ async function checkVolumes(volumes: BaculaLayer, options: CheckOptions, add: (p
   return { volumes: volumes.volumes, jobs: volumes.jobs.length, ...counts };
 }
 
+/** One check under way. */
+class Check {
+  readonly problems: TreeProblem[] = [];
+  readonly errors: EntryError[] = [];
+  readonly #location: Location;
+  readonly #options: CheckOptions;
+
+  constructor(location: Location, options: CheckOptions) {
+    this.#location = location;
+    this.#options = options;
+  }
+
+  /** @returns the counts. */
+  async run(): Promise<CheckReport['counts']> {
+    const { place } = this.#location;
+    if (place.kind === 'repository') return this.#repository();
+    if (place.kind === 'volumes') return checkVolumes(place.volumes, this.#options, this.#add);
+    const disk = await diskOf(this.#location);
+    if (disk !== undefined) return this.#disk(disk);
+    // A volume whose label is destroyed looks like any file: "no damage found" would be the worst answer.
+    if (this.#location.source.steps.length === 0) throw new FormatError(`Check '${this.#location.text}'`, { structure: 'location', field: 'kind', found: 'plain files', expected: 'a repository, Bacula volumes or a disk: nothing else says what its bytes should be' });
+    return this.#tree();
+  }
+
+  readonly #add = (problem: TreeProblem): void => {
+    this.problems.push(problem);
+    this.#options.onProblem?.(problem);
+  };
+
+  async #repository(): Promise<CheckReport['counts']> {
+    const { place } = this.#location;
+    assert(place.kind === 'repository');
+    const { direct, name } = place;
+    const { readData = false, signal, onProgress } = this.#options;
+    if (direct === undefined) throw new UnsupportedError(`Check '${name}': only the host of the daemon reaches its objects; run 'holdfast check' there`, { root: name });
+    const { ok: _, problems: found, ...rest } = await direct.check({
+      readData,
+      onProblem: this.#add,
+      onProgress: (progress) => { onProgress?.(checkProgress(progress)); },
+      ...(signal === undefined ? {} : { signal }),
+    });
+    assert(found === this.problems.length, 'each problem that a check counted was reported');
+    return rest;
+  }
+
+  async #disk(disk: DiskPlace): Promise<CheckReport['counts']> {
+    const parts: CheckedPart[] = [];
+    const { onPart, onProgress } = this.#options;
+    const counts = await checkDisk(disk, {
+      opening: this.#location.options, readData: isWhole(this.#options), text: this.#location.text,
+      problem: this.#add,
+      locked: (error) => { this.errors.push(error); },
+      part: (part) => {
+        parts.push(part);
+        onPart?.(part);
+      },
+      ...(onProgress === undefined ? {} : { progress: (progress) => { onProgress(progress); } }),
+    });
+    this.#addFromLayers();
+    return { ...counts, parts };
+  }
+
+  /** What was named inside something: all of it is read. */
+  async #tree(): Promise<CheckReport['counts']> {
+    const counts: TreeCounts = { files: 0, directories: 0, bytes: 0 };
+    const { signal, onProgress } = this.#options;
+    await checkTree(await this.#location.node(), { content: true, counts, signal, problem: this.#add, ...(onProgress === undefined ? {} : { progress: () => { onProgress(counts); } }) });
+    this.#addFromLayers();
+    return { ...counts };
+  }
+
+  /** What layers met on the way, and nobody told. */
+  #addFromLayers(): void {
+    const told = new Set(this.problems.map(({ message }) => message));
+    for (const problem of this.#location.problems()) if (!told.has(problem.message)) this.#add(problem);
+  }
+}
+
 /**
  * Checks what an open location denotes. Damage is in the result, not thrown.
- * @throws {FormatError} when it is neither a repository, nor volumes, nor something inside them.
+ * @throws {FormatError} when it is neither a repository, nor volumes, nor a disk, nor something inside them.
  * @throws {AbortedError} and when the check itself can't be made, such as a repository that is in use.
  */
 export async function checkLocation(location: Location, options: CheckOptions = {}): Promise<CheckReport> {
-  const problems: TreeProblem[] = [];
-  const add = (problem: TreeProblem): void => {
-    problems.push(problem);
-    options.onProblem?.(problem);
-  };
-  let counts: CheckReport['counts'];
-  if (location.place.kind === 'repository') {
-    const { direct, name } = location.place;
-    if (direct === undefined) throw new UnsupportedError(`Check '${name}': only the host of the daemon reaches its objects; run 'holdfast check' there`, { root: name });
-    const { ok: _, problems: found, ...rest } = await direct.check({
-      readData: options.readData ?? false,
-      onProblem: add,
-      onProgress: (progress) => { options.onProgress?.(checkProgress(progress)); },
-      ...(options.signal === undefined ? {} : { signal: options.signal }),
-    });
-    assert(found === problems.length, 'each problem that a check counted was reported');
-    counts = rest;
-  } else if (location.place.kind === 'node' && location.source.steps.length === 0) {
-    // A volume whose label is destroyed looks like any file: "no damage found" would be the worst answer.
-    throw new FormatError(`Check '${location.text}'`, { structure: 'location', field: 'kind', found: 'plain files', expected: 'a repository or Bacula volumes: nothing else says what its bytes should be' });
-  } else if (location.place.kind === 'volumes') counts = await checkVolumes(location.place.volumes, options, add);
-  else counts = await readTree(await location.node(), options, add);
-  return { ok: problems.length === 0, problems, counts };
+  const check = new Check(location, options);
+  const counts = await check.run();
+  return { ok: check.problems.length === 0, problems: check.problems, errors: check.errors, counts };
 }
 
 /** Progress of a repository's check as all checks show it. */

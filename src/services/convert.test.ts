@@ -38,7 +38,7 @@ test('info tells the layer and its geometry; a name in an image is not followed'
 test('a damaged image fails, and check says so', async () => {
   writeFileSync(path.join(work, 'cut.qcow2'), (await fixture('base.qcow2')).subarray(0, 1 << 20));
   assert.equal(command.json(1, 'cat', 'cut.qcow2').error.code, 'FORMAT');
-  assert.equal(command.json(1, 'check', 'cut.qcow2').problems.length, 1);
+  assert.ok(command.json(1, 'check', 'cut.qcow2').problems.length > 0);
   assert.equal(command.json(0, 'check', 'zstd.qcow2').ok, true);
 });
 

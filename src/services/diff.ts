@@ -87,7 +87,7 @@ class Differ {
   async pair(x: Side, y: Side, path: Uint8Array): Promise<void> {
     try {
       const what = await this.#aspects(x, y);
-      if (what.length > 0) this.#options.onChanged?.({ ...jsonPath(path), type: typeName(y.stat.type), what });
+      if (what.length > 0) this.#options.onChanged?.({ ...(path.length === 0 ? { path: '/' } : jsonPath(path)), type: typeName(y.stat.type), what });
     } catch (error) {
       this.#fail(path, error);
     }
@@ -190,6 +190,8 @@ export async function diffTrees(a: TreeView, b: TreeView, options: DiffOptions =
   if (x.type === 'directory' && y.type === 'directory') await differ.directories({ ...a, path: new Uint8Array() }, { ...b, path: new Uint8Array() });
   else {
     const name = a.path.subarray(a.path.lastIndexOf(0x2f) + 1);
-    await differ.pair({ entry: { name, id: a.id }, stat: x }, { entry: { name, id: b.id }, stat: y }, childPath(new Uint8Array(), name));
+    // Files are named; where one side is a directory, its entries are below the location itself.
+    const path = x.type === 'directory' || y.type === 'directory' || name.length === 0 ? new Uint8Array() : childPath(new Uint8Array(), name);
+    await differ.pair({ entry: { name, id: a.id }, stat: x }, { entry: { name, id: b.id }, stat: y }, path);
   }
 }

@@ -1,15 +1,18 @@
 /** `holdfast disks`: real filesystems and registries in a directory, in containers, in a snapshot and in Bacula jobs; damage beside them; names that guests choose. */
 import assert from 'node:assert/strict';
-import { mkdtempSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
+import { closeSync, ftruncateSync, mkdtempSync, mkdirSync, openSync, rmSync, writeFileSync, writeSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import * as path from 'node:path';
 import { after, before, test } from 'node:test';
 import { createXXHash3 } from 'hash-wasm';
 import { utf8 } from '../core/index.ts';
 import { encodeAttributes, encodeLstat, SessionWriter, VolumeWriter } from '../formats/bacula/testing/volume-writer.ts';
+import { image as poolFixture } from '../formats/filesystems/btrfs/testdata/fixture.ts';
 import { fixture as volumeFixture } from '../formats/partitions/testdata/fixture.ts';
+import { luksDisk, luksKey } from '../formats/partitions/testing/luks-disk.ts';
 import type { DiskError, GuestDisk } from './disks.ts';
 import { guestsDisk } from './guests/testdata/fixture.ts';
+import { partitioned, partitionStart, partitionTable } from './locations/testing/disks.ts';
 import { commandIn } from './testing/command.ts';
 
 const work = mkdtempSync(path.join(tmpdir(), 'holdfast-disks-'));
@@ -119,15 +122,89 @@ test('Bacula volumes: all jobs or one; a damaged job does not keep the others fr
   assert.ok(errors.length > 0);
 });
 
-test('several files that belong together: members of a volume group', async () => {
+/** Names of the disks of a catalog with the last parts of their paths, and the steps on them. */
+function shownDisks(disks: readonly GuestDisk[]): readonly (readonly [string, string, readonly string[]])[] {
+  return disks.map(({ path: name, format, parts }) => [name.split(',').map((one) => path.basename(one)).join(','), format, parts.map(({ step }) => step)]);
+}
+
+test('several files that belong together: members of a volume group, named or found', async () => {
   for (const i of [0, 1, 2]) writeFileSync(path.join(work, `pv-${i}`), await volumeFixture(`lvm-${i}`));
-  const [alone, together] = [catalog(3, 'pv-0'), catalog(0, 'pv-0,pv-1,pv-2')];
+  const alone = catalog(3, 'pv-0');
   assert.ok(alone.errors.length > 0);
-  assert.ok((together.disks[0]?.parts.length ?? 0) > 5);
-  assert.deepEqual(together.disks[0]?.parts.filter(({ error }) => error !== undefined), []);
+  assert.equal(alone.disks[0]?.parts.some(({ step }) => step === 'lv=vg/lin'), true);
+  const named = catalog(0, 'pv-0,pv-1,pv-2').disks.at(-1) as GuestDisk;
+  assert.ok(named.parts.length > 5 && named.parts.every(({ error }) => error === undefined));
+  mkdirSync(path.join(work, 'group'));
+  writeFileSync(path.join(work, 'group/a'), partitioned(await volumeFixture('lvm-2')));
+  writeFileSync(path.join(work, 'group/b'), partitioned(luksDisk(await volumeFixture('lvm-0'))));
+  writeFileSync(path.join(work, 'group/c'), await volumeFixture('lvm-1'));
+  writeFileSync(path.join(work, 'group.key'), luksKey);
+  const found = catalog(0, 'group', '--key', 'group.key').disks;
+  assert.deepEqual(shownDisks(found.slice(0, 3)), [['a', 'raw', ['p1']], ['b', 'raw', ['p1', 'p1::luks']], ['c', 'raw', ['']]]);
+  assert.deepEqual(found[3]?.members?.map(({ path: name, step }) => [path.basename(name), step]), [['a', 'p1'], ['b', 'p1::luks'], ['c', '']]);
+  assert.deepEqual([found[3]?.format, found[3]?.missing, found[3]?.parts], ['lvm', undefined, named.parts]);
+  assert.match(command.run('disks', 'group', '--key', 'group.key').out, /^\S+a,\S+b,\S+c {2}lvm {2}set of 3: \S+a::p1, \S+b::p1::luks, \S+c$/m);
+  // The name that is told is one that can be typed.
+  assert.equal(command.json(0, 'stat', `${found[3]?.path ?? ''}::lv=vg/lin`, '--key', 'group.key', '--digest', 'sha256').entries.length, 1);
 });
 
-test('what is no disk is said to be none', () => {
+test('two copies of a member: nobody guesses which of them belongs to the rest', async () => {
+  mkdirSync(path.join(work, 'copies'));
+  for (const [name, member] of [['a', 'raid5-0'], ['a-copy', 'raid5-0'], ['b', 'raid5-1']] as const) writeFileSync(path.join(work, 'copies', name), await volumeFixture(member));
+  const { disks, errors } = catalog(3, 'copies');
+  assert.deepEqual(disks.map(({ members }) => members), [undefined, undefined, undefined]);
+  assert.equal(errors.filter(({ message }) => message.includes('another copy')).length, 3);
+});
+
+test('a mirror without one disk is listed as it is, and no failure', async () => {
+  writeFileSync(path.join(work, 'mirror'), await volumeFixture('stale-0'));
+  const { disks } = catalog(0, 'mirror');
+  assert.deepEqual(shownDisks(disks), [['mirror', 'raw', ['md=lab']]]);
+});
+
+test('a pool over partitions of two disks, which the location of the first one reaches', async () => {
+  mkdirSync(path.join(work, 'pool'));
+  for (const name of ['a', 'b'] as const) {
+    const { size, blocks } = await poolFixture(`mirror-${name}`);
+    const file = openSync(path.join(work, 'pool', name), 'w');
+    ftruncateSync(file, partitionStart + size);
+    writeSync(file, partitionTable(size), 0, 512, 0);
+    for (const [number, block] of blocks) writeSync(file, block, 0, block.length, partitionStart + number * 4_096);
+    closeSync(file);
+  }
+  const { disks } = catalog(0, 'pool');
+  assert.deepEqual(shownDisks(disks), [['a', 'raw', ['p1']], ['b', 'raw', ['p1']], ['a,b', 'btrfs', ['p1']]]);
+  assert.equal(disks[2]?.parts[0]?.holds, 'btrfs');
+  const { layers, problems } = command.json(0, 'info', `${disks[2]?.path ?? ''}::p1::/`) as unknown as { layers: readonly { layer: string; missing?: number }[]; problems: readonly unknown[] };
+  assert.deepEqual([layers.find(({ layer }) => layer === 'filesystem')?.missing, problems], [undefined, []]);
+  assert.equal(command.json(1, 'info', 'pool/a::p1::/').problems[0]?.kind, 'missing-member');
+});
+
+test('a key that opens a container on a disk in a job is of use', async () => {
+  const blocks: Uint8Array[] = [];
+  const writer = new VolumeWriter({ version: 'BB02', blockBytes: 64_512, hasher: await createXXHash3(), emit: (block) => blocks.push(block) });
+  writer.label('Vol-2', { id: 1, time: 1_700_000_000 }, 0, 1_700_000_000_000_000);
+  const session = new SessionWriter(writer, { id: 1, time: 1_700_000_000, jobId: 11 }, 1);
+  const content = await volumeFixture('luks1-0');
+  session.start();
+  session.record(1, 1, encodeAttributes({ fileIndex: 1, type: 3, name: utf8('/vm/disk') }, encodeLstat({ mode: 0o100644, size: content.length })));
+  for (let at = 0; at < content.length; at += 65_536) session.record(1, 2, content.subarray(at, at + 65_536));
+  session.end();
+  writeFileSync(path.join(work, 'Vol-2'), Buffer.concat(blocks));
+  writeFileSync(path.join(work, 'key-2'), 'lab secret');
+  for (const words of [['disks', 'Vol-2'], ['stat', 'Vol-2::job=11::/vm/disk::luks']]) assert.doesNotMatch(command.run(...words, '--key', 'key-2').err, /opens nothing/);
+  writeFileSync(path.join(work, 'key-3'), 'another');
+  assert.match(command.run('ls', 'Vol-2', '--key', 'key-3').err, /key 'key-3' opens nothing here/);
+});
+
+test('what is no disk is said to be none, also where nothing else is; images that are not read are told', () => {
   assert.equal(command.json(1, 'disks', 'dir/below/noise.raw').error.code, 'FORMAT');
   assert.equal(command.json(1, 'disks', 'absent').error.code, 'NOT_FOUND');
+  mkdirSync(path.join(work, 'none'));
+  assert.deepEqual(catalog(0, 'none').disks, []);
+  assert.match(command.run('disks', 'none').out, /^no disk was found: .*\n$/);
+  writeFileSync(path.join(work, 'none/a.qed'), Buffer.concat([Buffer.from('QED\0'), Buffer.alloc(1 << 20)]));
+  const { disks, errors } = catalog(3, 'none');
+  assert.deepEqual(disks.map(({ format, error }) => [format, /QED images are recognised/.test(error ?? '')]), [['qed', true]]);
+  assert.deepEqual(errors.map(({ code }) => code), ['UNSUPPORTED']);
 });

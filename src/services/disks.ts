@@ -1,9 +1,12 @@
 /** The catalog of disks: which files of a job, snapshot or directory are disk images, what is on them, and which operating systems. */
-import { FormatError, HoldfastError, textOf, utf8, type BlockSource, type FileTree, type TreeProblem } from '../core/index.ts';
+import { FormatError, HoldfastError, IntegrityError, UnsupportedError, textOf, utf8, type BlockSource, type FileTree, type TreeProblem } from '../core/index.ts';
 import { entryError, errorMessage, isFatal, problemError, type EntryError } from './entry-error.ts';
+import { joinDisks, joinedPath, listFiles, type ListedFiles } from './disk-set.ts';
 import { imageFormatOf } from './guests/disk-head.ts';
-import { isLocked, listParts, type DiskPart } from './guests/disk-parts.ts';
-import { openImageFile } from './locations/image-layer.ts';
+import type { DiskList, DiskPart } from './guests/disk-parts.ts';
+import { listDisks } from './guests/disk-walk.ts';
+import { isLocked } from './locations/key-remarks.ts';
+import type { DiskPlace } from './locations/place.ts';
 import { jsonPath, type Location, type OpenOptions } from './locations/index.ts';
 import type { BaculaLayer } from './locations/bacula-layer.ts';
 import { walk, type TreeView, type WalkEntry } from './trees/walk.ts';
@@ -17,12 +20,18 @@ export interface DiskOrigin {
   readonly snapshot?: string;
 }
 
-/** One disk image. JSON-safe; text in its parts is the guest's own and unescaped. */
+/** One disk image, or a set (volume group, array, pool) with members on several. JSON-safe; text in its parts is the guest's own and unescaped. */
 export interface GuestDisk extends DiskOrigin {
   readonly path: string;
   readonly pathBase64?: string;
-  /** `raw` for disks without a container. */
+  /** `raw` for disks without a container; of a set `lvm`, `md`, `ldm`, `btrfs` or `zfs`, whose `path` names all its disks as a location does. */
   readonly format: string;
+  /** Of a set, its identity. */
+  readonly uuid?: string;
+  /** Of a set, the members that are here. */
+  readonly members?: readonly { readonly path: string; readonly pathBase64?: string; readonly step: string }[];
+  /** Of a set, how many members are not here. */
+  readonly missing?: number;
   /** Bytes of the disk in it; absent where it can't be opened. */
   readonly size?: number;
   /** Bytes of the file; absent where several were given. */
@@ -59,48 +68,86 @@ class DiskSearch {
   }
 
   async tree(view: TreeView, origin: DiskOrigin): Promise<void> {
+    const members: ListedFiles[] = [];
     await walk(view, {
       page: async (entries) => {
         this.#files += entries.length;
         this.#visitor.progress?.(this.#files);
-        for (const entry of entries) if (entry.stat.type === 'file' && entry.stat.size >= DISK_BYTES_MIN) await this.file(view.tree, entry, origin);
+        for (const entry of entries) if (entry.stat.type === 'file' && entry.stat.size >= DISK_BYTES_MIN) await this.file(view.tree, entry, origin, members);
       },
       failed: (path, error) => { this.#fail(path, error, origin); },
     }, this.#options.signal);
+    await this.#settle(members, origin);
   }
 
-  /** @returns whether it is a disk, also one that can't be read. */
-  async file(tree: FileTree, { id, path }: Pick<WalkEntry, 'id' | 'path'>, origin: DiskOrigin): Promise<boolean> {
+  /** A single file. @returns whether it is a disk, also one that can't be read. */
+  async only(view: TreeView, origin: DiskOrigin): Promise<boolean> {
+    const members: ListedFiles[] = [];
+    const isDisk = await this.file(view.tree, view, origin, members);
+    await this.#settle(members, origin);
+    return isDisk;
+  }
+
+  /** Disks that may belong with others join `members`, the rest is told at once. @returns whether it is a disk, also one that can't be read. */
+  async file(tree: FileTree, { id, path }: Pick<WalkEntry, 'id' | 'path'>, origin: DiskOrigin, members: ListedFiles[]): Promise<boolean> {
     let source: BlockSource | undefined;
     let known: Pick<GuestDisk, 'format' | 'fileBytes'> | undefined;
     try {
       source = await tree.open(id);
-      const format = await imageFormatOf(source);
+      const fileBytes = source.size;
+      const format = await imageFormatOf(source, textOf(path));
+      await source.close();
       if (format === undefined) return false;
-      known = { format, fileBytes: source.size };
-      // Files that an image names are not followed: who wrote the name is not known.
-      source = await openImageFile(source, { name: textOf(path), files: [], format }, this.#options);
-      await this.disk([source], path, { ...origin, ...known });
-      return true;
+      known = { format, fileBytes };
+      const unit = await listFiles([{ tree, id, path, format, fileBytes }], this.#options, false);
+      if (unit.list.incomplete.length > 0) members.push(unit);
+      else this.#tell(unit, origin);
     } catch (error) {
       const locked = isLocked(error);
       if (!locked) this.#fail(path, error, origin);
+      const foreign = error instanceof UnsupportedError ? error.data['imageFormat'] : undefined;
+      if (typeof foreign === 'string') known = { format: foreign, fileBytes: source?.size ?? 0 };
       if (known !== undefined) this.#visitor.disk({ ...origin, ...jsonPath(path), ...known, parts: [], ...(locked ? { locked } : {}), error: errorMessage(error) });
-      return true;
     } finally {
       await source?.close();
     }
+    return true;
   }
 
-  /** What is on open disks, which stay the caller's. */
-  async disk(disks: readonly [BlockSource, ...BlockSource[]], path: Uint8Array, facts: DiskOrigin & Pick<GuestDisk, 'format' | 'fileBytes'>): Promise<void> {
-    const { format: _, fileBytes: __, ...origin } = facts;
-    const parts = await listParts(disks, this.#options, (step, error) => { this.#fail(path, error, origin, step); });
-    this.#visitor.disk({ ...facts, ...jsonPath(path), size: disks[0].size, parts });
+  /** Disks that are open and belong together; they stay the caller's. */
+  async place({ disks, files, image, name }: DiskPlace): Promise<void> {
+    const list = await listDisks(disks, { opening: this.#options, look: 'inside', degraded: true });
+    const facts = disks.map((disk, i) => ({ path: utf8(files?.[i]?.name ?? name), format: files?.[i]?.format ?? image?.facts.format ?? 'raw', size: disk.size }));
+    this.#tellList(facts, list, {});
   }
 
   problems(problems: readonly TreeProblem[], origin: DiskOrigin): void {
     for (const problem of problems) this.#visitor.failed({ ...origin, ...problemError(problem) });
+  }
+
+  async #settle(members: readonly ListedFiles[], origin: DiskOrigin): Promise<void> {
+    for (const unit of await joinDisks(members, this.#options, (path, error) => { this.#fail(path, error, origin); })) this.#tell(unit, origin);
+  }
+
+  #tell({ files, sizes, list }: ListedFiles, origin: DiskOrigin): void {
+    this.#tellList(files.map(({ path, format, fileBytes }, i) => ({ path, format, fileBytes, size: sizes[i] ?? 0 })), list, origin);
+  }
+
+  #tellList(files: readonly (Pick<GuestDisk, 'format' | 'fileBytes'> & { readonly path: Uint8Array; readonly size: number })[], list: DiskList, origin: DiskOrigin): void {
+    const all = joinedPath(files.map((file) => file.path));
+    const pathOf = (disk: number | undefined): Uint8Array => (disk === undefined ? all : files[disk]?.path ?? all);
+    for (const { error, disk, step } of list.failures) this.#fail(pathOf(disk), error, origin, step);
+    for (const { problem, disk, step } of list.problems) {
+      // The set is told as one with members missing; what can't be read because of it failed by itself.
+      if (problem.kind !== 'missing-member') this.#fail(pathOf(disk), new IntegrityError(problem.message), origin, step);
+    }
+    for (const [i, { path, ...facts }] of files.entries()) this.#visitor.disk({ ...origin, ...jsonPath(path), ...facts, parts: list.disks[i]?.parts ?? [] });
+    for (const { format, group, members, missing, parts } of list.sets) {
+      const indices = [...new Set(members.map(({ disk }) => disk))];
+      this.#visitor.disk({
+        ...origin, ...jsonPath(joinedPath(indices.map(pathOf))), format, uuid: group, members: members.map(({ disk, step }) => ({ ...jsonPath(pathOf(disk)), step })), ...(missing > 0 ? { missing } : {}), parts,
+      });
+    }
   }
 
   #fail(path: Uint8Array, error: unknown, origin: DiskOrigin, step = ''): void {
@@ -146,8 +193,7 @@ export async function findDisks(location: Location, visitor: DiskVisitor): Promi
     return search.problems(location.place.volumes.jobs.length === 0 ? location.damage() : [], {});
   }
   if (location.place.kind === 'disk') {
-    const { disks, image, name } = location.place;
-    await search.disk(disks, utf8(name), { format: image?.facts.format ?? 'raw' });
+    await search.place(location.place);
     return search.problems(location.problems(), {});
   }
   if (location.place.kind === 'repository') await location.step('latest');
@@ -155,6 +201,6 @@ export async function findDisks(location: Location, visitor: DiskVisitor): Promi
   const origin = originOf(location);
   const { type } = await view.tree.stat(view.id);
   if (type === 'directory') await search.tree(view, origin);
-  else if (!await search.file(view.tree, view, origin)) throw new FormatError(`List disks of '${location.text}'`, { structure: 'file', field: 'kind', expected: 'a disk image, or a disk with a partition table or filesystem' });
+  else if (!await search.only(view, origin)) throw new FormatError(`List disks of '${location.text}'`, { structure: 'file', field: 'kind', expected: 'a disk image, or a disk with a partition table or filesystem' });
   search.problems(location.problems(), origin);
 }

@@ -6,9 +6,10 @@ interface Koffi {
   load(name: string): { func(signature: string): (option: number, value: number) => number };
 }
 
-/** glibc's number of the option; its value here, in bytes, is glibc's own default. */
+/** glibc's numbers of the options; their value here, in bytes, is glibc's own default. */
 const M_TRIM_THRESHOLD = -1;
-const TRIM_BYTES = 128 << 10;
+const M_MMAP_THRESHOLD = -3;
+const THRESHOLD_BYTES = 128 << 10;
 
 function limitYoungGeneration(): void {
   setFlagsFromString('--semi-space-growth-factor=1');
@@ -32,14 +33,16 @@ export function keepProcessSmall(): void {
 }
 
 /**
- * Makes glibc return what is freed. Once set, the threshold stays: else each large piece that is freed raises it, up to 64 MB. Without koffi or glibc
- * nothing changes. For processes that live long; {@link keepProcessSmall} calls it when threads are used.
+ * Makes glibc return what is freed. Once set, the thresholds stay: else each large piece that is freed raises them, up to 64 MB, and the next ones lie among small
+ * pieces that keep their memory. Without koffi or glibc nothing changes. For processes that live long; {@link keepProcessSmall} calls it when threads are used.
  */
 export function returnFreedMemory(): void {
   if (process.platform !== 'linux') return;
   try {
     const koffi = createRequire(import.meta.url)('koffi') as Koffi;
-    koffi.load('libc.so.6').func('int mallopt(int option, int value)')(M_TRIM_THRESHOLD, TRIM_BYTES);
+    const mallopt = koffi.load('libc.so.6').func('int mallopt(int option, int value)');
+    mallopt(M_TRIM_THRESHOLD, THRESHOLD_BYTES);
+    mallopt(M_MMAP_THRESHOLD, THRESHOLD_BYTES);
   } catch {
     // koffi has no binary here, or the C library is another one.
   }

@@ -5,6 +5,7 @@ import { NfsServer } from '../exports/index.ts';
 import type { Context, Outcome } from './cli/context.ts';
 import { errorMessage } from './entry-error.ts';
 import { openLocation } from './locations/index.ts';
+import { notDirectory } from './next-step.ts';
 
 const PORTMAP_PORT = 111;
 const HANDLE_KEY_BYTES = 32;
@@ -25,7 +26,7 @@ export async function serveNfs(context: Context, text: string, { host, port, por
   try {
     const { tree, id } = await location.browse();
     const { type } = await tree.stat(id);
-    if (type !== 'directory') throw new UsageError(`Serve '${text}': it is a ${type}, expected a directory`);
+    if (type !== 'directory') throw new UsageError(`Serve '${text}': ${await notDirectory(location, type)}`);
     const server = await NfsServer.listen(tree, {
       host, port, root: id, key: nodeWorld('.').randomBytes(HANDLE_KEY_BYTES), ...(portmapper ? { portmapPort: PORTMAP_PORT } : {}),
       onProblem: (error) => {

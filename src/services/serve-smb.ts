@@ -7,6 +7,7 @@ import { TreeFilesystem, mountFuse, type FuseMount } from '../exports/index.ts';
 import type { Context, Outcome } from './cli/context.ts';
 import { errorMessage } from './entry-error.ts';
 import { openLocation } from './locations/index.ts';
+import { notDirectory } from './next-step.ts';
 import { Samba } from './smb/samba.ts';
 import { SmbSessions, type Session } from './smb/sessions.ts';
 import { checkShareName, checkUsers, shareNameFor, type ShareAccess } from './smb/share.ts';
@@ -93,7 +94,7 @@ export async function serveSmb(context: Context, text: string, options: SmbOptio
   try {
     const { tree, id } = await location.browse();
     const { type } = await tree.stat(id);
-    if (type !== 'directory') throw new UsageError(`Serve '${text}': it is a ${type}, expected a directory`);
+    if (type !== 'directory') throw new UsageError(`Serve '${text}': ${await notDirectory(location, type)}`);
     const session = await sessions.claim(share);
     let mount: FuseMount;
     try {

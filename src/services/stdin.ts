@@ -1,10 +1,10 @@
 /** Standard input as a tree with one file. Its size must be known before it is stored, so it goes through a temporary file. */
 import { createWriteStream } from 'node:fs';
-import { mkdir, mkdtemp, rm } from 'node:fs/promises';
+import { mkdir, mkdtemp, rm, stat } from 'node:fs/promises';
 import * as os from 'node:os';
 import * as path from 'node:path';
 import { pipeline } from 'node:stream/promises';
-import { UsageError, utf8, type FileTree } from '../core/index.ts';
+import { NotFoundError, UsageError, utf8, type FileTree } from '../core/index.ts';
 import { PosixTree } from '../fs-adapters/posix/index.ts';
 
 /** What was read; `close` removes the temporary file. */
@@ -15,7 +15,7 @@ export interface Spooled {
 
 /**
  * Reads stdin to its end into a file below `TMPDIR`; `name` may have directories.
- * @throws {UsageError} when `name` leads out of its tree. @throws {Error} of the system, when the temporary disk is full.
+ * @throws {UsageError} when `name` leads out of its tree. @throws {NotFoundError} not one byte came. @throws {Error} of the system, when the temporary disk is full.
  */
 export async function spoolStdin(name: string, signal?: AbortSignal): Promise<Spooled> {
   const relative = path.posix.normalize(name).replace(/^\/+/, '');
@@ -28,6 +28,8 @@ export async function spoolStdin(name: string, signal?: AbortSignal): Promise<Sp
     const file = path.join(directory, relative);
     await mkdir(path.dirname(file), { recursive: true, mode: 0o700 });
     await pipeline(process.stdin, createWriteStream(file, { mode: 0o600 }), signal === undefined ? {} : { signal });
+    // A command that fails in front of a pipe leaves nothing else to be seen.
+    if ((await stat(file)).size === 0) throw new NotFoundError(`Read stdin as '${name}': it was empty; the command that writes to it may have failed`, { name });
   } catch (error) {
     await close();
     throw error;

@@ -142,3 +142,15 @@ export function idsOfTable(table: Uint8Array): Uint8Array {
   for (let i = 0; i < count; i += 1) ids.set(table.subarray(i * TABLE_ROW_BYTES, i * TABLE_ROW_BYTES + ID_BYTES), i * ID_BYTES);
   return ids;
 }
+
+/** A table of ids and lengths in a new buffer; `offsets` are those of the chunks, and their end. */
+export function tableOf(ids: Uint8Array, offsets: Uint32Array): Uint8Array {
+  const count = ids.length / ID_BYTES;
+  const table = new Uint8Array(count * TABLE_ROW_BYTES);
+  const view = new DataView(table.buffer);
+  for (let i = 0; i < count; i += 1) {
+    table.set(ids.subarray(i * ID_BYTES, (i + 1) * ID_BYTES), i * TABLE_ROW_BYTES);
+    view.setUint32(i * TABLE_ROW_BYTES + ID_BYTES, (offsets[i + 1] as number) - (offsets[i] as number));
+  }
+  return table;
+}

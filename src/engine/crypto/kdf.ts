@@ -11,7 +11,7 @@ import { LimitError, utf8, type Limits } from '../../core/index.ts';
 export const SALT_BYTES = 32;
 
 /** What a key is for: part of its derivation, so that no key serves two purposes. */
-export type KeyPurpose = 'container' | 'object' | 'ring' | 'root id' | 'slot key' | 'slot passphrase';
+export type KeyPurpose = 'container' | 'kept pages' | 'object' | 'ring' | 'root id' | 'slot key' | 'slot passphrase';
 
 /**
  * `length` bytes that follow from `key`, `salt`, the purpose and `context`, and tell nothing about the key.

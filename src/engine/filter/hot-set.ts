@@ -12,20 +12,29 @@ const LOAD_MAX = 0.45;
 /** Share from which on a place that is out of reach is a reason to grow. */
 const LOAD_MIN = 0.1;
 const GROWTH = 1.5;
+/** Slots for an expected number, as a multiple of the fewest: it need not grow at once. */
+const LOAD_ROOM = 1.2;
 
 /** Bytes of memory for each slot. */
 const SLOT_BYTES = 6;
 
 /** One writer, any number of readers on the same thread. */
 export class HotSet {
-  #slots = SLOTS_MIN;
+  #slots: number;
   /** Bits 0–31 of the id in each slot. */
-  #high = new Uint32Array(SLOTS_MIN + PROBES_MAX);
+  #high: Uint32Array;
   /** Bits 32–47. */
-  #low = new Uint16Array(SLOTS_MIN + PROBES_MAX);
+  #low: Uint16Array;
   #count = 0;
   /** A prefix of 48 zero bits can't stand in a slot: that means empty. */
   #hasZero = false;
+
+  /** With room for `expected` prefixes: those that come in their order fill one end of a table that is too small for all, where soon none finds a slot. */
+  constructor(expected = 0) {
+    this.#slots = Math.max(SLOTS_MIN, Math.ceil(expected / LOAD_MAX * LOAD_ROOM));
+    this.#high = new Uint32Array(this.#slots + PROBES_MAX);
+    this.#low = new Uint16Array(this.#slots + PROBES_MAX);
+  }
 
   /** Different prefixes. */
   get count(): number {

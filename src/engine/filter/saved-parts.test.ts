@@ -60,6 +60,17 @@ describe('saved hot part', () => {
     for (let i = 0; i < 310; i += 1) assert.equal(read.hot.has(view, i * 32), i < 300);
   });
 
+  it('comes back when it is large: its prefixes are saved in order, and a table that grew as they came had no slot for them (each open built the filter again)', () => {
+    const many = someIds(60_000);
+    const hot = new HotSet();
+    hot.add(many);
+    const read = decodeHot(Uint8Array.from(Buffer.concat(encodeHot(hot, { epoch: EPOCH, stamp: STAMP }))), EPOCH);
+    assert.ok(read.verdict === 'ready');
+    assert.equal(read.hot.count, many.count);
+    const manyView = new DataView(many.bytes.buffer, many.bytes.byteOffset, many.bytes.length);
+    for (let i = 0; i < many.count; i += 1) assert.ok(read.hot.has(manyView, i * 32));
+  });
+
   it('keeps its golden bytes', () => {
     assert.equal(hotHeader.size, 64);
     assert.equal(createHash('sha256').update(bytes).digest('hex'), '4e0b3dbcf5f1b7824649c3fd86cdee37869a25aac332deda287771bfab6430b2');

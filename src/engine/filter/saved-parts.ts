@@ -74,7 +74,7 @@ export function decodeHot(bytes: Uint8Array, epoch: number): SavedVerdict<{ read
   const prefixes = bytes.subarray(hotHeader.size);
   if (prefixes.length !== header.count * PREFIX_BYTES) return rebuild('cut short or too long');
   if (!equalBytes(header.prefixesSha256, sha256(prefixes))) return rebuild('prefixes checksum');
-  const hot = new HotSet();
+  const hot = new HotSet(header.count);
   const view = new DataView(prefixes.buffer, prefixes.byteOffset, prefixes.length);
   for (let at = 0; at < prefixes.length; at += PREFIX_BYTES) {
     if (!hot.addPrefix(view.getUint32(at), view.getUint16(at + 4))) return rebuild('prefixes');

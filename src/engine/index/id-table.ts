@@ -186,7 +186,8 @@ export class IdTable {
     const keys = new Float64Array(this.#entries);
     for (let entry = 0; entry < keys.length; entry += 1) keys[entry] = (view.getUint32(entry * ID_BYTES) >>> shift) * this.#capacity + entry;
     keys.sort();
-    const order = Uint32Array.from(keys, (key) => key % this.#capacity);
+    const order = new Uint32Array(keys.length); // `from` makes an array of numbers on the heap first
+    for (let i = 0; i < keys.length; i += 1) order[i] = (keys[i] as number) % this.#capacity;
     const prefix = (i: number): number => Math.floor((keys[i] as number) / this.#capacity);
     const idOf = (entry: number): Uint8Array => bytes.subarray(entry * ID_BYTES, (entry + 1) * ID_BYTES);
     for (let start = 0; start < keys.length;) {

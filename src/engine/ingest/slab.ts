@@ -15,7 +15,10 @@ export const CUTS_MAX: number = SLAB_BYTES / 2048 + 1;
 export const UNITS_MAX: number = 5 * CUTS_MAX;
 /** Steps of a slab, so that many small or unchanged files do not pile up: an entry with its views is about 1 KiB of heap. */
 const SLAB_STEPS = 256;
+/** Slabs of a backup into a store that answers at once. */
 const SLABS = 4;
+/** Slabs where an answer takes a while: enough to read, cut and hash in the meantime. */
+export const SLABS_LATE = 8;
 
 /** Facts of an entry whose content is not known yet. */
 export interface EntryFacts {
@@ -71,12 +74,12 @@ export class Slab {
   }
 
   /** Bytes of arena that all slabs need. */
-  static arenaBytes(): number {
-    return (SLAB_BYTES + SLAB_CHUNKS * 40 + 64) * SLABS;
+  static arenaBytes(slabs: number = SLABS): number {
+    return (SLAB_BYTES + SLAB_CHUNKS * 40 + 64) * slabs;
   }
 
-  static pool(arena: Arena): BlockPool {
-    return new BlockPool(arena, SLAB_BYTES + SLAB_CHUNKS * 40, SLABS);
+  static pool(arena: Arena, slabs: number = SLABS): BlockPool {
+    return new BlockPool(arena, SLAB_BYTES + SLAB_CHUNKS * 40, slabs);
   }
 
   get isFull(): boolean {

@@ -1,4 +1,7 @@
-/** Every kind of object damaged at random: check says so, restore never gives wrong bytes, parity or the same content arriving again heals. */
+/**
+ * Every kind of object damaged at random: check says so, restore never gives wrong bytes, parity or the same content arriving again heals.
+ * `HOLDFAST_FLIPS=N` flips so many bits of each kind, `HOLDFAST_SEED` chooses others.
+ */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { HoldfastError, defaultLimits, readRange } from '../../core/index.ts';
@@ -22,7 +25,7 @@ import type { RepairReport } from './repair.ts';
 
 const options = { index: 'log', workers: 0 } as const;
 const SEED = Number(process.env['HOLDFAST_SEED'] ?? 11);
-const FLIPS = 4;
+const FLIPS = Number(process.env['HOLDFAST_FLIPS'] ?? 4);
 
 const roots: readonly MemoryNode[] = [
   directoryNode({ large: fileNode(seededBytes(GROUP_BYTES + 500_000, 1)), small: fileNode(seededBytes(300, 2)), directory: directoryNode({ text: fileNode(new Uint8Array(90_000).map((_, i) => i % 61 + i % 7)) }) }),

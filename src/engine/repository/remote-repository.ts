@@ -7,7 +7,7 @@ import { checkChunkerParameters } from '../chunking/index.ts';
 import { createHasher } from '../hashing/hasher.ts';
 import { Feeder } from '../ingest/feeder.ts';
 import { Ingest } from '../ingest/ingest.ts';
-import { Slab } from '../ingest/slab.ts';
+import { SLABS_LATE, Slab } from '../ingest/slab.ts';
 import { decodeEntries } from '../snapshots/entry.ts';
 import type { DamagedManifest, Manifest, SnapshotCounts, SnapshotInfo } from '../snapshots/manifest.ts';
 import { MetadataStore } from '../snapshots/metadata-store.ts';
@@ -16,6 +16,7 @@ import { streamClasses, tunerParameters, type StoredGrains, type TunerState } fr
 import { WireClient } from '../wire/client.ts';
 import { bytesField, isObject, numberField, objectField, optionalText, parametersField, textField, textsField, type JsonObject } from '../wire/json-body.ts';
 import type { Channel } from '../wire/channel/index.ts';
+import { PageCache } from '../wire/page-cache.ts';
 import { RemoteStore } from '../wire/remote-store.ts';
 import { failureError } from '../wire/wire-failure.ts';
 import { Arena, type BlockPool } from '../workers/arena.ts';
@@ -40,6 +41,8 @@ export interface RemoteOptions {
   readonly limits?: Limits;
   /** Milliseconds for which a broken connection is made anew. Default 120,000. */
   readonly resumeMs?: number;
+  /** Over a directory where pages of directories are kept, some 256 MB for each repository, so that the next backup need not fetch its parent's. Without it none are. */
+  readonly cache?: World;
   /** Sentences for people. */
   onNote?(text: string): void;
 }
@@ -84,10 +87,12 @@ export class RemoteRepository implements SnapshotStore {
       const config = configOf(client.hello.config, place);
       const { idKey } = client.hello;
       if ((config.encryption !== 'none') !== (idKey !== undefined)) throw new ProtocolError(`Open '${place}': the daemon says encryption '${config.encryption}', and ${idKey === undefined ? 'no' : 'a'} key for ids`);
-      const arena = new Arena(RemoteStore.arenaBytes(limits) + Slab.arenaBytes() + Feeder.scratchBytes());
+      const arena = new Arena(RemoteStore.arenaBytes(limits) + Slab.arenaBytes(SLABS_LATE) + Feeder.scratchBytes());
       const scratch = arena.reserve(Feeder.scratchBytes());
       const pool = await WorkerPool.create({ memory: arena.memory, hash: config.hash, ...(idKey === undefined ? {} : { idKey: idKey.slice() }) }, options.workers);
-      const store = new RemoteStore({ client, arena, pool, limits, hash: config.hash, level: config.level, ...(idKey === undefined ? {} : { idKey }) });
+      const note = onNote === undefined ? {} : { onNote: (text: string) => { onNote(text); } };
+      const pages = options.cache === undefined ? {} : { pages: new PageCache({ world: options.cache, repository: config.id, limits, ...(idKey === undefined ? {} : { idKey }), ...note }) };
+      const store = new RemoteStore({ ...pages, client, arena, pool, limits, hash: config.hash, level: config.level, ...(idKey === undefined ? {} : { idKey }) });
       return new RemoteRepository(options, config, { client, arena, scratch, pool, store, metadata: new MetadataStore(store, await createHasher(config.hash, idKey)) });
     } catch (error) {
       await client.close();
@@ -175,7 +180,7 @@ export class RemoteRepository implements SnapshotStore {
     let problems = 0;
     const before = structuredClone(store.totals);
     const storedSince = (): number => store.totals.storedBytes.data + store.totals.storedBytes.metadata - before.storedBytes.data - before.storedBytes.metadata;
-    this.#slabs ??= Slab.pool(this.#arena);
+    this.#slabs ??= Slab.pool(this.#arena, SLABS_LATE);
     const ingest = new Ingest({
       world: this.#options.world, arena: this.#arena, scratch: this.#scratch, pool: this.#pool, limits: this.#limits, store, metadata: this.#metadata, tree, slabs: this.#slabs,
       chunking: { policy: options.chunking ?? 'auto', fastcdc: config.fastcdc, fixedBlockBytes: config.fixedBlockBytes, grains },

@@ -14,7 +14,7 @@ import type { LocalStore } from './local-store.ts';
 import { STORED_BYTES } from './local-store-parts.ts';
 
 /** Groups under way at a time, of all clients. */
-const GROUPS = 4;
+const GROUPS = 6;
 /** Records being read for clients at a time. */
 const READS = 4;
 const TABLE_BYTES = GROUP_CHUNKS_MAX * TABLE_ROW_BYTES;

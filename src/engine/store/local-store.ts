@@ -31,7 +31,7 @@ import { searchContainers } from './search.ts';
 
 /** Stored bytes at which a container is sealed. */
 const CONTAINER_BYTES = 32 << 20;
-/** New chunks after which the set of chunks under way is renewed, 72 bytes each; chunks of a container, 52 bytes each until it is indexed. */
+/** New chunks after which the set of chunks under way is renewed, 72 bytes each; chunks of a container, 32 bytes each until it is indexed. */
 const UNDER_WAY_MAX = 32_768;
 /** Containers being synced at once. */
 const SEALING_MAX = 2;
@@ -417,13 +417,13 @@ export class LocalStore extends PlacedChunks implements ChunkStore, IngestStore 
   async #seal(writer: ContainerWriter, entries: ContainerEntries): Promise<void> {
     await writer.seal();
     this.totals.containers += 1;
-    const { ids, places } = entries;
+    const { ids } = entries;
     // In parts, because a batch costs the native index an object per id; the watermark comes with the last.
     for (let start = 0; start < ids.count || start === 0; start += INDEX_BATCH) {
       const count = Math.min(INDEX_BATCH, ids.count - start);
       const last = start + count === ids.count;
       await this.#parts.index.putMany(
-        { bytes: ids.bytes.subarray(start * ID_BYTES), count }, places.subarray(start * PLACE_BYTES),
+        { bytes: ids.bytes.subarray(start * ID_BYTES), count }, entries.places(start, start + count),
         last ? [{ container: writer.number.text, offset: writer.size, sealed: true }] : [],
       );
     }

@@ -9,7 +9,7 @@ export const WIRE_VERSION = 1;
 
 /** Kinds of messages: requests below 128, answers from there. */
 export const MESSAGE = {
-  hello: 1, begin: 2, attach: 3, has: 4, put: 5, flush: 6, commit: 7, abandon: 8, locate: 9, record: 10, known: 11,
+  hello: 1, begin: 2, attach: 3, has: 4, put: 5, flush: 6, commit: 7, abandon: 8, locate: 9, record: 10, intact: 11,
   manifests: 12, manifest: 13, resolve: 14, history: 15, statistics: 16, elsewhere: 17, answer: 128, failure: 129,
 } as const;
 
@@ -46,7 +46,7 @@ const SMALL_BYTES = 65_536;
 export const bodyBytesMax: Readonly<Record<RequestName, number>> = {
   hello: SMALL_BYTES, begin: SMALL_BYTES, attach: SMALL_BYTES, has: IDS_MAX * ID_BYTES,
   put: putHead.size + GROUP_CHUNKS_MAX * TABLE_ROW_BYTES + GROUP_BYTES, flush: 0, commit: defaultLimits.manifestBytesMax, abandon: 0,
-  locate: IDS_MAX * ID_BYTES, record: PLACE_BYTES, known: PLACE_BYTES, manifests: SMALL_BYTES, manifest: SMALL_BYTES, resolve: SMALL_BYTES,
+  locate: IDS_MAX * ID_BYTES, record: PLACE_BYTES, intact: IDS_MAX * ID_BYTES, manifests: SMALL_BYTES, manifest: SMALL_BYTES, resolve: SMALL_BYTES,
   history: defaultLimits.manifestBytesMax, statistics: 0, elsewhere: IDS_MAX * ID_BYTES,
 };
 

@@ -6,9 +6,10 @@
  */
 import assert from 'node:assert';
 import {
-  AbortedError, ID_BYTES, IntegrityError, LimitError, PLACE_BYTES, ProtocolError, UsageError, encodePlace, idAt, idToHex, type ChunkStore, type IdBatch, type Limits, type PutCounts,
+  AbortedError, ID_BYTES, IntegrityError, LimitError, PLACE_BYTES, ProtocolError, UsageError, idAt, idToHex, type ChunkStore, type IdBatch, type Limits, type PutCounts,
 } from '../../core/index.ts';
 import type { ContainerKind } from '../containers/container.layout.ts';
+import { tableOf } from '../containers/group.ts';
 import { createHasher, type HashName } from '../hashing/hasher.ts';
 import { MissingContainerError } from '../store/container-records.ts';
 import type { IngestStore, StoreTotals } from '../store/content-store.ts';
@@ -22,10 +23,13 @@ import { BlockPool, type Arena, type Block } from '../workers/arena.ts';
 import type { WorkerPool } from '../workers/pool.ts';
 import type { WireClient } from './client.ts';
 import { IDS_MAX, putAnswer, putCodecs, putHead, putKinds } from './message.layout.ts';
+import { PageCache } from './page-cache.ts';
 import { RemoteRecords } from './remote-records.ts';
 
-/** Groups that are filled, compressed or on their way. */
-const GROUP_BLOCKS = 4;
+/** Groups that are filled or compressed. */
+const RAW_BLOCKS = 5;
+/** Groups that were compressed and are on their way: enough to go on while the daemon verifies others. */
+const STORED_BLOCKS = 6;
 /** Metadata that is asked for at once. */
 const OFFERS_MAX = 256;
 const OFFERED_BYTES_MAX = 1 << 20;
@@ -42,6 +46,8 @@ export interface RemoteStoreParts {
   readonly idKey?: Uint8Array;
   /** zstd level; 0 sends as is. */
   readonly level: number;
+  /** Where pages of directories are kept that would be fetched again. */
+  readonly pages?: PageCache;
 }
 
 /** When a group may be sent. */
@@ -83,14 +89,14 @@ export class RemoteStore extends PlacedChunks implements ChunkStore, IngestStore
     super();
     this.#parts = parts;
     this.#chunkBytesMax = Math.min(parts.limits.chunkBytesMax, GROUP_BYTES);
-    this.#rawBlocks = new BlockPool(parts.arena, GROUP_BYTES, GROUP_BLOCKS);
-    this.#storedBlocks = new BlockPool(parts.arena, GROUP_BYTES, GROUP_BLOCKS);
-    this.groups = new GroupCache({ ...parts, records: new RemoteRecords(parts.client), places: this.places });
+    this.#rawBlocks = new BlockPool(parts.arena, GROUP_BYTES, RAW_BLOCKS);
+    this.#storedBlocks = new BlockPool(parts.arena, GROUP_BYTES, STORED_BLOCKS);
+    this.groups = new GroupCache({ ...parts, records: new RemoteRecords(parts.client, parts.pages), places: this.places });
   }
 
   /** Bytes of arena that a store reserves. */
   static arenaBytes(limits: Limits): number {
-    return (GROUP_BYTES + 64) * GROUP_BLOCKS * 2 + GroupCache.arenaBytes(limits) + 65_536;
+    return (GROUP_BYTES + 64) * (RAW_BLOCKS + STORED_BLOCKS) + GroupCache.arenaBytes(limits) + 65_536;
   }
 
   expectWork(bytes: number): void {
@@ -172,20 +178,23 @@ export class RemoteStore extends PlacedChunks implements ChunkStore, IngestStore
 
   protected async find(ids: IdBatch): Promise<Uint8Array> {
     const places = new Uint8Array(ids.count * PLACE_BYTES);
-    for (let start = 0; start < ids.count; start += IDS_MAX) {
-      const count = Math.min(IDS_MAX, ids.count - start);
-      const asked = ids.bytes.subarray(start * ID_BYTES, (start + count) * ID_BYTES);
-      places.set(await this.#parts.client.request('locate', [asked], (body) => {
-        if (body.length !== count * PLACE_BYTES) throw new ProtocolError(`Ask for places of '${count}' chunks: the answer has '${body.length}' bytes`);
-        return body.slice();
-      }), start * PLACE_BYTES);
+    const missing = await this.#parts.pages?.find(ids, places) ?? Array.from({ length: ids.count }, (_, i) => i);
+    for (let start = 0; start < missing.length; start += IDS_MAX) {
+      const positions = missing.slice(start, start + IDS_MAX);
+      const asked = new Uint8Array(positions.length * ID_BYTES);
+      positions.forEach((position, i) => { asked.set(idAt(ids, position), i * ID_BYTES); });
+      await this.#parts.client.request('locate', [asked], (body) => {
+        if (body.length !== positions.length * PLACE_BYTES) throw new ProtocolError(`Ask for places of '${positions.length}' chunks: the answer has '${body.length}' bytes`);
+        positions.forEach((position, i) => { places.set(body.subarray(i * PLACE_BYTES, (i + 1) * PLACE_BYTES), position * PLACE_BYTES); });
+      });
     }
     return places;
   }
 
-  /** What a collector moved is at another place; of what is damaged the daemon is asked for another copy. */
+  /** What was kept here and is bad is at the daemon, what a collector moved is at another place; of what is damaged the daemon is asked for another copy. */
   async isElsewhere(error: unknown, { bytes, count }: IdBatch): Promise<boolean> {
-    if (!(error instanceof MissingContainerError)) {
+    const wasKept = await this.#parts.pages?.forget(bytes.subarray(0, ID_BYTES)) === true;
+    if (!wasKept && !(error instanceof MissingContainerError)) {
       if (!isDamage(error)) return false;
       const ids = bytes.slice(0, Math.min(count, IDS_MAX) * ID_BYTES);
       const isThere = await this.#parts.client.request('elsewhere', [ids], (body) => {
@@ -204,14 +213,40 @@ export class RemoteStore extends PlacedChunks implements ChunkStore, IngestStore
     try {
       let answers = this.#intact.get(group);
       if (answers === undefined) {
-        const place = new Uint8Array(PLACE_BYTES);
-        encodePlace(place, 0, group.place);
-        answers = this.#parts.client.request('known', [place], (body) => body.slice());
+        answers = this.#askIntact(group);
         this.#intact.set(group, answers);
       }
       return (await answers)[ordinal] === 1;
     } finally {
       this.groups.release(group);
+    }
+  }
+
+  /** What the server finds intact is also stored, and need not be asked for. A group that was fetched is kept: the next backup needs it, too. */
+  async #askIntact(group: Group): Promise<Uint8Array> {
+    const answers = new Uint8Array(group.count);
+    for (let start = 0; start < group.count; start += IDS_MAX) {
+      const count = Math.min(IDS_MAX, group.count - start);
+      await this.#parts.client.request('intact', [group.ids.subarray(start * ID_BYTES, (start + count) * ID_BYTES)], (body) => {
+        if (body.length !== count) throw new ProtocolError(`Ask for '${count}' pages: the answer has '${body.length}' bytes`);
+        answers.set(body, start);
+      });
+    }
+    answers.forEach((answer, i) => { if (answer === 1) this.#remember(group.ids, i * ID_BYTES); });
+    if (!PageCache.holds(group.place)) await this.#keep(group);
+    return answers;
+  }
+
+  async #keep({ block, ids, offsets, count, bad }: Group): Promise<void> {
+    const { pages, pool, level } = this.#parts;
+    if (pages === undefined || bad.size > 0) return;
+    const length = offsets[count] as number;
+    const { target, storedLength } = await compressGroup(pool, this.#storedBlocks, { block, length }, level);
+    try {
+      const payload = storedLength > 0 ? target.bytes.subarray(0, storedLength) : block.bytes.subarray(0, length);
+      await pages.add({ codec: storedLength > 0 ? 'zstd' : 'none', table: tableOf(ids, offsets), count, rawLength: length, payload });
+    } finally {
+      this.#storedBlocks.release(target);
     }
   }
 
@@ -340,11 +375,13 @@ export class RemoteStore extends PlacedChunks implements ChunkStore, IngestStore
       await order.before;
       this.#assertAlive();
       const payload = pays ? target.bytes.subarray(0, storedLength) : block.bytes.subarray(0, length);
-      const head = putHead.encode({ kind: putKinds.indexOf(kind), codec: putCodecs.indexOf(pays ? 'zstd' : 'none'), zero: 0, count, rawLength: length, storedLength: payload.length });
+      const codec = pays ? 'zstd' : 'none';
+      const head = putHead.encode({ kind: putKinds.indexOf(kind), codec: putCodecs.indexOf(codec), zero: 0, count, rawLength: length, storedLength: payload.length });
       const answered = this.#parts.client.request('put', [head, table, payload], (body) => putAnswer.view(body).chunksNew);
       order.handedOver();
       await answered;
       this.totals.storedBytes[kind] += head.length + table.length + payload.length;
+      if (kind === 'metadata') await this.#parts.pages?.add({ codec, table, count, rawLength: length, payload });
     } finally {
       if (pays) this.#storedBlocks.release(target);
       else this.#rawBlocks.release(block);

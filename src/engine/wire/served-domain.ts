@@ -5,12 +5,13 @@ import {
 import { TABLE_ROW_BYTES } from '../containers/container.layout.ts';
 import { ContainerRecords } from '../store/container-records.ts';
 import { chunkOf } from '../store/chunk-of.ts';
-import { decodeGroup, encodeGroupHead } from '../containers/group.ts';
+import { decodeGroup, encodeGroupHead, tableOf } from '../containers/group.ts';
 import { readHistory } from '../repository/history.ts';
 import type { Repository } from '../repository/repository.ts';
 import type { ServedParts } from '../repository/served.ts';
 import { EntryEncoder } from '../snapshots/entry.ts';
 import { listManifests, readManifest, type Manifest } from '../snapshots/manifest.ts';
+import { isDamage } from '../store/detours.ts';
 import type { Group } from '../store/group-cache.ts';
 import { IncomingGroups, checkPlace, type StagedGroup } from '../store/incoming-groups.ts';
 import { encodeJson, optionalText, textField, textsField, type JsonObject } from './json-body.ts';
@@ -134,19 +135,17 @@ export class ServedDomain {
     }
   }
 
-  /** For each chunk of the group at a place 1 where it is a page of a directory of which nothing is surely lost, else 0. */
-  async known(body: Uint8Array): Promise<Uint8Array> {
-    const { store } = this.parts;
-    const group = await store.groups.acquire(this.#placeIn(body));
-    try {
-      const answers = new Uint8Array(group.count);
-      for (let i = 0; i < group.count; i += 1) {
-        if (!group.bad.has(i)) answers[i] = await this.#intact.isIntact(group.block.bytes.slice(group.offsets[i], group.offsets[i + 1])) ? 1 : 0;
-      }
-      return answers;
-    } finally {
-      store.groups.release(group);
+  /** For each of `ids` 1 where it is a page of a directory that may be referred to, and of which nothing is surely lost, else 0. */
+  async intact(ids: IdBatch): Promise<Uint8Array> {
+    const { store, metadata } = this.parts;
+    const known = await store.has(ids);
+    const answers = new Uint8Array(ids.count);
+    for (let i = 0; i < ids.count; i += 1) {
+      if (((known[i >> 3] as number) & (1 << (i & 7))) === 0) continue;
+      const page = await metadata.get(idAt(ids, i)).catch((error: unknown) => { if (!isDamage(error)) throw error; });
+      if (page !== undefined && await this.#intact.isIntact(page)) answers[i] = 1;
     }
+    return answers;
   }
 
   /** Manifests behind an id, in ascending order of ids. */
@@ -217,12 +216,7 @@ export class ServedDomain {
 
 /** A decoded group as a record that is neither sealed nor compressed. */
 function openRecord({ place, block, count, ids, offsets }: Group): readonly Uint8Array[] {
-  const table = new Uint8Array(count * TABLE_ROW_BYTES);
-  const view = new DataView(table.buffer);
-  for (let i = 0; i < count; i += 1) {
-    table.set(ids.subarray(i * ID_BYTES, (i + 1) * ID_BYTES), i * TABLE_ROW_BYTES);
-    view.setUint32(i * TABLE_ROW_BYTES + ID_BYTES, (offsets[i + 1] as number) - (offsets[i] as number));
-  }
+  const table = tableOf(ids, offsets);
   const rawLength = offsets[count] ?? 0;
   const payload = block.bytes.subarray(0, rawLength);
   return [encodeGroupHead({ codec: 'none', table, count, rawLength, payload }, place), table, payload];

@@ -11,7 +11,7 @@ import type { ServerSession } from './server-session.ts';
 import { encodeFailure, failureCode } from './wire-failure.ts';
 
 /** Requests of one connection under way at a time. */
-const REQUESTS_MAX = 8;
+const REQUESTS_MAX = 16;
 const TOKEN = /^[0-9a-f]{64}$/;
 
 const names = new Map<number, RequestName>(Object.entries(MESSAGE).filter(([, kind]) => kind < MESSAGE.answer).map(([name, kind]) => [kind, name as RequestName]));
@@ -172,7 +172,11 @@ export class ServerConnection {
       case 'record':
         await domain.record(body, (parts) => this.#port.send(MESSAGE.answer, request, parts));
         return undefined;
-      case 'known': return [await domain.known(body)];
+      case 'intact': {
+        const ids = idsIn(body);
+        account.ids = ids.count;
+        return [await domain.intact(ids)];
+      }
       case 'elsewhere': {
         const ids = idsIn(body);
         account.ids = ids.count;

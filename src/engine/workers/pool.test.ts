@@ -1,5 +1,9 @@
 /** Tasks give the same results inline and in threads, and damage never passes for good bytes. */
 import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
 import { test } from 'node:test';
 import { ID_BYTES } from '../../core/index.ts';
 import { seededBytes } from '../../core/testing/random.ts';
@@ -139,4 +143,42 @@ test('blocks are handed out once, in order of asking', async () => {
   assert.deepEqual(order, [1, 2]);
   for (const block of blocks) pool.release(block);
   assert.throws(() => { pool.release(first); }, /released once/);
+});
+
+/**
+ * A process that ends its pool while threads are at work: their answers let the process go before the threads had ended, so that what followed
+ * the closing (the release of a lock, the rest of a program) never ran, and the process ended with code 13. About every second time.
+ */
+test('closing a pool outlives the answers that are still to come', () => {
+  const script = `
+    import { Arena } from ${JSON.stringify(new URL('./arena.js', import.meta.url).href)};
+    import { WorkerPool } from ${JSON.stringify(new URL('./pool.js', import.meta.url).href)};
+    const arena = new Arena(4 << 20);
+    const [source, target] = [arena.reserve(1 << 20), arena.reserve(1 << 20)];
+    arena.view(source, 1 << 20).forEach((_, i, bytes) => { bytes[i] = Math.sin(i) * 1e6; });
+    const pause = (ms) => new Promise((resolve) => { setTimeout(resolve, ms); });
+    for (let round = 0; round < 3; round += 1) {
+      const pool = await WorkerPool.create({ memory: arena.memory, hash: 'blake3' }, 2);
+      const work = () => { pool.run({ kind: 'compress', source, length: 1 << 20, target, level: 19 }).catch(() => undefined); };
+      pool.expect(64 << 20);
+      // As long as threads are starting, a task is done within the call.
+      for (let began = 0; performance.now() - began > 3;) {
+        await pause(20);
+        began = performance.now();
+        work();
+      }
+      await pause(100);
+      for (let i = 0; i < 4; i += 1) work();
+      await pool.close();
+      process.stdout.write('closed ');
+    }
+  `;
+  const directory = mkdtempSync(path.join(tmpdir(), 'holdfast-pool-'));
+  try {
+    writeFileSync(path.join(directory, 'closing.mjs'), script);
+    const { stdout, status } = spawnSync(process.execPath, [path.join(directory, 'closing.mjs')], { encoding: 'utf8' });
+    assert.deepEqual([stdout, status], ['closed closed closed ', 0]);
+  } finally {
+    rmSync(directory, { recursive: true });
+  }
 });

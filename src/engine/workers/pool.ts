@@ -143,7 +143,8 @@ export class WorkerPool {
     const pending = this.#running.get(id);
     this.#running.delete(id);
     thread.busy -= 1;
-    if (thread.busy === 0) thread.worker.unref();
+    // Who closes the pool waits for the thread: an answer that comes meanwhile must not let the process go.
+    if (thread.busy === 0 && this.#failure === undefined) thread.worker.unref();
     if (answer.failure === undefined) pending?.resolve(answer.result as TaskResult);
     else pending?.reject(new Error(`Run task in a worker thread: ${answer.failure}`));
     this.#dispatch();

@@ -1,4 +1,5 @@
 /** Files of a flat store that can be written: what {@link StoreFilesystem} shows as a directory. */
+import type { AppendLane } from './append-lane.ts';
 
 /** One file of a store. */
 export interface StoredFile {
@@ -19,8 +20,13 @@ export interface OpenStoredFile extends StoredFile {
   truncate(size: number): Promise<void>;
   /** When it resolves, everything done before survives a crash. */
   sync(): Promise<void>;
-  /** Gives the handle back after a {@link sync}. */
+  /** Gives the handle back after a {@link sync}. Its lane is closed. */
   close(): Promise<void>;
+  /**
+   * Called after a write: the file may open the lane, so that the next appends reach it without a call. It closes the lane before anything else changes
+   * the file, and everything that is asked of it sees what was appended. Durable after {@link sync}.
+   */
+  offer?(lane: AppendLane): void;
 }
 
 /** A store of files without directories. Several handles of one file see each other's writes at once. */

@@ -1,5 +1,6 @@
 /** What answers requests: a tree, or a store of files. */
 import type { Refusal } from './errno.ts';
+import type { LaneMemory } from './append-lane.ts';
 import type { FuseRequest } from './request.ts';
 
 /** A reply's body in buffers that go back when the kernel has its copy, or nobody wants it any more. */
@@ -21,6 +22,8 @@ export interface HandlerSettings {
   readonly writeBytesMax: number;
   /** Flags of `FUSE_INIT` beyond those of every session. */
   readonly flags: number;
+  /** Lanes through which threads append to files of the handler, when it opens them. */
+  readonly lanes?: readonly LaneMemory[];
 }
 
 /**

@@ -1,6 +1,7 @@
 /**
  * Reading ahead for a handle that the kernel does not read ahead for (direct I/O): a reader that goes on where it ended is answered out of
- * windows of 1 MiB, the next of which is fetched meanwhile. Windows that a write came between are never used.
+ * windows of 1 MiB, the next of which is fetched meanwhile. Windows that a change came between are never used; one that ends where the file
+ * ended stays true when it is appended to.
  */
 import type { OpenStoredFile } from './file-store.ts';
 import { Lent } from './handler.ts';
@@ -17,6 +18,7 @@ export interface FileVersion {
 /** One piece of the file in a buffer that goes back when nobody needs it. */
 class Window {
   readonly start: number;
+  readonly end: number;
   readonly version: number;
   readonly loaded: Promise<Uint8Array>;
   /** Set when it has come: then readers need not wait for a promise. */
@@ -25,8 +27,9 @@ class Window {
   /** Who may still touch the buffer: the load, the owner, readers that wait. */
   #users = 2;
 
-  constructor(start: number, version: number, { load, giveBack }: { readonly load: Promise<Uint8Array>; readonly giveBack: () => void }) {
+  constructor({ start, end }: { readonly start: number; readonly end: number }, version: number, { load, giveBack }: { readonly load: Promise<Uint8Array>; readonly giveBack: () => void }) {
     this.start = start;
+    this.end = end;
     this.version = version;
     this.loaded = load;
     this.#giveBack = giveBack;
@@ -44,7 +47,7 @@ class Window {
   }
 
   covers(offset: number, version: number): boolean {
-    return this.version === version && offset >= this.start && offset < this.start + windowBytes;
+    return this.version === version && offset >= this.start && offset < this.end;
   }
 }
 
@@ -82,7 +85,7 @@ export class ReadWindow {
   #at(offset: number): Window {
     const { version } = this.#version;
     const current = this.#windows.find((one) => one.covers(offset, version)) ?? this.#begin(offset);
-    const end = current.start + windowBytes;
+    const { end } = current;
     const next = end < this.#file.size ? (this.#windows.find((one) => one.covers(end, version) && one.start === end) ?? this.#begin(end)) : undefined;
     const kept = next === undefined ? [current] : [current, next];
     for (const one of this.#windows) if (!kept.includes(one)) one.drop();
@@ -92,8 +95,9 @@ export class ReadWindow {
 
   #begin(start: number): Window {
     const buffer = this.#free.pop() ?? new Uint8Array(windowBytes);
-    const load = this.#load(start, buffer.subarray(0, Math.min(windowBytes, this.#file.size - start)));
-    return new Window(start, this.#version.version, { load, giveBack: () => { if (this.#free.length < buffersKept) this.#free.push(buffer); } });
+    const end = Math.min(start + windowBytes, this.#file.size);
+    const load = this.#load(start, buffer.subarray(0, end - start));
+    return new Window({ start, end }, this.#version.version, { load, giveBack: () => { if (this.#free.length < buffersKept) this.#free.push(buffer); } });
   }
 
   async #load(offset: number, target: Uint8Array): Promise<Uint8Array> {

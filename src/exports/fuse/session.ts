@@ -1,6 +1,6 @@
 /**
  * One connection to the kernel: threads read requests from the device, this thread answers them and writes the replies itself, which is a
- * copy into the kernel that never waits. An error is an error number, never short data.
+ * copy into the kernel that never waits. Appends through a lane are answered by the thread that read them. An error is an error number, never short data.
  *
  * The thread that serves must not wait for its own mount: no synchronous call of `node:fs` below the mount point, in the whole process.
  */
@@ -34,7 +34,7 @@ export interface SessionOptions {
   readonly onProblem?: (error: unknown, request: RequestHeader) => void;
 }
 
-/** What has passed through a session. */
+/** What has passed through a session, but for appends through lanes. */
 export interface SessionCounts {
   readonly requests: number;
   readonly problems: number;
@@ -82,10 +82,10 @@ class Session implements FuseSession {
   }
 
   #thread(): Promise<void> {
-    const { writeBytesMax } = this.#handler.settings;
+    const { writeBytesMax, lanes = [] } = this.#handler.settings;
     const memory = makeSlotMemory(writeBytesMax > copyMax ? 4 : 8, Math.max(readBufferMin, writeBytesMax + requestHeadMax));
     const slots = new SlotRing(memory);
-    const worker = new Worker(new URL('./device-worker.js', import.meta.url), { workerData: { fd: this.#fd, memory }, resourceLimits: { maxYoungGenerationSizeMb: 1, maxOldGenerationSizeMb: 16 } });
+    const worker = new Worker(new URL('./device-worker.js', import.meta.url), { workerData: { fd: this.#fd, memory, lanes }, resourceLimits: { maxYoungGenerationSizeMb: 1, maxOldGenerationSizeMb: 16 } });
     return new Promise((resolve, reject) => {
       let end: string | undefined;
       worker.on('message', (message: number | string) => {

@@ -3,7 +3,7 @@
  *
  * All files are opened with `FOPEN_DIRECT_IO`: each write(2) is one request, and an error of the store is the error of that write.
  * (`FUSE_WRITEBACK_CACHE` would report it at some later close, and without it the kernel cuts each write that is not aligned to pages in two.)
- * Nobody has pages in the kernel's cache, so no reader can see old bytes. fsync(2) and close(2) return when everything is durable, or with the
+ * Appends that follow one another go through a lane where the store opens one. Nobody has pages in the kernel's cache, so no reader can see old bytes. fsync(2) and close(2) return when everything is durable, or with the
  * error.
  *
  * Known limits: no directories, links, devices, attributes; owner, mode and times are the mount's. A file can't be removed or renamed while a
@@ -11,6 +11,7 @@
  */
 import { BusyError, FormatError, NotFoundError, UsageError, isUtf8, textOf, utf8, type NodeStat } from '../../core/index.ts';
 import { opcodes, openFlags, rootNode } from './abi.layout.ts';
+import { LanePool, type AppendLane } from './append-lane.ts';
 import { errors, refuse } from './errno.ts';
 import type { FileStore, OpenStoredFile, StoredFile } from './file-store.ts';
 import type { FuseHandler, HandlerSettings, Reply } from './handler.ts';
@@ -46,11 +47,13 @@ interface Handle {
   readonly file: OpenStoredFile;
   readonly record: FileRecord;
   readonly window: ReadWindow;
+  lane: AppendLane | undefined;
 }
 
 /** See the module's comment. The store is the caller's, who closes it after the session has ended. */
 export class StoreFilesystem implements FuseHandler {
-  readonly settings: HandlerSettings = { writeBytesMax: 1 << 20, flags: 0 };
+  readonly settings: HandlerSettings;
+  readonly #lanes: LanePool = new LanePool();
   readonly #store: FileStore;
   readonly #options: StoreFilesystemOptions;
   readonly #started: number = Date.now();
@@ -65,6 +68,7 @@ export class StoreFilesystem implements FuseHandler {
   constructor(store: FileStore, options: StoreFilesystemOptions) {
     this.#store = store;
     this.#options = options;
+    this.settings = { writeBytesMax: 1 << 20, flags: 0, lanes: this.#lanes.memory };
   }
 
   handle(request: FuseRequest): Promise<Reply> | Reply {
@@ -189,14 +193,19 @@ export class StoreFilesystem implements FuseHandler {
 
   #keep(record: FileRecord, file: OpenStoredFile): Uint8Array {
     const handle = this.#nextHandle++;
-    this.#handles.set(handle, { file, record, window: new ReadWindow(file, record) });
+    this.#handles.set(handle, { file, record, window: new ReadWindow(file, record), lane: undefined });
     record.handles.add(handle);
     return openReply(handle, openFlags.directIo);
   }
 
   async #write({ handle, offset, data }: FuseRequest & { readonly op: 'write' }): Promise<Reply> {
-    const { file, record } = this.#handle(handle);
+    const open = this.#handle(handle);
+    const { file, record } = open;
     await changing(record, () => file.write(offset, data));
+    if (file.offer !== undefined && this.#handles.has(handle)) {
+      open.lane ??= this.#lanes.lend(handle);
+      if (open.lane !== undefined) file.offer(open.lane);
+    }
     return writeReply(data.length);
   }
 
@@ -206,12 +215,13 @@ export class StoreFilesystem implements FuseHandler {
   }
 
   async #release(handle: number): Promise<Reply> {
-    const { file, record } = this.#handle(handle);
+    const { file, record, lane } = this.#handle(handle);
     try {
       await file.close();
     } finally {
       this.#handles.delete(handle);
       record.handles.delete(handle);
+      if (lane !== undefined) this.#lanes.giveBack(lane);
       for (const wake of this.#released) wake();
     }
     return 'none';

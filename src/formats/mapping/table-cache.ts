@@ -9,6 +9,8 @@ export class TableCache {
   readonly #structure: string;
   /** In the order of use, the oldest first. */
   readonly #parts = new Map<number, DataView | Promise<DataView>>();
+  /** Key of the newest part: those who read one entry after the other ask for it again and again. */
+  #newest = -1;
 
   /** `budget` in bytes; two parts are always kept. `structure` names the table in errors. */
   constructor(file: BlockSource, options: { readonly partBytes: number; readonly budget: number; readonly structure: string }) {
@@ -22,14 +24,16 @@ export class TableCache {
   get(at: number): DataView | Promise<DataView> {
     const known = this.#parts.get(at);
     if (known !== undefined) {
-      if (this.#parts.size > this.#partsMax / 2) {
+      if (at !== this.#newest && this.#parts.size > this.#partsMax / 2) {
         this.#parts.delete(at);
         this.#parts.set(at, known);
+        this.#newest = at;
       }
       return known;
     }
     const loading = this.#load(at);
     this.#parts.set(at, loading);
+    this.#newest = at;
     for (const oldest of this.#parts.keys()) {
       if (this.#parts.size <= this.#partsMax) break;
       this.#parts.delete(oldest);

@@ -69,9 +69,12 @@ export async function openVolumeTable(sources: readonly BlockSource[], context: 
   return driverOf(kind).open(sources, context);
 }
 
-/** What a disk says about the array or group that it belongs to; undefined for disks that stand alone. @throws {FormatError} */
-export async function memberOf(source: BlockSource): Promise<(VolumeMember & { readonly name: VolumeTableName }) | undefined> {
-  const found = await probeVolumeTable(source);
+/**
+ * What a disk says about the array or group that it belongs to; undefined for disks that stand alone. `known`: what {@link probeVolumeTable} said of
+ * it. @throws {FormatError}
+ */
+export async function memberOf(source: BlockSource, known?: RecognisedVolumeTable): Promise<(VolumeMember & { readonly name: VolumeTableName }) | undefined> {
+  const found = known ?? await probeVolumeTable(source);
   const driver = found?.verdict.match === 'yes' ? driverOf(found.name) : undefined;
   return driver?.member === undefined ? undefined : { name: driver.name, ...await driver.member(source) };
 }

@@ -18,8 +18,8 @@ export interface Volume {
   readonly size: number;
   /**
    * Its bytes. The source belongs to the caller, and ends with the table.
-   * @throws {UnsupportedError} a kind that is recognised and not read. @throws {NotFoundError} a member that was not given. @throws {FormatError}
-   * @throws {IntegrityError} no key fits; a snapshot that is not valid. @throws {LimitError}
+   * @throws {UnsupportedError} a kind that is recognised and not read. @throws {NotFoundError} a member that was not given; no key fits. @throws {FormatError}
+   * @throws {IntegrityError} a snapshot that is not valid. @throws {LimitError}
    */
   open(): Promise<BlockSource>;
 }
@@ -64,7 +64,7 @@ export interface VolumeTableDriver {
   member?(source: BlockSource): Promise<VolumeMember>;
   /**
    * Opens it; several sources only with `member`, in any order. The table then owns them; on failure they remain the caller's.
-   * @throws {FormatError} @throws {UnsupportedError} @throws {LimitError} @throws {IntegrityError} no key fits.
+   * @throws {FormatError} @throws {UnsupportedError} @throws {LimitError} @throws {IntegrityError}
    */
   open(sources: readonly BlockSource[], context: OpenContext): Promise<VolumeTable>;
 }

@@ -44,8 +44,10 @@ function volumeLines(volumes: readonly unknown[]): readonly string[] {
   return alignColumns(rows.every((row) => row[1] === '') ? rows.map(([name = '', , ...rest]) => [name, ...rest]) : rows);
 }
 
-function partWords({ step, type, name, size, holds }: Readonly<Record<string, unknown>>): string[] {
-  return [String(step), formatBytes(Number(size)), String(type), name === undefined ? '' : `'${String(name)}'`, holds === undefined ? '' : String(holds)];
+function partWords({ step, type, name, size, holds, missing, locked, error }: Readonly<Record<string, unknown>>): string[] {
+  const state = locked === true ? 'locked' : error === undefined ? undefined : 'unreadable';
+  const content = [holds, missing === undefined ? undefined : `${Number(missing)} missing`, state].filter((word) => word !== undefined).map(String).join(', ');
+  return [String(step), formatBytes(Number(size)), String(type), name === undefined ? '' : `'${String(name)}'`, content];
 }
 
 /** The lines of one layer: its kind, then what is known of it, indented. */

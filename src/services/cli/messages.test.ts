@@ -28,6 +28,7 @@ before(() => {
   ({ run } = commandIn(work));
   fs.mkdirSync(path.join(work, 'src'));
   fs.writeFileSync(path.join(work, 'src/note.txt'), 'text\n');
+  fs.writeFileSync(path.join(work, 'src/page'), 'p');
   assert.equal(run('init', 'repo').code, 0);
   assert.equal(run('backup', 'src', '--repo', 'repo', '--tag', 'first').code, 0);
 });
@@ -42,7 +43,7 @@ describe('overviews', () => {
   });
 
   test('ls of a repository shows each snapshot under its whole id', () => {
-    assert.match(run('ls', 'repo').out, /^[0-9a-f]{64} {2}\S+Z {2}\S+ {2}1 files {2}5 B {2}\S+\/src \[first\]\n$/);
+    assert.match(run('ls', 'repo').out, /^[0-9a-f]{64} {2}\S+Z {2}\S+ {2}2 files {2}6 B {2}\S+\/src \[first\]\n$/);
   });
 
   test('info is readable: no JSON, times as dates, jobs in a table', () => {
@@ -51,7 +52,7 @@ describe('overviews', () => {
     assert.match(out, /^bacula$/m);
     assert.match(out, /^ {4}job=4 /m);
     assert.match(run('info', `${accurate}::job=3`).out, /^ {2}started +\d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC$/m);
-    assert.match(run('info', 'repo::latest').out, /^ {2}counts bytes +5 B$/m);
+    assert.match(run('info', 'repo::latest').out, /^ {2}counts bytes +6 B$/m);
   });
 });
 

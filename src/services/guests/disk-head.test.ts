@@ -21,18 +21,18 @@ function counted(bytes: Uint8Array): { readonly source: BlockSource; readonly re
 
 test('what is no disk is known by one read', async () => {
   const { source, reads } = counted(Uint8Array.from({ length: 4 << 20 }, (_, i) => (i * 7919) >> 7));
-  assert.equal(await imageFormatOf(source), undefined);
+  assert.equal(await imageFormatOf(source, 'disk'), undefined);
   assert.deepEqual(reads, [0]);
 });
 
 test('disks with and without a container', async () => {
   const disk = await guestsDisk();
-  assert.equal(await imageFormatOf(counted(disk).source), 'raw');
-  assert.equal(await imageFormatOf(counted(await fixture('dynamic.vhdx')).source), 'vhdx');
+  assert.equal(await imageFormatOf(counted(disk).source, 'disk'), 'raw');
+  assert.equal(await imageFormatOf(counted(await fixture('dynamic.vhdx')).source, 'disk'), 'vhdx');
   // Source: VHD specification, "Hard Disk Footer Format": cookie, features, version, offset of a fixed disk, type 2, checksum.
   const footer = Buffer.alloc(512);
   footer.write('conectix');
   for (const [at, value] of [[8, 2], [12, 0x1_0000], [16, 0xffff_ffff], [20, 0xffff_ffff], [44, disk.length], [52, disk.length], [60, 2]] as const) footer.writeUInt32BE(value, at);
   footer.writeUInt32BE(~footer.reduce((sum, byte) => sum + byte, 0) >>> 0, 64);
-  assert.equal(await imageFormatOf(counted(new Uint8Array(Buffer.concat([disk, footer]))).source), 'vhd');
+  assert.equal(await imageFormatOf(counted(new Uint8Array(Buffer.concat([disk, footer]))).source, 'disk'), 'vhd');
 });

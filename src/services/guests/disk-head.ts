@@ -6,6 +6,7 @@
 import { readRange, type BlockSource } from '../../core/index.ts';
 import { probeImage, type ImageFormatName } from '../../formats/images/index.ts';
 import { borrowed } from '../locations/borrowed.ts';
+import { foreignImage } from '../locations/foreign-image.ts';
 import { isDisk } from '../locations/guest-layer.ts';
 
 /** Bytes that are read at once: marks of all kinds lie in them, the farthest in the second label of ZFS. */
@@ -27,15 +28,21 @@ async function known(source: BlockSource): Promise<ImageFormatName | undefined> 
   return (await probeImage(source))?.format ?? (await isDisk(source) ? 'raw' : undefined);
 }
 
-/** The format of the disk image that a file is; `raw` only where a partition table or filesystem is found, and undefined for all else. @throws what reading throws. */
-export async function imageFormatOf(source: BlockSource): Promise<ImageFormatName | undefined> {
+/**
+ * The format of the disk image that a file is; `raw` only where a partition table or filesystem is found, and undefined for all else.
+ * @throws {UnsupportedError} an image of a kind that is not read. @throws what reading throws.
+ */
+export async function imageFormatOf(source: BlockSource, name: string): Promise<ImageFormatName | undefined> {
   const head = await readRange(source, 0, Math.min(HEAD_BYTES, source.size));
   const headOnly = withHead(source, head, (offset, target) => {
     target.fill(0);
     if (offset >= 0 && offset < head.length) target.set(head.subarray(offset));
     return Promise.resolve();
   });
-  if (await known(headOnly) === undefined) return undefined;
+  const format = await known(headOnly);
+  const foreign = format === undefined || format === 'raw' ? await foreignImage(headOnly, name) : undefined;
+  if (foreign !== undefined) throw foreign;
+  if (format === undefined) return undefined;
   // A fixed VHD begins as the disk in it does; only its end tells.
   return known(withHead(source, head, (offset, target, options) => source.readInto(offset, target, options)));
 }

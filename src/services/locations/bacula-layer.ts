@@ -2,7 +2,7 @@
 import { FormatError, NotFoundError, UsageError, defaultLimits, type BlockSource, type FileTree, type ProbeVerdict, type TreeProblem } from '../../core/index.ts';
 import { baculaFormat, openVolumeSet, type BaculaJob, type BaculaTree, type BaculaVolumeSet, type VolumeProblem } from '../../formats/bacula/index.ts';
 import { hostAccounts } from './accounts.ts';
-import { keyRemarks, usableKeys } from './key-remarks.ts';
+import { isKnownKind, keyRemarks, usableKeys } from './key-remarks.ts';
 import type { Arrival, LayerInfo, OpenOptions } from './place.ts';
 
 /** A volume under the name that messages use. */
@@ -150,7 +150,8 @@ export async function openVolumes(members: readonly NamedSource[], options: Open
     }, { order, resolveName: (kind, name) => (kind === 'user' ? accounts.user(name) : accounts.group(name)) });
     const name = members.map((member) => member.name).join(',');
     const volumes = new BaculaLayer(set, name);
-    for (const remark of keyRemarks(keys, set.labels.flatMap(({ label }) => label?.volumeName ?? []))) options.onNote?.(remark);
+    for (const remark of keyRemarks(keys.filter(isKnownKind), set.labels.flatMap(({ label }) => label?.volumeName ?? []))) options.onNote?.(remark);
+    for (const remark of keyRemarks(keys.filter((key) => !isKnownKind(key)), [])) options.keyUse?.wait(remark);
     return { place: { kind: 'volumes', volumes, name }, layer: volumes.describe(), owned: volumes };
   } catch (error) {
     for (const member of members) await member.source.close();

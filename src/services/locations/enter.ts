@@ -7,11 +7,22 @@ import { fileSource } from '../../fs-adapters/posix/index.ts';
 import { childPath, type TreeView } from '../trees/walk.ts';
 import type { NamedKey } from './key-remarks.ts';
 import type { NamedSource } from './bacula-layer.ts';
+import { owning, type Owner } from './owner.ts';
 import type { Arrival, NodePlace, OpenOptions } from './place.ts';
 import { treeWorld } from './tree-world.ts';
 
 function openContent(place: NodePlace): Promise<BlockSource> {
   return place.hostPath === undefined ? place.view.tree.open(place.view.id) : fileSource(place.hostPath);
+}
+
+/** Opens a file if it is what is looked for; else, and when looking fails, it is closed again. */
+async function openIf(place: NodePlace, isWanted: (source: BlockSource) => Promise<boolean>): Promise<BlockSource | undefined> {
+  return owning(async (owner) => {
+    const source = owner.own(await openContent(place));
+    if (await isWanted(source)) return source;
+    await owner.close();
+    return undefined;
+  });
 }
 
 async function closeAll(members: readonly NamedSource[]): Promise<void> {
@@ -31,16 +42,14 @@ async function volumesIn(place: NodePlace, strict: boolean): Promise<readonly Na
       for (const entry of page) {
         const view: TreeView = { tree, id: entry.id, path: childPath(shown, entry.name) };
         const isFile = (entry.stat ?? (await tree.stat(entry.id))).type === 'file';
-        const source = isFile ? await openContent({ kind: 'node', view }) : undefined;
-        if (source !== undefined && (await probeVolume(source)).match !== 'no') {
-          if (found.length >= defaultLimits.baculaVolumesMax) throw new LimitError('baculaVolumesMax', found.length + 1, defaultLimits.baculaVolumesMax, textOf(shown));
+        const source = isFile ? await openIf({ kind: 'node', view }, async (one) => (await probeVolume(one)).match !== 'no') : undefined;
+        if (source !== undefined) {
           found.push({ name: textOf(entry.name), source });
-          continue;
+          if (found.length > defaultLimits.baculaVolumesMax) throw new LimitError('baculaVolumesMax', found.length, defaultLimits.baculaVolumesMax, textOf(shown));
+        } else if (strict) {
+          await closeAll(found);
+          return [];
         }
-        await source?.close();
-        if (!strict) continue;
-        await closeAll(found);
-        return [];
       }
     }
   } catch (error) {
@@ -52,15 +61,10 @@ async function volumesIn(place: NodePlace, strict: boolean): Promise<readonly Na
 
 async function enterFile(place: NodePlace, images: boolean, options: OpenOptions): Promise<Arrival | undefined> {
   const { openVolumes, probeVolume } = await import('./bacula-layer.ts');
-  const source = await openContent(place);
   const name = textOf(place.view.path.subarray(place.view.path.lastIndexOf(0x2f) + 1));
-  if ((await probeVolume(source)).match !== 'no') return openVolumes([{ name, source }], options, 'given');
-  if (images) {
-    const { enterImage, isImage } = await import('./image-layer.ts');
-    if (await isImage(source)) return enterImage(source, { name, files: [] }, options);
-  }
-  await source.close();
-  return undefined;
+  const volume = await openIf(place, async (source) => (await probeVolume(source)).match !== 'no');
+  if (volume !== undefined) return openVolumes([{ name, source: volume }], options, 'given');
+  return images ? enterImageWith([place], options) : undefined;
 }
 
 function arriveAtRepository(repository: SnapshotStore, name: string, direct?: Repository): Arrival {
@@ -134,46 +138,58 @@ function nameOf(place: NodePlace): string {
 async function enterImageWith(places: readonly NodePlace[], options: OpenOptions, format?: ImageFormatName): Promise<Arrival | undefined> {
   const [first, ...others] = places;
   if (first === undefined) return undefined;
-  const { arriveAtDisk, arriveAtDisks, isImage, openImageFile } = await import('./image-layer.ts');
-  const source = await openContent(first);
+  const { arriveAtDisk, arriveAtDisks, imageFormat, openImageFile } = await import('./image-layer.ts');
   const files = others.map((place) => ({ name: nameOf(place), open: () => openContent(place) }));
-  if (format === undefined && !(await isImage(source))) {
-    await source.close();
-    return undefined;
-  }
-  let used = 0;
-  const image = await openImageFile(source, { name: nameOf(first), files, format }, options, () => { used += 1; });
-  if (others.length === 0 || used > 0) return arriveAtDisk(image, nameOf(first));
-  // It names none of the others: they are disks that belong with it.
-  return arriveAtDisks([image, ...await openDisks(others, options, [image])], nameOf(first));
+  let is = format;
+  const source = await openIf(first, async (one) => (is ??= await imageFormat(one)) !== undefined);
+  if (source === undefined) return undefined;
+  return owning(async (owner) => {
+    let used = 0;
+    const image = owner.own(await openImageFile(source, { name: nameOf(first), files, format: is }, options, () => { used += 1; }));
+    if (others.length === 0 || used > 0) return arriveAtDisk(image, nameOf(first));
+    // It names none of the others: they are disks that belong with it.
+    return arriveAtDisks([image, ...await openDisks(others, options, owner)], places.map(nameOf));
+  });
 }
 
-/** Each file as a disk of its own: by its magic number, else as it is. After a failure they are closed, and those in `also` too. */
-async function openDisks(places: readonly NodePlace[], options: OpenOptions, also: readonly { close(): Promise<void> }[] = []): Promise<readonly DiskImage[]> {
-  const { isImage, openImageFile } = await import('./image-layer.ts');
+/** A file as a disk: as its `format` says, else as it is. @throws {UnsupportedError} it is an image of a kind that is not read. @throws as `openImage`. */
+async function openDisk(place: NodePlace, options: OpenOptions, formatOf: (source: BlockSource) => Promise<ImageFormatName | undefined>): Promise<DiskImage> {
+  const { openImageFile } = await import('./image-layer.ts');
+  const { foreignImage } = await import('./foreign-image.ts');
+  return owning(async (owner) => {
+    const source = owner.own(await openContent(place));
+    const format = await formatOf(source);
+    const foreign = format === undefined ? await foreignImage(source, nameOf(place)) : undefined;
+    if (foreign !== undefined) throw foreign;
+    return openImageFile(source, { name: nameOf(place), files: [], format: format ?? 'raw' }, options);
+  });
+}
+
+/** Each file as a disk of its own; `owner` has those that are open. */
+async function openDisks(places: readonly NodePlace[], options: OpenOptions, owner: Owner): Promise<readonly DiskImage[]> {
   const disks: DiskImage[] = [];
-  try {
-    for (const place of places) {
-      const source = await openContent(place);
-      const format = await isImage(source) ? undefined : 'raw' as const;
-      disks.push(await openImageFile(source, { name: nameOf(place), files: [], format }, options));
-    }
-    return disks;
-  } catch (error) {
-    for (const one of [...also, ...disks]) await one.close();
-    throw error;
-  }
+  const { imageFormat } = await import('./image-layer.ts');
+  for (const place of places) disks.push(owner.own(await openDisk(place, options, imageFormat)));
+  return disks;
+}
+
+/** The disk that a file without a container that is known is; undefined where it is no file. @throws as {@link openDisk}. */
+export async function enterPlainDisk(place: NodePlace, options: OpenOptions): Promise<Arrival | undefined> {
+  if ((await place.view.tree.stat(place.view.id)).type !== 'file') return undefined;
+  const { arriveAtDisk } = await import('./image-layer.ts');
+  return arriveAtDisk(await openDisk(place, options, () => Promise.resolve(undefined)), nameOf(place));
 }
 
 /** Several files that are no images: members of an array, volume group or pool; undefined when the first one is no disk with anything on it. */
 async function enterMembers(places: readonly NodePlace[], options: OpenOptions): Promise<Arrival | undefined> {
-  const [first, ...others] = await openDisks(places, options);
-  if (first === undefined) return undefined;
   const { isDisk } = await import('./guest-layer.ts');
   const { arriveAtDisks } = await import('./image-layer.ts');
-  if (await isDisk(first)) return arriveAtDisks([first, ...others], places.map(nameOf).join(','));
-  for (const disk of [first, ...others]) await disk.close();
-  return undefined;
+  return owning(async (owner) => {
+    const [first, ...others] = await openDisks(places, options, owner);
+    if (first !== undefined && await isDisk(first)) return arriveAtDisks([first, ...others], places.map(nameOf));
+    await owner.close();
+    return undefined;
+  });
 }
 
 /** Opens several files, in the given order: a disk image with the files that it names, disks that belong together, or the volumes of one set. */

@@ -7,34 +7,28 @@ import { after, before, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { brotliDecompressSync } from 'node:zlib';
 import { NotFoundError, UnsupportedError, UsageError, textOf, type TreeProblem } from '../../core/index.ts';
-import { openLocation, type Location } from './index.ts';
+import { fixture as image } from '../../formats/images/testdata/fixture.ts';
+import { fixture as volumes } from '../../formats/partitions/testdata/fixture.ts';
+import { groupVolumes } from '../../formats/partitions/testdata/sums.ts';
+import { dynamicDisks } from '../../formats/partitions/testing/ldm-disk.ts';
+import { luksDisk, luksKey } from '../../formats/partitions/testing/luks-disk.ts';
+import { openLocation, type LayerInfo, type Location, type OpenOptions } from './index.ts';
+import { CountedTree } from './testing/counted-tree.ts';
+import { partitioned } from './testing/disks.ts';
 
 const formats = fileURLToPath(new URL('../../../../src/formats/', import.meta.url));
-const SECTOR = 512;
-const START = 2048;
 let directory = '';
 
 function fixture(name: string): Buffer {
   return brotliDecompressSync(readFileSync(path.join(formats, name)));
 }
 
-/** A disk with one primary partition. */
-function diskWith(content: Uint8Array): Buffer {
-  const disk = Buffer.alloc(START * SECTOR + Math.ceil(content.length / SECTOR) * SECTOR);
-  disk[446 + 4] = 0x0b;
-  disk.writeUInt32LE(START, 446 + 8);
-  disk.writeUInt32LE(Math.ceil(content.length / SECTOR), 446 + 12);
-  disk.writeUInt16LE(0xaa55, 510);
-  disk.set(content, START * SECTOR);
-  return disk;
-}
-
 before(() => {
   directory = mkdtempSync(path.join(tmpdir(), 'holdfast-guest-layer-'));
   const fat = fixture('filesystems/fat/testdata/fat16.img.br');
   writeFileSync(path.join(directory, 'fat.raw'), fat);
-  writeFileSync(path.join(directory, 'disk.raw'), diskWith(fat));
-  writeFileSync(path.join(directory, 'trap.raw'), diskWith(fixture('images/testdata/child.qcow2.br')));
+  writeFileSync(path.join(directory, 'disk.raw'), partitioned(fat));
+  writeFileSync(path.join(directory, 'trap.raw'), partitioned(fixture('images/testdata/child.qcow2.br')));
   writeFileSync(path.join(directory, 'note.txt'), 'no disk\n'.repeat(200));
   for (const name of ['raid5-0', 'raid5-1', 'raid5-2']) writeFileSync(path.join(directory, name), fixture(`partitions/testdata/${name}.raw.br`));
 });
@@ -100,4 +94,92 @@ test('members are found in any order, and a missing one is computed', async () =
   });
   const whole = await digest('raid5-2,raid5-0,raid5-1');
   assert.equal(await digest('raid5-0,raid5-2'), whole);
+});
+
+/** One volume group on a whole disk, in a partition, and in a container in a partition. */
+async function groupDisks(): Promise<CountedTree> {
+  const [a, b, c] = await Promise.all([0, 1, 2].map((i) => volumes(`lvm-${i}`))) as [Uint8Array, Uint8Array, Uint8Array];
+  return new CountedTree({ a, b: partitioned(b), c: partitioned(luksDisk(c)) });
+}
+
+async function digestOf(location: Location): Promise<string> {
+  const { tree, id } = await location.node();
+  const source = await tree.open(id);
+  const bytes = new Uint8Array(source.size);
+  await source.readInto(0, bytes);
+  return Buffer.from(await crypto.subtle.digest('SHA-256', bytes)).toString('hex');
+}
+
+interface Part {
+  readonly step: string;
+  readonly holds?: string;
+  readonly locked?: true;
+}
+
+function partsOf({ parts }: LayerInfo): readonly Part[] {
+  return (parts ?? []) as readonly Part[];
+}
+
+/** What `info` tells of disks, and of what is wrong with them. */
+async function described(tree: CountedTree, step: string, options: OpenOptions = {}): Promise<{ readonly layers: readonly LayerInfo[]; readonly problems: readonly TreeProblem[] }> {
+  return tree.at([step], options, async (location) => ({ layers: await location.diskLayers(), problems: location.damage() }));
+}
+
+test('members of a volume group lie in partitions, and in containers that a key opens', async () => {
+  const tree = await groupDisks();
+  for (const { step, sha256 } of groupVolumes.filter(({ type }) => type !== 'thin')) {
+    assert.equal(await tree.at(['/c,/b,/a', step], { keys: [luksKey] }, digestOf), sha256, step);
+  }
+  const whole = await tree.at(['/a,/b,/c', 'lv=vg/lin'], { keys: [luksKey] }, (location) => location.layers.at(-1));
+  assert.equal(whole?.['missing'], undefined);
+  for (const keys of [[], [Buffer.from('wrong')]]) {
+    await assert.rejects(tree.at(['/c', 'lv=vg/lin'], { keys }, () => undefined), (error) => error instanceof NotFoundError && /no volume group; .*--key FILE/.test(error.message));
+    await assert.rejects(tree.at(['/c', 'p1', 'luks'], { keys }, () => undefined), (error) => error instanceof NotFoundError && error.message.includes('--key FILE'));
+  }
+});
+
+test('info tells of every disk, of what is in containers, and of sets over several disks', async () => {
+  const tree = await groupDisks();
+  const { layers, problems } = await described(tree, '/a,/b,/c', { keys: [luksKey] });
+  assert.deepEqual(problems, []);
+  assert.deepEqual(layers.map(({ layer, format, disk }) => [layer, format, disk]), [['table', 'mbr', 'b'], ['table', 'mbr', 'c'], ['table', 'lvm', undefined]]);
+  assert.deepEqual(partsOf(layers[1] as LayerInfo).map(({ step, holds }) => [step, holds]), [['p1', 'luks'], ['p1::luks', 'lvm']]);
+  assert.deepEqual(layers[2]?.['members'], ['a', 'b::p1', 'c::p1::luks']);
+  assert.ok(partsOf(layers[2] as LayerInfo).some(({ step }) => step === 'lv=vg/lin'));
+  const locked = await described(tree, '/c');
+  assert.deepEqual(partsOf(locked.layers[0] as LayerInfo).map(({ step, locked: is }) => [step, is]), [['p1', undefined], ['p1::luks', true]]);
+  assert.deepEqual(locked.problems, [], 'a container that is locked is what it should be');
+});
+
+test('members that are missing and spare tables that were used are problems', async () => {
+  const { layers, problems } = await described(await groupDisks(), '/b');
+  assert.deepEqual(problems.filter(({ kind }) => kind === 'missing-member').map(({ where, message }) => [where, message]), [['b::p1: lvm', '2 of 3 members of the lvm set are not here']]);
+  assert.ok(partsOf(layers[0] as LayerInfo).some(({ step }) => step === 'p1::lv=vg/lin'));
+  const table = (await volumes('gpt')).slice();
+  table.fill(0, 512, 1024);
+  assert.deepEqual((await described(new CountedTree({ table }), '/table')).problems.map(({ kind, where }) => [kind, where]), [['damaged-table', 'table: GPT header']]);
+  const mirror = await at('raid5-0,raid5-2::md=lab', (location) => location.layers.at(-1));
+  assert.deepEqual([mirror?.layer, mirror?.['missing']], ['volume', 1]);
+});
+
+test('dynamic disks have a step of their own', async () => {
+  const [a, b] = dynamicDisks(2, 400, [{ name: 'Volume1', size: 40, components: [{ type: 2, partitions: [0, 1].map((disk) => ({ disk, start: 0, size: 20, volumeOffset: disk * 20 })) }] }]) as [Uint8Array, Uint8Array];
+  const tree = new CountedTree({ a, b });
+  assert.equal(await tree.at(['/b,/a', 'ldm=Volume1'], {}, async (location) => (await location.node()).tree.format), 'disk');
+  await assert.rejects(tree.at(['/a,/b', 'ldm=No'], {}, () => undefined), (error) => error instanceof NotFoundError && error.message.includes("'ldm=Volume1'"));
+});
+
+test('what is needed besides is said by name, and what an image has not', async () => {
+  const tree = new CountedTree(Object.fromEntries(await Promise.all(['child.qcow2', 'base.qcow2', 'snapshot.qcow2', 'zstd.qcow2'].map(async (name) => [name, await image(name)] as const))));
+  const failing = (...steps: readonly string[]): Promise<unknown> => tree.at(steps, {}, () => undefined);
+  await assert.rejects(failing('/child.qcow2', 'p2'), (error) => error instanceof NotFoundError && error.message.includes("'child.qcow2,base.qcow2'"));
+  await assert.rejects(failing('/snapshot.qcow2', 'snapshot=nope'), (error) => error instanceof NotFoundError && error.message.includes("it has 'before'"));
+  await assert.rejects(failing('/zstd.qcow2', 'snapshot=nope'), (error) => error instanceof NotFoundError && error.message.includes('no internal snapshots'));
+});
+
+test('an image of a kind that is not read is no raw disk, unless that is asked for', async () => {
+  const tree = new CountedTree({ 'a.qed': Buffer.concat([Buffer.from('QED\0'), Buffer.alloc(4_096)]), 'b.hds': Buffer.concat([Buffer.from('WithoutFreeSpace'), Buffer.alloc(4_096)]) });
+  await assert.rejects(tree.at(['/a.qed', 'p1'], {}, () => undefined), (error) => error instanceof UnsupportedError && /QED images are recognised/.test(error.message));
+  await assert.rejects(described(tree, '/b.hds'), (error) => error instanceof UnsupportedError && /Parallels/.test(error.message));
+  await assert.rejects(tree.at(['raw:/a.qed', 'p1'], {}, () => undefined), NotFoundError);
 });

@@ -66,8 +66,9 @@ export async function openRoot(source: SourcePath, options: OpenOptions): Promis
     const name = names[missing] ?? root;
     throw new NotFoundError(`Open '${formatSourcePath(source)}': no such file or directory '${name}'`, { path: name });
   }
-  const members = await Promise.all(names.map((name, index) => arriveAt(name, stats[index] as Stats, options)));
+  const members: Awaited<ReturnType<typeof arriveAt>>[] = [];
   try {
+    for (const [i, name] of names.entries()) members.push(await arriveAt(name, stats[i] as Stats, options));
     return await enterFiles(members.map((member) => member.place), options);
   } finally {
     for (const member of members) await member.owned.close();

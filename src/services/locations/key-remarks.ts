@@ -1,6 +1,6 @@
 /** What key files are, as far as Bacula layers go, so that one that fits nothing is named instead of silently passed over. */
 import { createPrivateKey, createPublicKey } from 'node:crypto';
-import { textOf } from '../../core/index.ts';
+import { NotFoundError, textOf } from '../../core/index.ts';
 
 /** A key as it was given; `name` is the file's name or what else the user knows it by. */
 export interface NamedKey {
@@ -57,6 +57,42 @@ export function keyRemarks(keys: readonly NamedKey[], volumes: readonly string[]
     if (one.volume === undefined || volumes.length === 0 || volumes.includes(one.volume)) return locked ? [`${begin} does not decrypt it`] : [];
     return [`${begin} opens nothing here: it is for volume '${one.volume}', not for ${volumes.map((name) => `'${name}'`).join(', ')}`];
   });
+}
+
+/** Whether Bacula layers know the kind of a key; others may be for containers on disks inside. */
+export function isKnownKind({ bytes }: NamedKey): boolean {
+  return kindOf(bytes).kind !== 'unknown';
+}
+
+/** What layers learn about keys on the way: a remark on a key of unknown kind waits until the last layer had its chance. */
+export class KeyUse {
+  #isOpened = false;
+  readonly #waiting: string[] = [];
+
+  /** An encrypted container was opened with one of the keys. */
+  opened(): void {
+    this.#isOpened = true;
+  }
+
+  wait(remark: string): void {
+    this.#waiting.push(remark);
+  }
+
+  /** Remarks that turned out right, each only once. */
+  take(): readonly string[] {
+    const remarks = this.#waiting.splice(0);
+    return this.#isOpened ? [] : remarks;
+  }
+}
+
+/** Whether an encrypted container only lacks a key that fits: it is then what it should be, not damaged. */
+export function isLocked(error: unknown): error is NotFoundError {
+  return error instanceof NotFoundError && error.data['slots'] !== undefined;
+}
+
+/** The same with what to do about it. */
+export function lockedError(error: NotFoundError): NotFoundError {
+  return /--key/.test(error.message) ? error : new NotFoundError(`${error.message}; give its passphrase or key file with --key FILE`, error.data, error);
 }
 
 /** Names of the private keys: what was tried, where none of them fits. */

@@ -5,7 +5,9 @@ import type { SnapshotStore } from '../../engine/index.ts';
 import type { ImageFormatName } from '../../formats/images/index.ts';
 import type { BaculaLayer } from './bacula-layer.ts';
 import { openRoot } from './host.ts';
-import { enterDiskImage, enterFiles, enterNode, type Entering } from './enter.ts';
+import { enterDiskImage, enterFiles, enterNode, enterPlainDisk, type Entering } from './enter.ts';
+import { KeyUse } from './key-remarks.ts';
+import { Owner } from './owner.ts';
 import { parsePathText } from './path-text.ts';
 import type { Arrival, DiskPlace, LayerInfo, NodePlace, OpenOptions, Place, RepositoryPlace, VolumesPlace } from './place.ts';
 import { typeName } from '../entry-record.ts';
@@ -13,7 +15,7 @@ import { forest } from '../trees/forest.ts';
 import { childPath, lookupBelow, type TreeView } from '../trees/walk.ts';
 
 /** Steps from a disk to a volume on it. */
-const volumeSteps = /^(p\d+|luks|(lv|md)=.+)$/;
+const volumeSteps = /^(p\d+|luks|(lv|md|ldm)=.+)$/;
 
 /** Steps from a filesystem to another tree in it; of a disk image, `snapshot=` is one of the disk. */
 const treeSteps = /^(subvol|dataset|snapshot)=/;
@@ -25,7 +27,7 @@ const forcedSteps = /^(raw|qcow2|vhdx|vmdk|vhd|vdi):(\/.*)$/;
 function offers(place: Place): string {
   if (place.kind === 'repository') return `repository '${place.name}' takes 'latest' or a snapshot id`;
   if (place.kind === 'volumes') return `Bacula volume '${place.name}' takes ${place.volumes.jobs.map((job) => `'${job.step}'`).join(', ') || 'no step: it holds no job'}`;
-  if (place.kind === 'disk') return `disk '${place.name}' takes 'p1', 'p2' …, 'lv=VG/LV', 'md=NAME'${place.image?.facts.snapshots === undefined ? '' : ", 'snapshot=NAME'"} or a path in its filesystem`;
+  if (place.kind === 'disk') return `disk '${place.name}' takes 'p1', 'p2' …, 'lv=VG/LV', 'md=NAME', 'ldm=NAME'${place.image?.facts.snapshots === undefined ? '' : ", 'snapshot=NAME'"} or a path in its filesystem`;
   return `'${textOf(place.view.path) || '/'}' takes a path, or is opened further if it is a repository, Bacula volume or disk image ('disk')`;
 }
 
@@ -35,7 +37,7 @@ export class Location {
   readonly layers: LayerInfo[] = [];
   place: Place;
   readonly options: OpenOptions;
-  readonly #closers: (() => Promise<void>)[] = [];
+  readonly #owner = new Owner();
   readonly #problems: (() => readonly TreeProblem[])[] = [];
 
   /** Use {@link openLocation}. */
@@ -52,7 +54,7 @@ export class Location {
 
   /** Takes over something to be closed with the location, the last one first. */
   owns(thing: { close(): Promise<void> }): void {
-    this.#closers.push(() => thing.close());
+    this.#owner.own(thing);
   }
 
   /**
@@ -131,26 +133,16 @@ export class Location {
   /** What is on the disk that the location ends at, which may be a file without a container; nothing where nothing is known. */
   async diskLayers(): Promise<readonly LayerInfo[]> {
     if (this.place.kind === 'node' && (await this.place.view.tree.stat(this.place.view.id)).type !== 'file') return [];
-    const { describeDisk, isDisk } = await import('./guest-layer.ts');
-    if (this.place.kind === 'node') {
-      const source = await this.place.view.tree.open(this.place.view.id);
-      const isKnown = await isDisk(source).finally(() => source.close());
-      if (!isKnown) return [];
-    }
-    return describeDisk(await this.#toDisk('disk'), this.options);
+    const { describeDisks } = await import('../guests/disk-layers.ts');
+    const { layers, problems } = await describeDisks(await this.#toDisk('disk'), this.options);
+    this.#problems.push(() => problems);
+    return layers;
   }
 
   /** Closes all layers, also after a failure of one of them. */
   async close(): Promise<void> {
-    let failure: unknown;
-    for (const close of this.#closers.splice(0).reverse()) {
-      try {
-        await close();
-      } catch (error) {
-        failure ??= error;
-      }
-    }
-    if (failure !== undefined) throw failure;
+    for (const remark of this.options.keyUse?.take() ?? []) this.options.onNote?.(remark);
+    await this.#owner.close();
   }
 
   #arrive(arrival: Arrival): void {
@@ -164,7 +156,7 @@ export class Location {
     const place: Place = this.place;
     if (place.kind === 'node' && (await place.view.tree.stat(place.view.id)).type === 'file') {
       await this.enter({ directories: 'no', images: true });
-      if (this.place.kind === 'node') await this.enterDisk('raw');
+      await this.#enterPlainDisk();
     }
     const reached: Place = this.place;
     if (reached.kind === 'disk') await this.#enterFilesystem(reached);
@@ -200,11 +192,17 @@ export class Location {
   /** From a file to the disk in it: by its magic number, else as it is. @throws {UsageError} it is no file. */
   async #toDisk(step: string): Promise<DiskPlace> {
     if (this.place.kind === 'node') await this.enter({ directories: 'no', images: true });
-    // No known container: the file is the disk. Only who names a step of a disk gets here.
-    await this.enterDisk('raw');
+    await this.#enterPlainDisk();
     const place: Place = this.place;
     if (place.kind !== 'disk') throw new UsageError(`Open step '${step}': not at a disk image; ${offers(place)}`, { step });
     return place;
+  }
+
+  /** A file without a known container is the disk itself. Only who names a step of a disk gets here. @throws {UnsupportedError} its container is known, and not read. */
+  async #enterPlainDisk(): Promise<void> {
+    if (this.place.kind !== 'node') return;
+    const disk = await enterPlainDisk(this.place, this.options);
+    if (disk !== undefined) this.#arrive(disk);
   }
 
   async #stepVolume(text: string): Promise<void> {
@@ -222,9 +220,11 @@ export class Location {
   async #stepTree(text: string): Promise<void> {
     if (this.place.kind !== 'node' || this.place.filesystem === undefined) {
       const disk = await this.#toDisk(text);
-      if (text.startsWith('snapshot=') && disk.image?.facts.snapshots !== undefined) {
+      const { mayHaveSnapshots } = await import('./guest-layer.ts');
+      const { image } = disk;
+      if (text.startsWith('snapshot=') && image !== undefined && (image.facts.snapshots !== undefined || !await mayHaveSnapshots(image))) {
         const { enterDiskSnapshot } = await import('./image-layer.ts');
-        return this.#arrive(await enterDiskSnapshot(disk.image, disk.name, text.slice('snapshot='.length)));
+        return this.#arrive(await enterDiskSnapshot(image, disk.name, text.slice('snapshot='.length)));
       }
       await this.#enterFilesystem(disk);
     }
@@ -279,7 +279,8 @@ export type Depth = 'as-is' | 'disk' | 'inside-root' | 'inside' | 'inside-disk';
  */
 export async function openLocation(text: string, options: OpenOptions = {}, depth: Depth = 'as-is'): Promise<Location> {
   const source = parseSourcePath(text);
-  const location = new Location(source, await openRoot(source, options), options);
+  const opening = { ...options, keyUse: new KeyUse() };
+  const location = new Location(source, await openRoot(source, opening), opening);
   try {
     for (const step of source.steps) await location.step(step);
     const isRoot = source.steps.length === 0;

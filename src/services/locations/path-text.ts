@@ -24,9 +24,13 @@ export function parsePathText(text: string): Uint8Array {
   return new Uint8Array(Buffer.concat(parts));
 }
 
-/** Whether a path can be printed as it is: most can, and listings are long. */
+/** Whether a byte is printed as it is: most are, and listings are long. */
+export function isPlainByte(byte: number): boolean {
+  return byte >= 0x20 && byte <= 0x7e && byte !== 0x5c;
+}
+
 function isPlain(path: Uint8Array): boolean {
-  for (const byte of path) if (byte < 0x20 || byte > 0x7e || byte === 0x5c) return false;
+  for (const byte of path) if (!isPlainByte(byte)) return false;
   return true;
 }
 

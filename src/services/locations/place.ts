@@ -1,10 +1,11 @@
 /** Where a location has led so far: a node of a tree, a repository, a set of Bacula volumes, or a disk. */
 import type { Accounts } from './accounts.ts';
 import type { BaculaLayer } from './bacula-layer.ts';
+import type { KeyUse } from './key-remarks.ts';
 import type { BlockSource, TreeProblem } from '../../core/index.ts';
 import type { Repository, SnapshotStore } from '../../engine/index.ts';
 import type { Filesystem } from '../../formats/filesystems/index.ts';
-import type { DiskImage } from '../../formats/images/index.ts';
+import type { DiskImage, ImageFormatName } from '../../formats/images/index.ts';
 import type { TreeView } from '../trees/walk.ts';
 
 /** How to open locations. */
@@ -13,6 +14,8 @@ export interface OpenOptions {
   readonly keys?: readonly Uint8Array[];
   /** Names of the keys in remarks on those that fit nothing, in the same order. */
   readonly keyNames?: readonly string[];
+  /** Learns which keys were of use; a location has its own. */
+  readonly keyUse?: KeyUse;
   readonly signal?: AbortSignal;
   /** Where caches of repositories in buckets are; a default of this user's when absent. */
   readonly cacheDirectory?: string | undefined;
@@ -56,6 +59,10 @@ export interface VolumesPlace {
 export interface DiskPlace {
   readonly kind: 'disk';
   readonly disks: readonly [BlockSource, ...BlockSource[]];
+  /** The files that several disks are from, in the same order. */
+  readonly files?: readonly { readonly name: string; readonly format: ImageFormatName }[];
+  /** For a volume: the disks that were given, on which other members of what is on it may be. */
+  readonly among?: readonly BlockSource[];
   /** The container that the first one is in. */
   readonly image?: DiskImage;
   readonly name: string;

@@ -62,10 +62,13 @@ describe('union of trees', () => {
     await tree.close();
   });
 
-  test('a file that two members hold is refused', async () => {
-    const tree = await unionTree([member(host('c', { 'd/same': '1' })), member(host('e', { 'd/same': '2' }))]);
-    await assert.rejects(paths(tree), UsageError);
-    await tree.close();
+  test('a file that two members hold is refused before anything is read of it, and both are named', async () => {
+    const named = (source: string, files: Readonly<Record<string, string>>, at = ''): UnionMember => ({ ...member(host(source, files), at), source });
+    const refused = (members: readonly UnionMember[], message: RegExp): Promise<void> => assert.rejects(unionTree(members), (error) => error instanceof UsageError && message.test(error.message));
+    await refused([named('c', { 'd/deep/same': '1' }), named('e', { 'd/deep/same': '2' })], /^Join 'c' and 'e': both hold '\/d\/deep\/same'/);
+    await refused([named('g', { 'd/x': '1' }), named('h', { d: 'a file' })], /'g' and 'h': both hold '\/d'/);
+    await refused([named('i', { mnt: 'a file' }), named('j', { thing: 't' }, '/mnt')], /'i' and 'j': both hold '\/mnt'/);
+    await refused([member(host('k', { same: '1' })), member(host('l', { same: '1' }))], /'source 1' and 'source 2'/);
   });
 
   test('hard links stay equal and ids beyond the computed range still work', async () => {

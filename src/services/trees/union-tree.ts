@@ -25,6 +25,8 @@ export interface UnionMember {
   readonly at: Uint8Array;
   /** Metadata known without opening; then `open` waits until somebody looks inside. */
   readonly stat?: NodeStat;
+  /** What errors call it. */
+  readonly source?: string;
   /** Called at most once. */
   open(): Promise<OpenMember>;
 }
@@ -38,6 +40,8 @@ interface Part {
 class Directory {
   readonly id: NodeId;
   readonly path: string;
+  /** The member for which it was made. */
+  readonly maker: number;
   stat: NodeStat | undefined;
   /** Whose metadata this directory shows. */
   owner: Part | undefined;
@@ -48,9 +52,10 @@ class Directory {
   /** By the Latin-1 image of the name: an own directory, or a single file that is mounted here. */
   readonly children: Map<string, Directory | Part> = new Map<string, Directory | Part>();
 
-  constructor(id: NodeId, path: string) {
+  constructor(id: NodeId, path: string, maker: number) {
     this.id = id;
     this.path = path;
+    this.maker = maker;
   }
 }
 
@@ -82,16 +87,16 @@ class UnionTree implements FileTree {
     this.#members = members;
     this.#stride = members.length + 1;
     this.#tableIds = members.map(() => new Map<NodeId, NodeId>());
-    this.#newDirectory('');
+    this.#newDirectory('', 0);
   }
 
-  /** Mounts every member; those without a known stat are opened now. */
+  /** Mounts every member; those without a known stat are opened now. If that is all of them, no two may claim a name. */
   async mount(): Promise<void> {
     for (const [index, member] of this.#members.entries()) {
       const names = splitPath(member.at);
       const opened = member.stat === undefined ? await this.#member(index) : undefined;
       const leaf = opened !== undefined && (await opened.tree.stat(opened.id)).type !== 'directory';
-      const chain = this.#chain(leaf ? names.slice(0, -1) : names);
+      const chain = this.#chain(leaf ? names.slice(0, -1) : names, index);
       for (const [depth, id] of (opened?.ancestors ?? []).entries()) {
         const directory = chain[depth];
         if (directory !== undefined) directory.owner ??= { member: index, id };
@@ -102,11 +107,25 @@ class UnionTree implements FileTree {
         last.waiting.push(index);
       } else if (leaf) {
         const name = names.at(-1);
-        if (name === undefined || last.children.has(keyOf(name))) throw clash(last.path, name ?? new Uint8Array());
+        const there = name === undefined ? last : last.children.get(keyOf(name));
+        if (name === undefined || there !== undefined) throw this.#clash(last.path, name, index, there);
         last.children.set(keyOf(name), { member: index, id: opened.id });
       } else this.#addPart(last, { member: index, id: opened.id });
     }
-    if (this.#members.every((member) => member.stat === undefined)) this.supports = await this.#mergedSupports();
+    if (!this.#members.every((member) => member.stat === undefined)) return;
+    this.supports = await this.#mergedSupports();
+    await this.#compare(this.#directories[0] as Directory);
+  }
+
+  /** Looks into all directories that more than one member has. @throws {UsageError} for a name that is no directory in each of them. */
+  async #compare(directory: Directory): Promise<void> {
+    try {
+      for await (const page of this.list(directory.id)) if (page.length === 0) break;
+    } catch (error) {
+      if (error instanceof UsageError) throw error;
+      return; // what can't be listed is found again by whoever reads the tree, and told there
+    }
+    for (const child of directory.children.values()) if (child instanceof Directory) await this.#compare(child);
   }
 
   async lookup(directory: NodeId, name: Uint8Array): Promise<NodeId | undefined> {
@@ -189,20 +208,20 @@ class UnionTree implements FileTree {
     }
   }
 
-  #newDirectory(path: string): Directory {
-    const directory = new Directory((this.#directories.length * this.#stride) as NodeId, path);
+  #newDirectory(path: string, maker: number): Directory {
+    const directory = new Directory((this.#directories.length * this.#stride) as NodeId, path, maker);
     this.#directories.push(directory);
     return directory;
   }
 
   /** The own directories along a path, made where absent; the first is the root. */
-  #chain(names: readonly Uint8Array[]): Directory[] {
+  #chain(names: readonly Uint8Array[], maker: number): Directory[] {
     const chain = [this.#directories[0] as Directory];
     for (const name of names) {
       const parent = chain.at(-1) as Directory;
       const found = parent.children.get(keyOf(name));
-      if (found !== undefined && !(found instanceof Directory)) throw clash(parent.path, name);
-      const child = found ?? this.#newDirectory(`${parent.path}/${textOf(name)}`);
+      if (found !== undefined && !(found instanceof Directory)) throw this.#clash(parent.path, name, maker, found);
+      const child = found ?? this.#newDirectory(`${parent.path}/${textOf(name)}`, maker);
       parent.children.set(keyOf(name), child);
       chain.push(child);
     }
@@ -233,18 +252,25 @@ class UnionTree implements FileTree {
     if (child === undefined && first === undefined) return undefined;
     if (child === undefined && first !== undefined && parts.length === 1) return this.#wrap(first);
     if (child !== undefined && !(child instanceof Directory)) {
-      if (parts.length > 0) throw clash(parent.path, name);
+      if (first !== undefined) throw this.#clash(parent.path, name, first.member, child);
       return this.#wrap(child);
     }
     for (const part of parts) {
-      if ((await (await this.#member(part.member)).tree.stat(part.id)).type !== 'directory') throw clash(parent.path, name);
+      if ((await (await this.#member(part.member)).tree.stat(part.id)).type !== 'directory') throw this.#clash(parent.path, name, part.member, child ?? parts.find((one) => one !== part));
     }
-    const merged = child ?? this.#newDirectory(`${parent.path}/${textOf(name)}`);
+    const merged = child ?? this.#newDirectory(`${parent.path}/${textOf(name)}`, first?.member ?? 0);
     parent.children.set(keyOf(name), merged);
     for (const part of parts) {
       if (!merged.parts.some((known) => known.member === part.member && known.id === part.id)) this.#addPart(merged, part);
     }
     return merged.id;
+  }
+
+  #clash(directory: string, name: Uint8Array | undefined, one: number, there: Directory | Part | undefined): UsageError {
+    const other = there instanceof Directory ? there.maker : there?.member ?? one;
+    const [first, second] = [Math.min(one, other), Math.max(one, other)].map((index) => this.#members[index]?.source ?? `source ${index + 1}`);
+    const path = `${directory}/${name === undefined ? '' : textOf(name)}`;
+    return new UsageError(`Join '${first}' and '${second}': both hold '${path}'; store them one by one`, { path, first, second });
   }
 
   #member(index: number): Promise<OpenMember> {
@@ -291,13 +317,9 @@ class UnionTree implements FileTree {
   }
 }
 
-function clash(directory: string, name: Uint8Array): UsageError {
-  return new UsageError(`Join sources: more than one holds '${directory}/${textOf(name)}'`);
-}
-
 /**
  * Mounts trees into one. Closing the union calls `close` of the members that were opened.
- * @throws {UsageError} when two members claim the same name for anything but directories.
+ * @throws {UsageError} when two members claim the same name for anything but directories: now, or of members that are opened later when they are looked into.
  */
 export async function unionTree(members: readonly UnionMember[]): Promise<FileTree> {
   const tree = new UnionTree(members);

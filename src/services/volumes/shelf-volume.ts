@@ -1,5 +1,7 @@
 /** What a shelf of volumes offers to whoever writes and reads them: a FUSE mount, a tail, a FIFO. */
 
+import type { AppendLane } from '../../exports/index.ts';
+
 /** One volume of a shelf. */
 export interface VolumeFacts {
   readonly name: string;
@@ -29,6 +31,8 @@ export interface ShelfVolume {
    * Waits while the spool is full and a commit is making room. @throws {ToolError} disk full, …
    */
   write(offset: number, bytes: Uint8Array): Promise<void>;
+  /** Called after a write: from then on a thread may append through `lane`, until something else changes the volume or the handle is closed. */
+  offer(lane: AppendLane): void;
   /** Cuts or extends. */
   truncate(size: number): Promise<void>;
   /** When it resolves, everything done before survives a crash of the process and of the machine. */

@@ -1,5 +1,6 @@
 /** One volume of a shelf: puts what its handles do in order, and commits it. */
 import { BusyError, IntegrityError, SliceSource, UnsupportedError, UsageError, type BlockSource } from '../../core/index.ts';
+import type { AppendLane } from '../../exports/index.ts';
 import { sameContent } from '../trees/content.ts';
 import { CommitTree } from './commit-tree.ts';
 import { FrozenVolume, readLayers } from './frozen-volume.ts';
@@ -33,11 +34,15 @@ interface CommitWish {
   readonly isRemoved?: boolean;
 }
 
+/** Bytes that a thread may append before this one is asked again. */
+const LENT_BYTES = 64 << 20;
+
 /** See the header. */
 export class ShelvedVolume {
   readonly name: string;
   readonly #parts: ShelfParts;
-  readonly #spool: VolumeSpool;
+  /** To be used through {@link #spool}. */
+  readonly #kept: VolumeSpool;
   #handles = 0;
   /** Changes as they were asked for: one that waits for room in the spool is not overtaken by later ones. */
   #asked: Promise<void> = Promise.resolve();
@@ -53,11 +58,19 @@ export class ShelvedVolume {
   readonly #attempts = new Set<number>();
   /** A change of the spool that failed: every later one does, too. */
   #failure: Error | undefined;
+  /** Changes that were asked for and have not ended: no thread appends beside them. */
+  #changes = 0;
 
   constructor(name: string, parts: ShelfParts, spool: VolumeSpool) {
     this.name = name;
     this.#parts = parts;
-    this.#spool = spool;
+    this.#kept = spool;
+  }
+
+  /** With everything that threads have appended. */
+  get #spool(): VolumeSpool {
+    this.#kept.catchUp();
+    return this.#kept;
   }
 
   get facts(): VolumeFacts {
@@ -97,6 +110,12 @@ export class ShelvedVolume {
     await this.#inTurn(() => this.#makeRoom(bytes.length), () => this.#spool.write(offset, bytes, this.#parts.now()));
     const { commitBytes } = this.#parts;
     if (this.#spool.bytes >= Math.max(commitBytes, this.#spool.size / 16, this.#failedBytes + commitBytes)) this.#commitInBackground();
+  }
+
+  /** See `OpenStoredFile.offer`. So few bytes at a time that whether to commit is asked often enough. */
+  offer(lane: AppendLane): void {
+    const room = Math.min(this.#parts.spoolBytesMax - this.#spool.bytes, LENT_BYTES);
+    if (this.#changes === 0 && this.#failure === undefined && room > 0) this.#kept.lend(lane, room);
   }
 
   truncate(size: number): Promise<void> {
@@ -165,13 +184,17 @@ export class ShelvedVolume {
 
   /** Runs one change. `isCommit`: also after one that failed before it was logged; what was done before that is to be stored all the same. */
   #change<T>(run: () => Promise<T>, isCommit = false): Promise<T> {
+    this.#changes += 1;
+    this.#kept.recall();
     const done = this.#order.then(async () => {
-      if (this.#failure !== undefined && !(isCommit && this.#spool.isSound)) throw this.#failure;
       try {
+        if (this.#failure !== undefined && !(isCommit && this.#spool.isSound)) throw this.#failure;
         return await run();
       } catch (error) {
         this.#failure ??= error as Error;
         throw error;
+      } finally {
+        this.#changes -= 1;
       }
     });
     this.#order = done.then(() => undefined, () => undefined); // its caller gets the error, the next one meets `#failure`
@@ -339,6 +362,10 @@ class VolumeHandle implements ShelfVolume {
   async truncate(size: number): Promise<void> {
     this.#check();
     return this.#volume.truncate(size);
+  }
+
+  offer(lane: AppendLane): void {
+    if (!this.#isClosed) this.#volume.offer(lane);
   }
 
   async sync(): Promise<void> {

@@ -35,6 +35,11 @@ export class SpoolFile {
     this.#handle = handle;
   }
 
+  /** For a thread that writes by itself; valid until {@link close}. */
+  get descriptor(): number {
+    return this.#handle.fd;
+  }
+
   /** @throws {ToolError} */
   static async open(path: string, flags: 'r+' | 'wx+'): Promise<SpoolFile> {
     return new SpoolFile(path, await spoolCall('Open spool file', path, () => fs.promises.open(path, flags, 0o600)));
@@ -73,6 +78,11 @@ export class SpoolFile {
   /** @throws {ToolError} what was not durable before is lost then. */
   async sync(): Promise<void> {
     await spoolCall('Sync', this.path, () => this.#handle.sync());
+  }
+
+  /** As {@link sync}, but for times. @throws {ToolError} */
+  async syncData(): Promise<void> {
+    await spoolCall('Sync', this.path, () => this.#handle.datasync());
   }
 
   async close(): Promise<void> {

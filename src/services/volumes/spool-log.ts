@@ -6,6 +6,7 @@
 import * as fs from 'node:fs';
 import * as path from 'node:path';
 import { FormatError, IntegrityError } from '../../core/index.ts';
+import type { Append, AppendLane } from '../../exports/index.ts';
 import { crc32 } from '../../formats/bacula/index.ts';
 import { SpoolFile, syncDirectory } from './spool-file.ts';
 import { MARKER_STRIDE, OPERATION, markerLayout, operationLayout } from './spool-log.layout.ts';
@@ -30,6 +31,10 @@ export interface RecoveredLog {
 /** Operations are written in pieces of this many bytes, or at a sync. */
 const PENDING_BYTES = 32 << 10;
 const READ_BYTES = 1 << 20;
+/** Bytes after which data is sent to the disk, so that a sync at the end of a job does not wait for all of it. */
+const EARLY_BYTES = 64 << 20;
+
+type LoggedValues = Omit<Parameters<typeof operationLayout.encode>[0], 'Checksum' | 'Reserved'>;
 
 /** One log. Calls come one at a time, but for reads. */
 export class SpoolLog {
@@ -44,6 +49,12 @@ export class SpoolLog {
   #isSynced = true;
   /** Which of the two markers is written next. */
   #turn: 0 | 1 = 0;
+  /** The sync ahead of time that is under way, and up to where it was begun. */
+  #early: Promise<void> = Promise.resolve();
+  #earlyBytes = 0;
+  #isEarly = false;
+  /** Why one failed: the kernel tells it once, so that a later sync would seem to succeed. */
+  #lost: Error | undefined;
 
   private constructor(directory: string, number: number, files: { readonly operations: SpoolFile; readonly data: SpoolFile; readonly marker: SpoolFile }) {
     this.#directory = directory;
@@ -113,6 +124,21 @@ export class SpoolLog {
     await this.#data.write(at, bytes);
     this.#dataBytes = at + bytes.length;
     await this.#log({ Kind: OPERATION.write, Offset: offset, Length: bytes.length, DataAt: at, DataChecksum: crc32(bytes), Time: time });
+    if (!this.#isEarly && this.#dataBytes - this.#earlyBytes >= EARLY_BYTES) this.#syncEarly();
+    return at;
+  }
+
+  /** Lets a thread write behind what is here, until the lane is closed; what comes is at `offset` of the volume. */
+  lend(lane: AppendLane, offset: number, bytesMax: number): void {
+    lane.open({ descriptor: this.#data.descriptor, at: this.#dataBytes, offset, bytesMax });
+  }
+
+  /** Logs what a thread wrote, in its order. @returns where it is. */
+  adopt(offset: number, { length, checksum, time }: Append): number {
+    const at = this.#dataBytes;
+    this.#isSynced = false;
+    this.#dataBytes = at + length;
+    this.#keep({ Kind: OPERATION.write, Offset: offset, Length: length, DataAt: at, DataChecksum: checksum, Time: time });
     return at;
   }
 
@@ -131,6 +157,8 @@ export class SpoolLog {
 
   /** When it resolves, everything logged so far survives a crash. */
   async sync(): Promise<void> {
+    await this.#early;
+    if (this.#lost !== undefined) throw this.#lost;
     if (this.#isSynced) return;
     await this.#flush();
     await this.#data.sync();
@@ -140,6 +168,7 @@ export class SpoolLog {
   }
 
   async close(): Promise<void> {
+    await this.#early;
     await this.#operations.close();
     await this.#data.close();
     await this.#marker.close();
@@ -151,11 +180,21 @@ export class SpoolLog {
     removeFiles(this.#directory, this.number);
   }
 
-  async #log(values: Omit<Parameters<typeof operationLayout.encode>[0], 'Checksum' | 'Reserved'>): Promise<void> {
+  async #log(values: LoggedValues): Promise<void> {
+    this.#keep(values);
+    if (this.#pending.length * operationLayout.size >= PENDING_BYTES) await this.#flush();
+  }
+
+  #keep(values: LoggedValues): void {
     const bytes = operationLayout.encode({ ...values, Checksum: 0, Reserved: 0 });
     new DataView(bytes.buffer).setUint32(0, crc32(bytes.subarray(4)));
     this.#pending.push(bytes);
-    if (this.#pending.length * operationLayout.size >= PENDING_BYTES) await this.#flush();
+  }
+
+  #syncEarly(): void {
+    this.#isEarly = true;
+    this.#earlyBytes = this.#dataBytes;
+    this.#early = this.#data.syncData().catch((error: unknown) => { this.#lost = error as Error; }).finally(() => { this.#isEarly = false; });
   }
 
   async #flush(): Promise<void> {

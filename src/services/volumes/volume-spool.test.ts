@@ -10,6 +10,8 @@ import { after, test } from 'node:test';
 import fc from 'fast-check';
 import { IntegrityError } from '../../core/index.ts';
 import { seededBytes } from '../../core/testing/random.ts';
+import { LanePool, LaneThread } from '../../exports/fuse/append-lane.ts';
+import { writeRequest } from '../../exports/fuse/testing/requests.ts';
 import { readLayers } from './frozen-volume.ts';
 import { VolumeSpool } from './volume-spool.ts';
 
@@ -18,7 +20,12 @@ after(() => { fs.rmSync(root, { recursive: true, force: true }); });
 const shelf = { id: 'shelf', note: () => undefined };
 let runs = 0;
 
+const lanes = new LanePool();
+const appender = new LaneThread(lanes.memory);
+const handle = 5;
+
 const step = fc.oneof(
+  { weight: 5, arbitrary: fc.record({ kind: fc.constant('append' as const), length: fc.integer({ min: 1, max: 9000 }), seed: fc.nat(99) }) },
   { weight: 6, arbitrary: fc.record({ kind: fc.constant('write' as const), at: fc.nat(20_000), length: fc.integer({ min: 1, max: 9000 }), seed: fc.nat(99) }) },
   { weight: 1, arbitrary: fc.record({ kind: fc.constant('truncate' as const), at: fc.nat(25_000) }) },
   { weight: 2, arbitrary: fc.record({ kind: fc.constantFrom('sync' as const, 'unfinished sync' as const, 'unfinished sync' as const) }) },
@@ -49,7 +56,15 @@ test('after a loss of power the spool has everything that was synced, and nothin
     const spool = await VolumeSpool.open(directory, undefined, shelf);
     const states: Buffer[] = [Buffer.alloc(0)];
     let [oldest, synced, markers] = [0, sizesIn(directory), markersIn(directory)];
+    const lane = lanes.lend(handle) ?? assert.fail('no lane is left');
     for (const one of steps) {
+      if (one.kind === 'append') {
+        if (appender.append(writeRequest(handle, spool.size, seededBytes(one.length, one.seed))) === undefined) continue; // the lane is not open
+        spool.catchUp();
+        states.push(await contentOf(spool));
+        continue;
+      }
+      spool.recall();
       if (one.kind === 'write') await spool.write(one.at, seededBytes(one.length, one.seed), 1);
       else if (one.kind === 'truncate') await spool.truncate(one.at, 1);
       else if (one.kind === 'freeze') {
@@ -61,7 +76,10 @@ test('after a loss of power the spool has everything that was synced, and nothin
         if (one.kind === 'sync') [oldest, synced, markers] = [states.length - 1, sizesIn(directory), markersIn(directory)];
       }
       if (one.kind === 'write' || one.kind === 'truncate') states.push(await contentOf(spool));
+      if (one.kind === 'write') spool.lend(lane, 20_000);
     }
+    spool.recall();
+    lanes.giveBack(lane);
     const isWhole = losses.every(({ left, isScribbled }) => left === 1 && !isScribbled);
     for (const [i, [name, size]] of [...sizesIn(directory)].entries()) {
       const { left, isScribbled } = losses[i % losses.length] ?? { left: 0, isScribbled: false };

@@ -2,6 +2,7 @@
 import * as fs from 'node:fs';
 import * as path from 'node:path';
 import { FormatError, IntegrityError, SliceSource } from '../../core/index.ts';
+import type { Append, AppendLane } from '../../exports/index.ts';
 import { sameContent } from '../trees/content.ts';
 import { ExtentMap } from './extent-map.ts';
 import { FrozenVolume, type VolumeLayers } from './frozen-volume.ts';
@@ -26,7 +27,7 @@ export interface Frozen {
   readonly log: number;
 }
 
-/** Calls come one at a time, but for reads of {@link layers}. */
+/** Calls come one at a time, but for reads of {@link layers}. While a lane is lent, {@link recall} comes before any change and {@link catchUp} before any look. */
 export class VolumeSpool {
   size: number;
   modified: number;
@@ -41,6 +42,8 @@ export class VolumeSpool {
   #leastSize = Infinity;
   #isChanged = false;
   #isSound = true;
+  /** The lane through which a thread appends to the last log. */
+  #lane: AppendLane | undefined;
 
   private constructor(directory: string, base: StoredVolume | undefined) {
     this.#directory = directory;
@@ -95,6 +98,36 @@ export class VolumeSpool {
   /** Whether the logs hold what this says they hold: a change that failed before it was logged leaves everything as it was. */
   get isSound(): boolean {
     return this.#isSound;
+  }
+
+  /** Lets a thread append up to `bytesMax` bytes. Nothing, where there is no log. */
+  lend(lane: AppendLane, bytesMax: number): void {
+    this.recall();
+    const log = this.#logs.get(this.#next - 1);
+    if (log === undefined) return;
+    log.lend(lane, this.size, bytesMax);
+    this.#lane = lane;
+  }
+
+  /** When it returns no thread appends, and what was appended is here. */
+  recall(): void {
+    const lane = this.#lane;
+    this.#lane = undefined;
+    if (lane !== undefined) this.#adopt(lane.close());
+  }
+
+  /** Takes over what threads have appended so far. */
+  catchUp(): void {
+    if (this.#lane !== undefined) this.#adopt(this.#lane.take());
+  }
+
+  #adopt(appends: readonly Append[]): void {
+    const log = this.#logs.get(this.#next - 1) as SpoolLog;
+    for (const append of appends) {
+      const offset = this.size;
+      const at = log.adopt(offset, append);
+      this.#apply({ kind: 'write', offset, length: append.length, at, time: append.time }, log.number);
+    }
   }
 
   async write(offset: number, bytes: Uint8Array, time: number): Promise<void> {
@@ -164,6 +197,7 @@ export class VolumeSpool {
 
   /** Closes the files. With `remove`, or when the repository has everything, the directory goes. */
   async close(remove: boolean): Promise<void> {
+    this.recall();
     const isGone = remove || !this.isChanged;
     for (const log of this.#logs.values()) await log.close();
     this.#logs.clear();

@@ -27,6 +27,9 @@ import { mergeExtent } from './tiers.ts';
 import { WriteAheadLog } from './write-ahead-log.ts';
 import type { Batch } from './write-ahead-log.ts';
 
+/** Ids asked for at once from which on filters are loaded. A writer whose chunks are new asks for the few that its own filter is wrong about. */
+const FILTER_IDS_MIN = 16;
+
 const NO_IDS: IdBatch = { bytes: new Uint8Array(0), count: 0 };
 
 /**
@@ -56,6 +59,8 @@ export class LogIndex implements ChunkIndex {
   #queue: Promise<void> = Promise.resolve();
   #failed: unknown;
   #readers = 0;
+  /** Loading of the segments' filters; undefined when there are segments since whose filters nobody needed. */
+  #filters: Promise<void> | undefined = Promise.resolve();
   #retired: readonly Segment[] = [];
   #closed: Promise<void> | undefined;
 
@@ -81,7 +86,12 @@ export class LogIndex implements ChunkIndex {
         found[i >> 3] = (found[i >> 3] as number) | 1 << (i & 7);
       }
     }
-    if (rest.length > 0 && segments.length > 0) await this.#reading(() => findInSegments(segments, { ids, rest, places, found }));
+    if (rest.length > 0 && segments.length > 0) {
+      await this.#reading(async () => {
+        if (rest.length >= FILTER_IDS_MIN) await (this.#filters ??= loadFilters(segments, this.#options.filterBytesMax));
+        await findInSegments(segments, { ids, rest, places, found });
+      });
+    }
     return found;
   }
 
@@ -188,8 +198,10 @@ export class LogIndex implements ChunkIndex {
     // In one step for readers: the table's entries move below it.
     state.segments = segments;
     state.table.clear();
-    await loadFilters(segments, this.#options.filterBytesMax);
+    this.#filters = undefined;
     for (const name of previous) await this.#disk.remove(name);
+    // A scan may hold on to them for hours, and to more with each merge.
+    for (const one of gone) one.dropFilter();
     this.#retired = [...this.#retired, ...gone];
     await this.#closeRetired();
   }

@@ -23,6 +23,11 @@ export function rangeBody(handle: number, offset: number, size: number): Uint8Ar
   return readIn.encode({ fh: handle, offset, size, read_flags: 0, lock_owner: new Uint8Array(8), flags: 0, padding: 0 });
 }
 
+/** A write. */
+export function writeRequest(handle: number, offset: number, data: Uint8Array): Buffer {
+  return Buffer.from(requestBytes(opcodes.write, { body: [rangeBody(handle, offset, data.length), data] }));
+}
+
 /** One well-formed request of every kind. */
 export function everyRequest(): readonly Uint8Array[] {
   const { lookup, forget, batchForget, getattr, setattr, readlink, unlink, rename2, open, read, write, release, getxattr, listxattr, readdirplus, lseek, create } = opcodes;

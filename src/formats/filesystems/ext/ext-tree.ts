@@ -8,6 +8,7 @@ import {
   type BlockSource, type DirectoryEntry, type Limits, type NodeId, type NodeStat, type TreeProblem, type TreeSupports,
 } from '../../../core/index.ts';
 import type { Filesystem, FilesystemFacts } from '../filesystem.ts';
+import { inTurn } from '../in-turn.ts';
 import type { BlockReader } from './block-reader.ts';
 import type { Contents } from './contents.ts';
 import { DirectoryReader, type Dirent } from './directory.ts';
@@ -20,7 +21,8 @@ import type { ProblemList } from '../problem-list.ts';
 import { INCOMPAT } from './superblock.layout.ts';
 import { AttributeReader } from './xattr.ts';
 
-const PAGE_ENTRIES = 1024;
+/** Entries that are listed at a time: few, so that they are garbage before they are old. */
+const PAGE_ENTRIES = 512;
 
 /** What a tree is made of; it owns `source`. */
 export interface ExtParts {
@@ -37,7 +39,7 @@ export interface ExtParts {
 function wrongName(name: Uint8Array): string | undefined {
   if (name.length === 0) return 'it is empty';
   if (name[0] === 0x2e && (name.length === 1 || (name.length === 2 && name[1] === 0x2e))) return '';
-  if (name.includes(0x2f) || name.includes(0)) return 'it has a slash or NUL';
+  for (let i = 0; i < name.length; i += 1) if (name[i] === 0x2f || name[i] === 0) return 'it has a slash or NUL';
   return undefined;
 }
 
@@ -100,17 +102,25 @@ export class ExtTree implements Filesystem {
     return this.#parts.inodes.stat(id);
   }
 
+  list(directory: NodeId): AsyncIterable<readonly DirectoryEntry[]> {
+    return this.#pages(directory, 'stat');
+  }
+
+  names(directory: NodeId): AsyncIterable<readonly DirectoryEntry[]> {
+    return this.#pages(directory, 'type');
+  }
+
   /** What is sound in a damaged directory comes first, then the error. */
-  async *list(directory: NodeId): AsyncIterable<readonly DirectoryEntry[]> {
+  async *#pages(directory: NodeId, wanted: 'stat' | 'type'): AsyncIterable<readonly DirectoryEntry[]> {
     const inode = await this.#directory(directory);
     let page: Dirent[] = [];
     let failure: unknown;
     try {
       for await (const entries of this.#entries(inode)) {
-        for (const entry of entries) {
-          if (this.#isLegal(inode, entry)) page.push(entry);
+        for (let from = 0; from < entries.length;) {
+          from = this.#collect(inode, entries, from, page);
           if (page.length < PAGE_ENTRIES) continue;
-          yield await this.#page(page);
+          yield await this.#page(page, wanted);
           page = [];
         }
       }
@@ -118,8 +128,18 @@ export class ExtTree implements Filesystem {
       if (!(error instanceof HoldfastError)) throw error;
       failure = error;
     }
-    if (page.length > 0) yield await this.#page(page);
+    if (page.length > 0) yield await this.#page(page, wanted);
     if (failure !== undefined) throw failure;
+  }
+
+  /** Adds entries to a page until it is full. Returns the index of the next one. */
+  #collect(directory: Inode, entries: readonly Dirent[], from: number, page: Dirent[]): number {
+    let next = from;
+    for (; next < entries.length && page.length < PAGE_ENTRIES; next += 1) {
+      const entry = entries[next] as Dirent;
+      if (this.#isLegal(directory, entry)) page.push(entry);
+    }
+    return next;
   }
 
   #isLegal(directory: Inode, { name, inode }: Dirent): boolean {
@@ -131,21 +151,36 @@ export class ExtTree implements Filesystem {
     return reason === undefined;
   }
 
-  /** Entries with what their inodes tell; an inode that is damaged says so when it is asked itself. */
-  async #page(entries: readonly Dirent[]): Promise<readonly DirectoryEntry[]> {
-    const { inodes, problems } = this.#parts;
-    const page: DirectoryEntry[] = [];
-    for (const { name, inode } of entries) {
-      const id = inode as NodeId;
-      try {
-        const found = inodes.stat(inode);
-        page.push({ name, id, stat: found instanceof Promise ? await found : found });
-      } catch (error) {
-        problems.note(`inode ${inode}`, error);
-        page.push({ name, id });
-      }
+  #page(entries: readonly Dirent[], wanted: 'stat' | 'type'): Promise<readonly DirectoryEntry[]> {
+    return inTurn(entries, wanted === 'type' ? (dirent) => this.#typedEntry(dirent) : (dirent) => this.#fullEntry(dirent));
+  }
+
+  #typedEntry(dirent: Dirent): DirectoryEntry | Promise<DirectoryEntry> {
+    const { name, inode } = dirent;
+    const id = inode as NodeId;
+    try {
+      const type = this.#parts.inodes.type(inode);
+      return type instanceof Promise ? type.then((found) => ({ name, id, type: found }), (error: unknown) => this.#damagedEntry(dirent, error)) : { name, id, type };
+    } catch (error) {
+      return this.#damagedEntry(dirent, error);
     }
-    return page;
+  }
+
+  #fullEntry(dirent: Dirent): DirectoryEntry | Promise<DirectoryEntry> {
+    const { name, inode } = dirent;
+    const id = inode as NodeId;
+    try {
+      const stat = this.#parts.inodes.stat(inode);
+      return stat instanceof Promise ? stat.then((found) => ({ name, id, stat: found }), (error: unknown) => this.#damagedEntry(dirent, error)) : { name, id, stat };
+    } catch (error) {
+      return this.#damagedEntry(dirent, error);
+    }
+  }
+
+  /** An inode that is damaged says so when it is asked itself. */
+  #damagedEntry({ name, inode }: Dirent, error: unknown): DirectoryEntry {
+    this.#parts.problems.note(`inode ${inode}`, error);
+    return { name, id: inode as NodeId };
   }
 
   async open(id: NodeId, stream?: string): Promise<BlockSource> {

@@ -1,19 +1,13 @@
 /** Inodes by number, through a cache of parts of the inode tables. */
-import { FormatError, type BlockSource, type NodeStat } from '../../../core/index.ts';
+import { FormatError, type BlockSource, type NodeStat, type NodeType } from '../../../core/index.ts';
 import { TableCache } from '../../mapping/table-cache.ts';
 import { bytesOf } from './block-reader.ts';
 import type { GroupTable } from './group-table.ts';
-import { checkInode, Inode, inodeStat } from './inode.ts';
+import { checkInode, Inode, type InodePlace, inodeStat, inodeType } from './inode.ts';
 import type { ExtGeometry } from './superblock.ts';
 
 /** Bytes of a table that are read at a time. */
-const PART_BYTES = 16 << 10;
-
-/** A part of a table, and where in it an inode is. */
-interface Place {
-  readonly view: DataView;
-  readonly at: number;
-}
+const PART_BYTES = 32 << 10;
 
 /** See the header. */
 export class InodeTable {
@@ -21,6 +15,8 @@ export class InodeTable {
   readonly #groups: GroupTable;
   readonly #cache: TableCache;
   readonly #partBytes: number;
+  /** The part that was used last, and the numbers of the inodes in it. */
+  #newest: { readonly first: number; readonly end: number; readonly view: DataView } = { first: 0, end: 0, view: new DataView(new ArrayBuffer(0)) };
 
   /** `budget` in bytes. */
   constructor(source: BlockSource, geometry: ExtGeometry, groups: GroupTable, budget: number) {
@@ -39,17 +35,34 @@ export class InodeTable {
   /** What `lstat` would tell; without a promise when the inode is in memory. @throws {FormatError} @throws {IntegrityError} */
   stat(number: number): NodeStat | Promise<NodeStat> {
     const place = this.#part(number);
-    return place instanceof Promise ? place.then((found) => this.#stat(number, found)) : this.#stat(number, place);
+    return place instanceof Promise ? place.then((found) => this.#statAt(number, found)) : this.#statAt(number, place);
   }
 
-  #stat(number: number, { view, at }: Place): NodeStat {
-    const data = new DataView(view.buffer, at, this.#geometry.inodeBytes);
-    checkInode(data, number, this.#geometry);
-    return inodeStat(data, number, this.#geometry);
+  #statAt(number: number, place: InodePlace): NodeStat {
+    checkInode(place, number, this.#geometry);
+    return inodeStat(place, number, this.#geometry);
+  }
+
+  /** The type alone of what `stat` tells, with the same checks. @throws {FormatError} @throws {IntegrityError} */
+  type(number: number): NodeType | Promise<NodeType> {
+    const place = this.#part(number);
+    return place instanceof Promise ? place.then((found) => this.#typeAt(number, found)) : this.#typeAt(number, place);
+  }
+
+  #typeAt(number: number, place: InodePlace): NodeType {
+    checkInode(place, number, this.#geometry);
+    return inodeType(place, number, this.#geometry);
   }
 
   /** The part of a table with an inode. */
-  #part(number: number): Place | Promise<Place> {
+  #part(number: number): InodePlace | Promise<InodePlace> {
+    const { first, end, view } = this.#newest;
+    // Files of a directory mostly lie side by side.
+    if (number >= first && number < end) return { view, at: (number - first) * this.#geometry.inodeBytes };
+    return this.#find(number);
+  }
+
+  #find(number: number): InodePlace | Promise<InodePlace> {
     const { inodes, inodesPerGroup, inodeBytes } = this.#geometry;
     if (!Number.isInteger(number) || number < 1 || number > inodes) {
       throw new FormatError('Find ext inode', { structure: 'ext directory entry', field: 'inode', found: number, expected: `1 to ${inodes}` });
@@ -60,15 +73,22 @@ export class InodeTable {
     return this.#load(number, table, offset);
   }
 
-  #load(number: number, table: number, offset: number): Place | Promise<Place> {
+  #load(number: number, table: number, offset: number): InodePlace | Promise<InodePlace> {
     const at = offset % this.#partBytes;
     const loaded = this.#cache.get(table * this.#geometry.blockBytes + offset - at);
     if (loaded instanceof Promise) return loaded.then((view) => this.#checked(number, { view, at }));
     return this.#checked(number, { view: loaded, at });
   }
 
-  #checked(number: number, place: Place): Place {
-    if (place.at + this.#geometry.inodeBytes <= place.view.byteLength) return place;
-    throw new FormatError(`Read ext inode ${number}`, { structure: 'ext inode table', field: 'offset', found: place.at, expected: 'an inode inside the image: it ends before' });
+  #checked(number: number, place: InodePlace): InodePlace {
+    const { inodesPerGroup, inodeBytes } = this.#geometry;
+    const { view, at } = place;
+    if (at + inodeBytes > view.byteLength) {
+      throw new FormatError(`Read ext inode ${number}`, { structure: 'ext inode table', field: 'offset', found: at, expected: 'an inode inside the image: it ends before' });
+    }
+    const first = number - at / inodeBytes;
+    const groupEnd = number - (number - 1) % inodesPerGroup + inodesPerGroup;
+    this.#newest = { first, end: Math.min(first + Math.floor(view.byteLength / inodeBytes), groupEnd), view };
+    return place;
   }
 }

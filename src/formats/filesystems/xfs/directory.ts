@@ -11,8 +11,8 @@ import type { MetadataReader, Piece, Wanted } from './metadata.ts';
 import { wideOf } from './wide.ts';
 import { DIRECTORY_LEAF_BYTES, FAMILY, MAGIC } from './xfs.layout.ts';
 
-/** Entries that `list` hands over at a time. */
-const PAGE_ENTRIES = 4096;
+/** Entries that `list` hands over at a time: few, so that they are garbage before they are old. */
+const PAGE_ENTRIES = 512;
 const ENTRY_HEADER = 9;
 const FREE_TAG = 0xffff;
 const HEADER = { old: 16, v5: 64 } as const;
@@ -156,12 +156,17 @@ export function namesEnd(view: DataView): number {
   return end;
 }
 
+function isLegal(name: Uint8Array): boolean {
+  for (let i = 0; i < name.length; i += 1) if (name[i] === 0 || name[i] === 0x2f) return false;
+  return name.length > 0;
+}
+
 /** Adds a name to a page; names that no tree may have are complained about. */
 function addEntry(page: DirectoryEntry[], { name, inode }: StoredName, complain: Complain): void {
   if (name[0] === 0x2e && (name.length === 1 || (name.length === 2 && name[1] === 0x2e))) return;
-  if (name.length === 0 || name.includes(0) || name.includes(0x2f)) complain('illegal-name', `the name '${Buffer.from(name).toString('latin1')}' is left out: it has a slash or NUL`);
+  if (!isLegal(name)) complain('illegal-name', `the name '${Buffer.from(name).toString('latin1')}' is left out: it has a slash or NUL`);
   else if (inode === undefined) complain('illegal-inode', `the name '${Buffer.from(name).toString('latin1')}' is left out: its inode number is more than 2^53`);
-  else page.push({ name: name.slice(), id: inode as NodeId });
+  else page.push({ name, id: inode as NodeId });
 }
 
 /** The names of a directory that is in its inode. @throws {FormatError} */

@@ -2,9 +2,9 @@
  * One inode: its metadata, and where its forks are.
  * Source: "XFS Algorithms & Data Structures", "On-disk Inode", "Timestamps".
  */
-import { equalBytes, FormatError, IntegrityError, type NodeStat, type NodeType, type Timestamp } from '../../../core/index.ts';
-import { checksumHolds, type MetadataReader } from './metadata.ts';
-import { wide } from './wide.ts';
+import { FormatError, IntegrityError, type NodeStat, type NodeType, type Timestamp } from '../../../core/index.ts';
+import { checksumHolds, type InodePlace, type MetadataReader } from './metadata.ts';
+import { wideOf } from './wide.ts';
 import { FORK, INODE3_AT, inode3Layout, INODE_CORE, INODE_FLAG, inodeLayout, MAGIC } from './xfs.layout.ts';
 
 const types: Readonly<Record<number, NodeType>> = {
@@ -22,6 +22,9 @@ export interface Fork {
   /** Byte of the device where it is. */
   readonly at: number;
 }
+
+const CORE = inodeLayout.offsets;
+const CORE3 = inode3Layout.offsets;
 
 type Core = ReturnType<typeof inodeLayout.view>;
 type Core3 = ReturnType<typeof inode3Layout.view>;
@@ -133,28 +136,46 @@ export class XfsInode {
   }
 }
 
-function checkInode(inode: number, at: number, bytes: Uint8Array, metadata: MetadataReader): void {
-  const { geometry } = metadata;
-  const fault = (field: string, found: string | number, expected: string): FormatError => new FormatError(`Read XFS inode '${inode}'`, { structure: inodeLayout.name, field, offset: at, found, expected });
-  const core = inodeLayout.view(bytes, 0, at);
-  if (core.di_magic !== MAGIC.inode) throw fault('di_magic', core.di_magic, String(MAGIC.inode));
-  const { di_version: version } = core;
-  if (geometry.isV5 ? version !== 3 : version < 1 || version > 2) throw fault('di_version', version, geometry.isV5 ? '3' : '1 or 2');
-  if (!geometry.isV5) return;
-  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  if (!metadata.isChanged(at, bytes.length) && !checksumHolds(view, INODE3_AT)) {
-    throw new IntegrityError(`Read XFS inode '${inode}': the checksum at offset ${at} does not hold`, { structure: inodeLayout.name, field: 'di_crc', offset: at });
+/** Checks an inode by hand, as every name of a listing leads to one; `deviceAt` is for errors. @throws {FormatError} @throws {IntegrityError} */
+function checkInode(inode: number, deviceAt: number, { view, at }: InodePlace, metadata: MetadataReader): void {
+  const { isV5, facts } = metadata.geometry;
+  const fault = (field: string, found: string | number, expected: string): FormatError => new FormatError(`Read XFS inode '${inode}'`, { structure: inodeLayout.name, field, offset: deviceAt, found, expected });
+  const magic = view.getUint16(at + CORE.di_magic);
+  if (magic !== MAGIC.inode) throw fault('di_magic', magic, String(MAGIC.inode));
+  const version = view.getUint8(at + CORE.di_version);
+  if (isV5 ? version !== 3 : version < 1 || version > 2) throw fault('di_version', version, isV5 ? '3' : '1 or 2');
+  if (!isV5) return;
+  if (!metadata.isChanged(deviceAt, facts.inodeBytes) && !checksumHolds(view, { at, length: facts.inodeBytes, crcAt: INODE3_AT + CORE3.di_crc })) {
+    throw new IntegrityError(`Read XFS inode '${inode}': the checksum at offset ${deviceAt} does not hold`, { structure: inodeLayout.name, field: 'di_crc', offset: deviceAt });
   }
-  const { di_ino: offsetOfNumber, di_uuid: offsetOfUuid } = inode3Layout.offsets;
-  if (wide(bytes, INODE3_AT + offsetOfNumber) !== inode) throw fault('di_ino', wide(bytes, INODE3_AT + offsetOfNumber) ?? 'more than 2^53', String(inode));
-  if (!equalBytes(bytes.subarray(INODE3_AT + offsetOfUuid, INODE3_AT + offsetOfUuid + 16), geometry.facts.metaUuid)) throw fault('di_uuid', 'another', 'that of the filesystem');
+  const number = wideOf(view, at + INODE3_AT + CORE3.di_ino);
+  if (number !== inode) throw fault('di_ino', number ?? 'more than 2^53', String(inode));
+  for (let i = 0; i < facts.metaUuid.length; i += 1) {
+    if (view.getUint8(at + INODE3_AT + CORE3.di_uuid + i) !== facts.metaUuid[i]) throw fault('di_uuid', 'another', 'that of the filesystem');
+  }
 }
 
 /** Reads and verifies an inode. @throws {FormatError} @throws {IntegrityError} */
 export async function readInode(metadata: MetadataReader, inode: number): Promise<XfsInode> {
-  const at = metadata.geometry.checkedInodeAt(inode);
-  const found = metadata.inodeBytes(at);
-  const bytes = found instanceof Promise ? await found : found;
-  checkInode(inode, at, bytes, metadata);
-  return new XfsInode(inode, at, bytes);
+  const deviceAt = metadata.geometry.checkedInodeAt(inode);
+  const found = metadata.inodePlace(deviceAt);
+  const place = found instanceof Promise ? await found : found;
+  checkInode(inode, deviceAt, place, metadata);
+  const { view, at } = place;
+  return new XfsInode(inode, deviceAt, new Uint8Array(view.buffer, view.byteOffset + at, metadata.geometry.facts.inodeBytes));
+}
+
+/**
+ * The type of an inode, verified as by {@link readInode}; without a promise when the inode is in memory. Undefined where `stat` may fail all the same: there it
+ * is what must be asked. @throws {FormatError} @throws {IntegrityError}
+ */
+export function readInodeType(metadata: MetadataReader, inode: number): NodeType | undefined | Promise<NodeType | undefined> {
+  const deviceAt = metadata.geometry.checkedInodeAt(inode);
+  const typeAt = (place: InodePlace): NodeType | undefined => {
+    checkInode(inode, deviceAt, place, metadata);
+    const type = types[place.view.getUint16(place.at + CORE.di_mode) & 0o170000];
+    return type === 'character' || type === 'block' ? undefined : type;
+  };
+  const found = metadata.inodePlace(deviceAt);
+  return found instanceof Promise ? found.then(typeAt) : typeAt(found);
 }

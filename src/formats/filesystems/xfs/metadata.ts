@@ -9,12 +9,19 @@ import { wideOf } from './wide.ts';
 import { BASIC_BLOCK, type BlockFamily } from './xfs.layout.ts';
 
 /** Bytes that inodes are read in at least. */
-const INODE_PART_BYTES = 16_384;
+const INODE_PART_BYTES = 32_768;
 
 /** Part of a block on the device, in bytes. */
 export interface Piece {
   readonly at: number;
   readonly length: number;
+}
+
+/** Where an inode is in memory. */
+export interface InodePlace {
+  readonly view: DataView;
+  /** Offset in `view`. */
+  readonly at: number;
 }
 
 /** What a block should be. */
@@ -54,17 +61,17 @@ export class MetadataReader {
     this.#inodes = new TableCache(source, { partBytes: this.#inodePartBytes, budget: this.#budget, structure: 'xfs_dinode' });
   }
 
-  /** Bytes of one inode, not verified; the buffer is shared and must not be changed. */
-  inodeBytes(at: number): Uint8Array | Promise<Uint8Array> {
+  /** The inode at byte `at` of the device, not verified; the buffer is shared and must not be changed. Without a promise when its part is there. */
+  inodePlace(at: number): InodePlace | Promise<InodePlace> {
     const partAt = at - at % this.#inodePartBytes;
     const found = this.#inodes.get(partAt);
     return found instanceof Promise ? found.then((view) => this.#inPart(view, at - partAt)) : this.#inPart(found, at - partAt);
   }
 
-  #inPart(view: DataView, at: number): Uint8Array {
+  #inPart(view: DataView, at: number): InodePlace {
     const { inodeBytes } = this.geometry.facts;
     if (at + inodeBytes > view.byteLength) throw new FormatError('Read XFS inode', { structure: 'xfs_dinode', field: 'offset', found: at, expected: `less than ${view.byteLength}: the device ends there` });
-    return new Uint8Array(view.buffer, view.byteOffset + at, inodeBytes);
+    return { view, at };
   }
 
   /** Whether a log changed any of these bytes. */
@@ -122,7 +129,7 @@ export class MetadataReader {
     const at = pieces[0]?.at ?? 0;
     const fault = (field: string, found: string | number, expected: string): FormatError => new FormatError('Read XFS metadata', { structure: family.name, field, offset: at, found, expected });
     if (this.geometry.isV5 && !pieces.some((piece) => this.#changes.touches(piece.at, piece.length))) {
-      if (!checksumHolds(view, family.crcAt)) throw new IntegrityError(`Read XFS metadata: the checksum of '${family.name}' at offset ${at} does not hold`, { structure: family.name, field: 'crc', offset: at });
+      if (!checksumHolds(view, { at: 0, length: view.byteLength, crcAt: family.crcAt })) throw new IntegrityError(`Read XFS metadata: the checksum of '${family.name}' at offset ${at} does not hold`, { structure: family.name, field: 'crc', offset: at });
     }
     const magic = family.magicBytes === 2 ? view.getUint16(family.magicAt) : view.getUint32(family.magicAt);
     if (!magics.includes(magic)) throw fault('magic', magic, magics.join(' or '));
@@ -135,10 +142,14 @@ export class MetadataReader {
   }
 }
 
-/** CRC-32C of a structure whose own little-endian field at `crcAt` counts as zero. */
-export function checksumHolds(view: DataView, crcAt: number): boolean {
-  const bytes = new Uint8Array(view.buffer, view.byteOffset, view.byteLength);
-  return crc32c(bytes.subarray(crcAt + 4), crc32c(noChecksum, crc32c(bytes.subarray(0, crcAt)))) === view.getUint32(crcAt, true);
+/**
+ * Whether the CRC-32C at byte `crcAt` of a structure, little-endian, is that of its bytes when it counts as zero itself. It is set to zero meanwhile: a copy of
+ * every inode would cost a listing more.
+ */
+export function checksumHolds(view: DataView, { at, length, crcAt }: { readonly at: number; readonly length: number; readonly crcAt: number }): boolean {
+  const stored = view.getUint32(at + crcAt, true);
+  view.setUint32(at + crcAt, 0);
+  const found = crc32c(new Uint8Array(view.buffer, view.byteOffset + at, length));
+  view.setUint32(at + crcAt, stored, true);
+  return found === stored;
 }
-
-const noChecksum = new Uint8Array(4);

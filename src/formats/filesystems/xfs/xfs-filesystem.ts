@@ -1,10 +1,11 @@
 /** An open XFS filesystem as a tree of files. */
 import {
-  type BlockSource, checkLimit, type DirectoryEntry, equalBytes, FormatError, HoldfastError, IntegrityError, type Limits, NotFoundError, type NodeId, type NodeStat,
+  type BlockSource, checkLimit, type DirectoryEntry, equalBytes, FormatError, HoldfastError, IntegrityError, type Limits, NotFoundError, type NodeId, type NodeStat, type NodeType,
   type TreeProblem, type TreeSupports, UnsupportedError,
 } from '../../../core/index.ts';
 import { MappedSource } from '../../mapping/mapped-source.ts';
 import type { Filesystem, FilesystemFacts } from '../filesystem.ts';
+import { inTurn } from '../in-turn.ts';
 import { ProblemList } from '../problem-list.ts';
 import { readAttributes } from './attributes.ts';
 import { type Complain, shortEntries, shortNames, XfsDirectory } from './directory.ts';
@@ -12,7 +13,7 @@ import { DirectoryIndex } from './directory-index.ts';
 import { type BlockFinder, FileMap } from './file-map.ts';
 import { ForkMap } from './fork-map.ts';
 import type { XfsGeometry } from './geometry.ts';
-import { type Fork, readInode, type XfsInode } from './inode.ts';
+import { type Fork, readInode, readInodeType, type XfsInode } from './inode.ts';
 import type { LogState } from './log/replay.ts';
 import { changedFinder } from './mapping-changes.ts';
 import { MetadataReader } from './metadata.ts';
@@ -112,6 +113,21 @@ export class XfsFilesystem implements Filesystem {
     const complain = this.#complain(directory);
     if (inode.dataFork().format === FORK.local) yield shortEntries(inode, this.#geometry, complain);
     else yield* new XfsDirectory(inode, this.#metadata, this.#map(inode, inode.dataFork())).list(complain);
+  }
+
+  async *names(directory: NodeId): AsyncIterable<readonly DirectoryEntry[]> {
+    for await (const page of this.list(directory)) yield inTurn(page, (entry) => this.#typed(entry));
+  }
+
+  /** With its type, if that can be told; else `stat` is what says why not. */
+  #typed(entry: DirectoryEntry): DirectoryEntry | Promise<DirectoryEntry> {
+    const withType = (type: NodeType | undefined): DirectoryEntry => (type === undefined ? entry : { name: entry.name, id: entry.id, type });
+    try {
+      const type = readInodeType(this.#metadata, entry.id);
+      return type instanceof Promise ? type.then(withType, () => entry) : withType(type);
+    } catch {
+      return entry;
+    }
   }
 
   async open(id: NodeId, stream?: string): Promise<BlockSource> {

@@ -102,7 +102,7 @@ class Qcow2Image extends MappedImage {
 
 /**
  * Opens a qcow2 image, its data file and backing files.
- * @throws {FormatError} @throws {UnsupportedError} @throws {LimitError} @throws {NotFoundError} @throws {IntegrityError} it is encrypted and no key fits.
+ * @throws {FormatError} @throws {UnsupportedError} @throws {LimitError} @throws {NotFoundError} also where it is encrypted and no key fits.
  */
 export async function openQcow2(file: BlockSource, context: ImageContext): Promise<DiskImage> {
   const header = await readQcow2Header(file, context.limits);

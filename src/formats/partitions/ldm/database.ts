@@ -79,6 +79,8 @@ async function vmdbSector(disk: BlockSource, { configStart, configSize }: Privhe
 export interface LdmDatabase {
   readonly version: string;
   readonly records: readonly LdmRecord[];
+  /** Counts the changes of the group: a disk that was away has an older database. */
+  readonly sequence: number;
   /** The database was being changed. */
   readonly unsettled: boolean;
 }
@@ -109,7 +111,12 @@ export async function readDatabase(disk: BlockSource, head: Privhead, limits: Li
     const record = parseRecord(Buffer.concat(parts as Uint8Array[]), offset);
     if (record !== undefined) records.push(record);
   }
-  return { version: `${vmdb.ver_major}.${vmdb.ver_minor}`, records, unsettled: vmdb.update_status !== 1 };
+  // A change that was not finished leaves records of before and after side by side.
+  for (const [field, kind] of [['volumes', 'volume'], ['components', 'component'], ['partitions', 'partition'], ['disks', 'disk']] as const) {
+    const found = records.filter((one) => one.kind === kind).length;
+    if (found !== vmdb[field]) throw fault(field, found, `${vmdb[field]} records in force`);
+  }
+  return { version: `${vmdb.ver_major}.${vmdb.ver_minor}`, records, sequence: vmdb.committed_seq, unsettled: vmdb.update_status !== 1 };
 }
 
 /** Puts one slot of the table where it belongs. */

@@ -1,11 +1,11 @@
-/** Volumes of each kind on dynamic disks of our own writer; no image of Windows was at hand. */
+/** Volumes of each kind on dynamic disks of our own writer, which ldmtool reads, too (lab `partitions`). */
 import assert from 'node:assert/strict';
 import test from 'node:test';
 import { defaultLimits, FormatError, HoldfastError, MemorySource, NotFoundError, readRange } from '../../../core/index.ts';
 import { memberOf, openVolumeTable, probeVolumeTable } from '../open.ts';
 import { diskGuid, dynamicDisks, publicStart, type VolumePlan } from '../testing/ldm-disk.ts';
 import type { VolumeTable } from '../volume-table.ts';
-import { COMPONENT } from './ldm.layout.ts';
+import { COMPONENT, vmdbLayout } from './ldm.layout.ts';
 
 const SECTORS = 400;
 
@@ -79,6 +79,20 @@ test('a missing disk takes with it only what has no copy of it', async () => {
   }
 });
 
+test('a disk that was away: the newest database counts, copies and parity on that disk do not', async () => {
+  const disks = dynamicDisks(3, SECTORS, plans, { sequence: 6 });
+  const group = [...disks.slice(0, 2), dynamicDisks(3, SECTORS, plans.slice(0, 4), { sequence: 5 })[2] as Uint8Array];
+  fillDisks(group, false);
+  const stale = group[2] as Uint8Array;
+  stale.fill(0x5a, (publicStart(false) + 150) * 512, (publicStart(false) + 232) * 512);
+  const table = await openDisks([...group].reverse());
+  assert.match(table.facts.remarks.join(), new RegExp(`${diskGuid(2)} fell behind: change '5', the group is at '6'`));
+  for (const { name, size } of plans.filter((plan) => plan.name !== 'Stripe1')) assert.equal(await content(table, name), Buffer.from(sectorsOf(name, 0, size)).toString('latin1'), name);
+  // With one more of them gone, nobody else has what the stale one held.
+  const two = await openDisks([group[0] as Uint8Array, stale]);
+  for (const name of ['Mirror1', 'Raid1']) await assert.rejects(content(two, name), NotFoundError, name);
+});
+
 test('the copies of PRIVHEAD and of the table of contents are used', async () => {
   const [disk] = dynamicDisks(1, SECTORS, plans.slice(0, 1)) as readonly [Uint8Array];
   fillDisks([disk], false);
@@ -93,6 +107,17 @@ test('damage is named by structure and field', async () => {
     disk.set(bytes, disk.length - back * 512);
     await assert.rejects(openDisks([disk]), (error) => error instanceof FormatError && error.fault.field === field);
   }
+});
+
+test('a database with records of an unfinished change is not used', async () => {
+  const [disk, whole] = dynamicDisks(2, SECTORS, plans.slice(0, 2)) as readonly [Uint8Array, Uint8Array];
+  fillDisks([disk, whole], false);
+  const vmdb = disk.length - 2048 * 512 + 17 * 512;
+  new DataView(disk.buffer).setUint32(vmdb + vmdbLayout.offsets.partitions, 4);
+  await assert.rejects(openDisks([disk]), (error) => error instanceof FormatError && error.fault.field === 'partitions');
+  const table = await openDisks([disk, whole]);
+  assert.deepEqual(table.problems().map(({ kind, where }) => [kind, where]), [['damaged-table', `disk ${diskGuid(0)}`]]);
+  assert.equal(await content(table, 'Spanned'), Buffer.from(sectorsOf('Spanned', 0, 50)).toString('latin1'));
 });
 
 test('databases cut or changed anywhere fail in order', async () => {

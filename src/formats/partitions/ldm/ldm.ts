@@ -1,6 +1,7 @@
 /**
  * Dynamic disks of Windows (LDM), on MBR and GPT disks: simple, spanned, striped, mirrored and RAID 5 volumes; a mirror with one disk, and RAID 5 with
- * all disks but one. The format is not documented by its maker, and no image of Windows was at hand: tested with disks of our own writer only.
+ * all disks but one. The newest database of the disks counts; a disk with an older one was away, so that copies and parity on it are not used.
+ * The format is not documented by its maker.
  */
 import { type BlockSource, checkLimit, defaultLimits, FormatError, HoldfastError, type Limits, NotFoundError, type OpenContext, type ProbeVerdict, type TreeProblem, UnsupportedError } from '../../../core/index.ts';
 import { MappedSource } from '../../mapping/mapped-source.ts';
@@ -31,15 +32,19 @@ async function member(source: BlockSource): Promise<VolumeMember> {
 interface GivenDisk {
   readonly file: BlockSource;
   readonly head: Privhead;
+  /** Its database; undefined when that is damaged. */
+  readonly database: LdmDatabase | undefined;
 }
 
 /** What volumes are made from. */
 class DiskGroup {
   readonly #records: readonly LdmRecord[];
+  readonly #sequence: number;
   readonly #given: readonly GivenDisk[];
 
-  constructor(records: readonly LdmRecord[], given: readonly GivenDisk[]) {
+  constructor({ records, sequence }: LdmDatabase, given: readonly GivenDisk[]) {
     this.#records = records;
+    this.#sequence = sequence;
     this.#given = given;
   }
 
@@ -55,6 +60,11 @@ class DiskGroup {
     return this.#given.find(({ head }) => head.diskId === disk.guid);
   }
 
+  /** Why the disk may be behind the others; undefined when it is not. */
+  stale({ database }: GivenDisk): string | undefined {
+    return database === undefined || database.sequence >= this.#sequence ? undefined : `fell behind: change '${database.sequence}', the group is at '${this.#sequence}'`;
+  }
+
   components({ id }: LdmVolume): readonly LdmComponent[] {
     return this.#records.filter((one): one is LdmComponent => one.kind === 'component' && one.parent === id);
   }
@@ -63,14 +73,16 @@ class DiskGroup {
     return this.#records.filter((one): one is LdmPartition => one.kind === 'partition' && one.parent === id);
   }
 
-  /** Partitions one behind the other. @throws {NotFoundError} a disk was not given. @throws {FormatError} */
-  #column(partitions: readonly LdmPartition[], sectorSize: number): BlockSource {
+  /** Partitions one behind the other. @throws {NotFoundError} a disk was not given, or fell behind where others went on without it. @throws {FormatError} */
+  #column(partitions: readonly LdmPartition[], sectorSize: number, isRedundant: boolean): BlockSource {
     const inOrder = [...partitions].sort((a, b) => a.volumeOffset - b.volumeOffset);
     let reached = 0;
     const pieces = inOrder.map(({ name, disk: diskId, start, size, volumeOffset }) => {
       const disk = this.disks.find(({ id }) => id === diskId);
       const given = disk === undefined ? undefined : this.given(disk);
       if (given === undefined) throw new NotFoundError(`Open dynamic volume: disk '${disk?.name ?? diskId}' (${disk?.guid ?? 'unknown'}) was not given`, { disk: disk?.guid });
+      const reason = isRedundant ? this.stale(given) : undefined;
+      if (reason !== undefined) throw new NotFoundError(`Open dynamic volume: disk '${disk?.name ?? diskId}' (${given.head.diskId}) ${reason}`, { disk: given.head.diskId });
       if (volumeOffset !== reached) throw new FormatError('Open dynamic volume', { structure: `LDM partition '${name}'`, field: 'volume offset', found: volumeOffset, expected: reached });
       reached += size;
       const at = (given.head.publicStart + start) * SECTOR;
@@ -81,16 +93,18 @@ class DiskGroup {
   }
 
   /** The content that a component holds. @throws {NotFoundError} @throws {UnsupportedError} @throws {FormatError} */
-  open(component: LdmComponent, size: number, sectorSize: number): BlockSource {
+  open(component: LdmComponent, volume: LdmVolume, sectorSize: number): BlockSource {
     const partitions = this.partitions(component);
     const { type, columns, stripeSectors } = component;
-    if (type === COMPONENT.concatenated) return this.#column(partitions, sectorSize);
+    const size = volume.size * SECTOR;
+    const isRedundant = type === COMPONENT.raid5 || this.components(volume).length > 1;
+    if (type === COMPONENT.concatenated) return this.#column(partitions, sectorSize, isRedundant);
     if (type !== COMPONENT.stripes && type !== COMPONENT.raid5) throw new UnsupportedError(`Open dynamic volume: components of type '${type}' are not read`);
     const sources: (BlockSource | undefined)[] = [];
     let failure: unknown;
     for (let i = 0; i < columns; i += 1) {
       try {
-        sources.push(this.#column(partitions.filter(({ column }) => column === i), sectorSize));
+        sources.push(this.#column(partitions.filter(({ column }) => column === i), sectorSize, isRedundant));
       } catch (error) {
         if (type !== COMPONENT.raid5 || !(error instanceof NotFoundError)) throw error;
         failure ??= error;
@@ -123,7 +137,7 @@ function openVolume(volume: LdmVolume, group: DiskGroup, sectorSize: number): Bl
   let failure: unknown;
   for (const component of group.components(volume)) {
     try {
-      const source = group.open(component, volume.size * SECTOR, sectorSize);
+      const source = group.open(component, volume, sectorSize);
       if (source.size >= volume.size * SECTOR) return joined([{ file: source, at: 0, length: volume.size * SECTOR }], sectorSize, 'dynamic volume');
       throw new FormatError('Open dynamic volume', { structure: `LDM component '${component.name}'`, field: 'size', found: source.size, expected: volume.size * SECTOR });
     } catch (error) {
@@ -134,36 +148,41 @@ function openVolume(volume: LdmVolume, group: DiskGroup, sectorSize: number): Bl
   throw failure ?? new FormatError('Open dynamic volume', { structure: `LDM volume '${volume.name}'`, field: 'components', found: 0, expected: 'at least 1' });
 }
 
-/** The database of the first disk whose copy can be read. */
-async function readAny(given: readonly GivenDisk[], limits: Limits, problems: TreeProblem[]): Promise<LdmDatabase> {
-  let failure: unknown;
-  for (const { file, head } of given) {
-    try {
-      return await readDatabase(file, head, limits);
-    } catch (error) {
-      if (!(error instanceof HoldfastError)) throw error;
-      failure ??= error;
-      problems.push({ kind: 'damaged-table', where: `disk ${head.diskId}`, message: error.message });
-    }
+/** Reads a disk; a damaged database is a problem. @throws {FormatError} it is no dynamic disk. */
+async function readDisk(file: BlockSource, limits: Limits, damaged: (error: HoldfastError, head: Privhead) => void): Promise<GivenDisk> {
+  const head = await readPrivhead(file, limits);
+  try {
+    return { file, head, database: await readDatabase(file, head, limits) };
+  } catch (error) {
+    if (!(error instanceof HoldfastError)) throw error;
+    damaged(error, head);
+    return { file, head, database: undefined };
   }
-  throw failure;
 }
 
 async function open(sources: readonly BlockSource[], { limits }: OpenContext): Promise<VolumeTable> {
   checkLimit(limits, 'volumeMembersMax', sources.length, 'LDM disk group');
+  const problems: TreeProblem[] = [];
   const given: GivenDisk[] = [];
-  for (const file of sources) given.push({ file, head: await readPrivhead(file, limits) });
+  let failure: HoldfastError | undefined;
+  for (const file of sources) {
+    given.push(await readDisk(file, limits, (error, { diskId }) => {
+      failure ??= error;
+      problems.push({ kind: 'damaged-table', where: `disk ${diskId}`, message: error.message });
+    }));
+  }
   const [first] = given;
   if (first === undefined) throw new FormatError('Open dynamic disk', { structure: 'disk group', field: 'disks', found: 0, expected: 'at least 1' });
   const stranger = given.find(({ head }) => head.groupId !== first.head.groupId);
   if (stranger !== undefined) throw new FormatError('Open dynamic disk', { structure: 'LDM PRIVHEAD', field: 'disk_group_id', found: stranger.head.groupId, expected: first.head.groupId });
-  const problems: TreeProblem[] = [];
-  const database = await readAny(given, limits, problems);
-  const group = new DiskGroup(database.records, given);
+  const [database] = given.flatMap((disk) => disk.database ?? []).sort((a, b) => b.sequence - a.sequence);
+  if (database === undefined) throw failure ?? new FormatError('Open dynamic disk', { structure: 'disk group', field: 'database', expected: 'one that can be read' });
+  const group = new DiskGroup(database, given);
   checkLimit(limits, 'volumePartsMax', group.volumes.length, 'LDM volumes');
   const sectorSize = Math.max(SECTOR, ...sources.map((source) => source.sectorSize));
   const remarks = [
     ...group.disks.filter((disk) => group.given(disk) === undefined).map(({ name, guid }) => `disk '${name}' (${guid}) was not given`),
+    ...given.flatMap((disk) => { const reason = group.stale(disk); return reason === undefined ? [] : [`disk ${disk.head.diskId} ${reason}`]; }),
     ...(database.unsettled ? ['its database was being changed'] : []),
   ];
   return tableOf({

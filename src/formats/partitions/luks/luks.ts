@@ -91,7 +91,7 @@ async function cipherOf(disk: BlockSource, header: LuksHeader, { keys, limits }:
 
 /**
  * A file whose sectors are encrypted each by its place in the file, under a LUKS header that is kept elsewhere: qcow2 has it so. The source owns
- * neither. @throws {FormatError} @throws {UnsupportedError} @throws {IntegrityError} no key fits.
+ * neither. @throws {FormatError} @throws {UnsupportedError} @throws {NotFoundError} no key fits.
  */
 export async function decryptedFile(headerSource: BlockSource, file: BlockSource, context: OpenContext): Promise<BlockSource> {
   const header = await readLuksHeader(headerSource, context.limits);

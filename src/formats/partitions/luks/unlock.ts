@@ -4,7 +4,7 @@
  */
 import { createHash, getHashes, pbkdf2 } from 'node:crypto';
 import { promisify } from 'node:util';
-import { type BlockSource, checkLimit, equalBytes, FormatError, HoldfastError, IntegrityError, type Limits, UnsupportedError } from '../../../core/index.ts';
+import { type BlockSource, checkLimit, equalBytes, FormatError, HoldfastError, type Limits, NotFoundError, UnsupportedError } from '../../../core/index.ts';
 import { readStructure } from '../parts.ts';
 import type { LuksDigest, LuksHeader, LuksKdf, LuksSlot } from './header.ts';
 import { sectorCipher } from './sector-cipher.ts';
@@ -96,7 +96,7 @@ function secretsOf(keys: readonly Uint8Array[]): readonly Uint8Array[] {
 
 /**
  * Finds the volume key.
- * @throws {IntegrityError} no key fits, naming the slots that were tried. @throws {LimitError} a slot that might fit costs more than allowed.
+ * @throws {NotFoundError} no key fits, naming the slots that were tried. @throws {LimitError} a slot that might fit costs more than allowed.
  */
 export async function unlock(disk: BlockSource, header: LuksHeader, keys: readonly Uint8Array[], limits: Limits): Promise<Uint8Array> {
   const { slots, digest } = header;
@@ -118,5 +118,5 @@ export async function unlock(disk: BlockSource, header: LuksHeader, keys: readon
   }
   if (failure !== undefined) throw failure;
   const tried = secrets.length === 0 ? 'no key was given' : `none of '${secrets.length}' keys fits`;
-  throw new IntegrityError(`Open encrypted volume: ${tried}; key slots in use: ${names === '' ? 'none' : names}`, { slots: names, uuid: header.uuid });
+  throw new NotFoundError(`Open encrypted volume: ${tried}; key slots in use: ${names === '' ? 'none' : names}`, { slots: names, uuid: header.uuid });
 }

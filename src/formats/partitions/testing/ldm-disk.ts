@@ -1,7 +1,7 @@
-/** Dynamic disks for tests, written from the same documentation as the reader: no tool on Linux makes them. */
+/** Dynamic disks for tests, written from the same documentation as the reader: no tool on Linux makes them. `ldmtool` reads them (lab `partitions`). */
 import { crc32 } from '../../crc32.ts';
 import { LDM_TYPE, headerLayout, entryLayout } from '../gpt/gpt.layout.ts';
-import { privheadLayout, tocblockLayout, vblkLayout, vmdbLayout } from '../ldm/ldm.layout.ts';
+import { COMPONENT, privheadLayout, tocblockLayout, vblkLayout, vmdbLayout, VOLUME_KIND } from '../ldm/ldm.layout.ts';
 import { guidBytes } from '../../mapping/guid.ts';
 
 const SECTOR = 512;
@@ -9,6 +9,9 @@ const SECTOR = 512;
 const DATABASE = 2048;
 /** Where the public area of a disk begins, in sectors. */
 export const PUBLIC_START = 63;
+
+/** What the group of all these disks is called. */
+export const GROUP = { guid: '9f9f9f9f-0000-0000-0000-000000000001', name: 'LabDg0' } as const;
 
 /** A partition of a component: which disk, where, and its place in the volume or column. */
 export interface PartitionPlan {
@@ -73,9 +76,10 @@ function records(disks: number, volumes: readonly VolumePlan[], disk3: boolean):
   }
   for (const volume of volumes) {
     const volumeId = (id += 1);
+    const isParity = volume.components.some(({ type }) => type === COMPONENT.raid5);
     found.push(record(0x51, 0x02, [
-      ...number(volumeId), ...text(volume.name), ...text('gen'), ...text(''), ...Buffer.from('ACTIVE\0\0\0\0\0\0\0\0'), ...zeroes(7), ...number(volume.components.length), ...zeroes(16),
-      ...number(volume.size), ...zeroes(4), 7, ...Buffer.from('aabbccdd00112233445566778899aabb', 'hex'), ...text('D:'),
+      ...number(volumeId), ...text(volume.name), ...text(isParity ? 'raid5' : 'gen'), ...text(''), ...Buffer.from('ACTIVE\0\0\0\0\0\0\0\0'), isParity ? VOLUME_KIND.raid5 : VOLUME_KIND.plain, ...zeroes(6), ...number(volume.components.length), ...zeroes(16),
+      ...number(volume.size), ...zeroes(4), 7, ...Buffer.from('aabbccdd00112233445566778899aa', 'hex'), volumeId, ...text('D:'),
     ]));
     for (const component of volume.components) {
       const componentId = (id += 1);
@@ -96,7 +100,7 @@ function records(disks: number, volumes: readonly VolumePlan[], disk3: boolean):
 }
 
 /** The database: contents, head, records in slots of 128 bytes, long ones in several, their parts in reverse. */
-function database(all: readonly Uint8Array[]): Uint8Array {
+function database(all: readonly Uint8Array[], sequence: number): Uint8Array {
   const bytes = new Uint8Array(DATABASE * SECTOR);
   for (const sector of [2, 2046]) bytes.set(tocblockLayout.encode({ magic: Buffer.from('TOCBLOCK'), head: new Uint8Array(28), bitmap1_name: Buffer.from('config\0\0\0\0'), bitmap1_start: 17, bitmap1_size: 1481 }), sector * SECTOR);
   const slots: Uint8Array[] = [];
@@ -114,16 +118,23 @@ function database(all: readonly Uint8Array[]): Uint8Array {
     empty.set(Buffer.from('VBLK'));
     slots.push(empty);
   }
-  bytes.set(vmdbLayout.encode({ magic: Buffer.from('VMDB'), last_vblk_seq: slots.length + 4, vblk_size: 128, vblk_offset: 512, update_status: 1, ver_major: 4, ver_minor: 10 }), 17 * SECTOR);
+  const countOf = (kind: number): number => all.filter((one) => ((one[3] as number) & 15) === kind).length;
+  bytes.set(vmdbLayout.encode({
+    magic: Buffer.from('VMDB'), last_vblk_seq: slots.length + 4, vblk_size: 128, vblk_offset: 512, update_status: 1, ver_major: 4, ver_minor: 10, group_name: zeroed(GROUP.name, 31), group_guid: zeroed(GROUP.guid, 64),
+    committed_seq: sequence, pending_seq: sequence, volumes: countOf(1), components: countOf(2), partitions: countOf(3), disks: countOf(4),
+  }), 17 * SECTOR);
   slots.forEach((slot, i) => bytes.set(slot, 18 * SECTOR + i * 128));
   return bytes;
 }
 
+function zeroed(value: string, length: number): Uint8Array {
+  return Buffer.from(value.padEnd(length, '\0'));
+}
+
 function privhead(index: number, sectors: number, configStart: number, publicStart: number): Uint8Array {
-  const field = (value: string, length: number): Uint8Array => Buffer.from(value.padEnd(length, '\0'));
   return privheadLayout.encode({
-    magic: Buffer.from('PRIVHEAD'), checksum: 0, ver_major: 2, ver_minor: 12, timestamp: new Uint8Array(8), sequence: new Uint8Array(8), locations: new Uint8Array(16), disk_id: field(diskGuid(index), 64),
-    host_id: field('h', 64), disk_group_id: field('9f9f9f9f-0000-0000-0000-000000000001', 64), disk_group_name: field('LabDg0', 32), unknown: new Uint8Array(11), logical_disk_start: publicStart,
+    magic: Buffer.from('PRIVHEAD'), checksum: 0, ver_major: 2, ver_minor: 12, timestamp: new Uint8Array(8), sequence: new Uint8Array(8), locations: new Uint8Array(16), disk_id: zeroed(diskGuid(index), 64),
+    host_id: zeroed('h', 64), disk_group_id: zeroed(GROUP.guid, 64), disk_group_name: zeroed(GROUP.name, 32), unknown: new Uint8Array(11), logical_disk_start: publicStart,
     logical_disk_size: sectors, config_start: configStart, config_size: DATABASE,
   });
 }
@@ -158,12 +169,12 @@ export function publicStart(gpt: boolean): number {
   return gpt ? 34 + DATABASE + 1 : PUBLIC_START;
 }
 
-/** Disks of a group with `sectors` sectors of public area each. */
-export function dynamicDisks(count: number, sectors: number, volumes: readonly VolumePlan[], options: { readonly gpt?: boolean; readonly disk3?: boolean } = {}): readonly Uint8Array[] {
-  const { gpt = false, disk3 = false } = options;
+/** Disks of a group with `sectors` sectors of public area each. `sequence` counts the changes of the group: a disk that was away has fewer. */
+export function dynamicDisks(count: number, sectors: number, volumes: readonly VolumePlan[], options: { readonly gpt?: boolean; readonly disk3?: boolean; readonly sequence?: number } = {}): readonly Uint8Array[] {
+  const { gpt = false, disk3 = false, sequence = 1 } = options;
   const start = publicStart(gpt);
   const total = start + sectors + (gpt ? 34 : DATABASE);
-  const content = database(records(count, volumes, disk3));
+  const content = database(records(count, volumes, disk3), sequence);
   return Array.from({ length: count }, (_, i) => {
     const bytes = new Uint8Array(total * SECTOR);
     const configStart = gpt ? 34 : total - DATABASE;

@@ -44,6 +44,7 @@ export async function run(context: Context, operands: readonly string[], options
       context.print(`snapshot ${result.snapshot}`);
       context.print(`${result.files} files, ${formatBytes(result.bytesIn)} read, ${formatBytes(result.bytesNew)} new, ${formatBytes(result.bytesStored)} stored, ${result.chunksNew} of ${result.chunks} chunks new, ${seconds.toFixed(1)} s`);
       if (result.errors.length > 0) context.print(`${result.errors.length} entries failed`);
+      if (result.files + result.others === 0) context.note('the sources hold no files: the snapshot has only directories');
       const nothing = result.errors.length > 0 && result.bytesIn === 0;
       return { exitCode: nothing ? 1 : result.errors.length > 0 ? 3 : 0, result: { ...result, seconds } };
     } finally {

@@ -2,6 +2,7 @@
 import { UsageError, type BlockSource } from '../../../core/index.ts';
 import { entryRecord } from '../../entry-record.ts';
 import { openLocation } from '../../locations/index.ts';
+import { diskHint } from '../../next-step.ts';
 import { pieceBytes, readContent } from '../../trees/content.ts';
 import type { CommonOptions, Context, Outcome } from '../context.ts';
 import { writeAll } from '../text-writer.ts';
@@ -30,7 +31,7 @@ export async function run(context: Context, operands: readonly string[], options
   try {
     const { tree, id, path } = await location.node();
     const stat = await tree.stat(id);
-    if (stat.type !== 'file') throw new UsageError(`Write '${text}' to stdout: it is a ${stat.type}, expected a file`);
+    if (stat.type !== 'file') throw new UsageError(`Write '${text}' to stdout: it is a ${stat.type}, expected a file${diskHint(location)}`);
     const source = await tree.open(id);
     try {
       const from = Math.min(options.offset ?? 0, source.size);

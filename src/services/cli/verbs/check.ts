@@ -1,12 +1,15 @@
 /** `check`: damage in a repository, volumes or a tree; repair of a repository. */
-import { UsageError } from '../../../core/index.ts';
+import { UsageError, utf8 } from '../../../core/index.ts';
 import type { ReadSelection } from '../../../engine/index.ts';
-import { checkLocation, checkProgress, problemLine } from '../../check.ts';
-import { openLocation } from '../../locations/index.ts';
+import { checkLocation, checkProgress, problemLine, type CheckReport } from '../../check.ts';
+import type { CheckedPart } from '../../check-disk.ts';
+import { formatPathText, openLocation } from '../../locations/index.ts';
 import { credentialsOf } from '../../credentials.ts';
 import { isEncrypted, rebuildIndex, repairRepository } from '../../repositories.ts';
 import type { CommonOptions, Context, Outcome } from '../context.ts';
 import { percentOf } from '../percent.ts';
+import { formatBytes } from '../progress.ts';
+import { alignColumns } from '../table.ts';
 
 interface Options extends CommonOptions {
   readonly readData?: boolean;
@@ -53,7 +56,35 @@ async function repair(context: Context, text: string, options: Options): Promise
   return { exitCode: ok ? 0 : 1, result: { ok, dryRun, actions, problems, ...counts, before, ...(after === undefined ? {} : { after }), seconds: context.progress.seconds() } };
 }
 
-/** Runs the verb: exit code 1 when there is any problem, after a repair any that is left. */
+/** What was looked at of a part, and why no more. */
+function partWords({ holds, checked, why, files = 0, directories = 0, bytes = 0 }: CheckedPart): string {
+  if (checked === 'nothing') return `not checked: ${why ?? ''}`;
+  if (checked === 'table') return why ?? '';
+  const content = checked === 'content' ? `all read, ${formatBytes(bytes)} of content` : 'names, attributes and maps read, content only with --read-data';
+  const words = holds === undefined ? 'all bytes read' : `${files} files, ${directories} directories: ${content}`;
+  return why === undefined ? words : `${words}; ${why}`;
+}
+
+/** Locations are shown as they go on behind what the user typed. */
+function partCells(text: string, part: CheckedPart): readonly string[] {
+  const { location, holds, type, size } = part;
+  const shown = location.startsWith(text) ? location.slice(text.length) : location;
+  return [shown === '' ? 'disk' : shown, holds ?? type, formatBytes(size), partWords(part)].map((cell) => formatPathText(utf8(cell)));
+}
+
+function printReport(context: Context, text: string, { ok, problems, errors, counts }: CheckReport): void {
+  const { verifiedSince, parts } = counts;
+  const rows = Array.isArray(parts) ? parts as readonly CheckedPart[] : [];
+  for (const line of alignColumns(rows.map((part) => partCells(text, part)), [2])) context.print(line);
+  for (const { location, remarks = [] } of rows) for (const remark of remarks) context.print(`remark at ${formatPathText(utf8(`${location}: ${remark}`))}`);
+  for (const problem of problems) context.print(problemLine(problem));
+  for (const error of errors) context.failures.add(error);
+  context.failures.finish();
+  context.print(ok ? `${text}: no damage found${errors.length === 0 ? '' : ' in what could be checked'}` : `${text}: ${problems.length} problems`);
+  if (typeof verifiedSince === 'number') context.print(`everything was read since ${new Date(verifiedSince).toISOString()}`);
+}
+
+/** Runs the verb: exit code 1 when there is any problem, after a repair any that is left; 3 when something could not be looked at. */
 export async function run(context: Context, operands: readonly string[], options: Options): Promise<Outcome> {
   const [text = ''] = operands;
   if ((options.rebuildIndex === true || options.repair === true) && text.includes('::')) throw new UsageError(`Repair '${text}': name the repository alone`);
@@ -69,12 +100,9 @@ export async function run(context: Context, operands: readonly string[], options
       onProgress: (progress) => context.progress.update(progress),
     });
     context.progress.clear();
-    for (const problem of report.problems) context.print(problemLine(problem));
-    context.print(report.ok ? `${text}: no damage found` : `${text}: ${report.problems.length} problems`);
-    const { verifiedSince } = report.counts;
-    if (typeof verifiedSince === 'number') context.print(`everything was read since ${new Date(verifiedSince).toISOString()}`);
-    const result = { ok: report.ok, problems: report.problems, ...report.counts, ...(rebuilt === undefined ? {} : { rebuilt }), seconds: context.progress.seconds() };
-    return { exitCode: report.ok ? 0 : 1, result };
+    printReport(context, text, report);
+    const result = { ok: report.ok, problems: report.problems, errors: report.errors, ...report.counts, ...(rebuilt === undefined ? {} : { rebuilt }), seconds: context.progress.seconds() };
+    return { exitCode: report.ok ? report.errors.length === 0 ? 0 : 3 : 1, result };
   } finally {
     await location.close();
   }

@@ -3,6 +3,7 @@ import * as path from 'node:path';
 import { UsageError } from '../../../core/index.ts';
 import { convertDisk, writableFormat } from '../../convert.ts';
 import { openLocation } from '../../locations/index.ts';
+import { diskHint } from '../../next-step.ts';
 import type { CommonOptions, Context, Outcome } from '../context.ts';
 
 interface Options extends CommonOptions {
@@ -17,7 +18,7 @@ export async function run(context: Context, operands: readonly string[], options
   try {
     const view = await location.node();
     const stat = await view.tree.stat(view.id);
-    if (stat.type !== 'file') throw new UsageError(`Convert '${text}': it is a ${stat.type}, expected a disk image or a raw disk`);
+    if (stat.type !== 'file') throw new UsageError(`Convert '${text}': it is a ${stat.type}, expected a disk image or a raw disk${diskHint(location)}`);
     if (!location.layers.some(({ layer }) => layer === 'image')) throw new UsageError(`Convert '${text}': it is no disk image of a known format; 'raw:FILE' says that its bytes are the disk`);
     const source = await view.tree.open(view.id);
     try {

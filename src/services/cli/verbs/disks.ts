@@ -32,19 +32,23 @@ function typeWords({ step, type, name = '' }: DiskPart): string {
 }
 
 function partCells(part: DiskPart): readonly string[] {
-  const { step, size, holds, label, uuid, locked, lockedTrees = [], os, error } = part;
+  const { step, size, holds, label, uuid, missing, locked, lockedTrees = [], os, error } = part;
   const state = locked !== undefined ? 'locked' : error !== undefined ? 'unreadable' : lockedTrees.length > 0 ? `${lockedTrees.length} locked` : undefined;
-  const content = [holds, state].filter((word) => word !== undefined).join(', ');
+  const content = [holds, missing === undefined ? undefined : `${missing} missing`, state].filter((word) => word !== undefined).join(', ');
   return [
     `  ${step === '' ? '-' : shown(step)}`, formatBytes(size), typeWords(part), content === '' ? '-' : shown(content), label === undefined ? '' : `'${shown(label)}'`, shown(uuid ?? ''), os === undefined ? '' : osWords(os),
   ];
 }
 
 function diskLines(disk: GuestDisk): readonly string[] {
-  const { job, format, size, fileBytes, parts, locked } = disk;
+  const { job, format, parts } = disk;
+  return [`${job === undefined ? '' : `${job}  `}${shownPath(disk)}  ${format}  ${sizeWords(disk)}`, ...alignColumns(parts.map(partCells), [1])];
+}
+
+function sizeWords({ format, size, fileBytes, locked, members, missing }: GuestDisk): string {
+  if (members !== undefined) return `set of ${members.length}${missing === undefined ? '' : `, ${missing} missing`}: ${members.map((one) => `${shownPath(one)}${one.step === '' ? '' : `::${shown(one.step)}`}`).join(', ')}`;
   const file = format === 'raw' || fileBytes === undefined ? '' : ` in ${formatBytes(fileBytes)}`;
-  const sizes = `${size === undefined ? locked === true ? 'locked,' : 'unreadable,' : formatBytes(size)}${file}`;
-  return [`${job === undefined ? '' : `${job}  `}${shownPath(disk)}  ${format}  ${sizes}`, ...alignColumns(parts.map(partCells), [1])];
+  return `${size === undefined ? locked === true ? 'locked,' : 'unreadable,' : formatBytes(size)}${file}`;
 }
 
 function whereOf(error: DiskError): string {
@@ -60,8 +64,10 @@ export async function run(context: Context, operands: readonly string[], _option
   const disks: GuestDisk[] = [];
   const errors: DiskError[] = [];
   try {
+    let found = 0;
     await findDisks(location, {
       disk: (disk) => {
+        found += 1;
         context.progress.clear();
         if (context.json) disks.push(disk);
         else for (const line of diskLines(disk)) context.print(line);
@@ -72,6 +78,8 @@ export async function run(context: Context, operands: readonly string[], _option
       },
       progress: (files) => { context.progress.update({ files, bytes: 0 }); },
     });
+    context.progress.clear();
+    if (found === 0) context.print('no disk was found: no file of at least 1 MiB is a disk image or begins with a partition table, volume or filesystem');
   } finally {
     context.failures.finish();
     await location.close();

@@ -1,9 +1,11 @@
 /** `mount`: a location as a read-only filesystem of this host, until it is unmounted or this process gets SIGINT or SIGTERM. */
+import { readdirSync } from 'node:fs';
 import path from 'node:path';
 import { BusyError, UsageError } from '../../../core/index.ts';
 import { TreeFilesystem, mountFuse, type FuseMount } from '../../../exports/index.ts';
 import { errorMessage } from '../../entry-error.ts';
 import { openLocation } from '../../locations/index.ts';
+import { notDirectory } from '../../next-step.ts';
 import type { CommonOptions, Context, Outcome } from '../context.ts';
 
 interface Options extends CommonOptions {
@@ -25,6 +27,17 @@ async function unmountAtSignal(mount: FuseMount, context: Context): Promise<void
   }
 }
 
+/** What a directory holds is hidden by a mount over it: nobody may take that for lost. */
+function noteHidden(context: Context, directory: string): void {
+  let entries = 0;
+  try {
+    entries = readdirSync(directory).length;
+  } catch {
+    return; // a dead mount, or nothing: what is wrong with it, mounting tells
+  }
+  if (entries > 0) context.warn(`'${directory}' is not empty: its ${entries} entries are hidden until the mount ends`);
+}
+
 /** A second signal: the threads that wait for the kernel can't be stopped, and `process.exit` would wait for them until the last program has left the mount. */
 function endAtOnce(): void {
   process.kill(process.pid, 'SIGKILL');
@@ -39,9 +52,10 @@ export async function run(context: Context, operands: readonly string[], options
   try {
     const { tree, id } = await location.browse();
     const { type } = await tree.stat(id);
-    if (type !== 'directory') throw new UsageError(`Mount '${text}': it is a ${type}, expected a directory`);
+    if (type !== 'directory') throw new UsageError(`Mount '${text}': ${await notDirectory(location, type)}`);
     const allowOther = options.allowOther === true;
     const handler = new TreeFilesystem(tree, { root: id, checkAcls: allowOther });
+    noteHidden(context, directory);
     const mount = await mountFuse(handler, {
       directory, readOnly: true, allowOther, name: text, afterDeath: 'detach', onProblem: (error) => { context.warn(`read of '${directory}': ${errorMessage(error)}`); },
     });

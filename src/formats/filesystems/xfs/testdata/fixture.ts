@@ -5,7 +5,7 @@ import type { Filesystem, FilesystemContext } from '../../filesystem.ts';
 import { xfsDriver } from '../xfs.ts';
 
 /** Names of images. */
-export type FixtureName = 'v5' | 'v4' | 'dirty';
+export type FixtureName = 'v5' | 'v4' | 'dirty' | 'dirty-v4';
 
 /** Bytes of an image; the same array each time. */
 export const fixture: (name: FixtureName) => Promise<Uint8Array> = packedFiles((name) => `filesystems/xfs/testdata/${name}`);

@@ -1,5 +1,5 @@
 #!/bin/bash
-# Makes one image for the tests: `make.sh v5|v4|dirty FILE`, as root. Version 4 needs a kernel that mounts it (Debian 12's does).
+# Makes one image for the tests: `make.sh v5|v4|dirty|dirty-v4 FILE`, as root. Version 4 needs a kernel that mounts it (Debian 12's does).
 # The packed file is `brotli -q 11 -w 24 FILE`.
 set -euo pipefail
 kind=$1 image=$2
@@ -64,9 +64,11 @@ case $kind in
     fill
     umount "$mount"
     ;;
-  dirty)
+  dirty | dirty-v4)
     truncate -s 20M "$image"
-    mkfs.xfs -q -f -d agcount=1 -m reflink=1 "$image"
+    if [[ $kind == dirty ]]; then mkfs.xfs -q -f -d agcount=1 -m reflink=1 "$image"
+    # Two inodes of 256 bytes share a basic block.
+    else mkfs.xfs -q -f -d agcount=1 -m crc=0 -b size=512 -i size=256 -n ftype=0 -l size=3m "$image"; fi
     mount -t xfs -o loop "$image" "$mount"
     printf 'first' > "$mount/first"; names gone 30 20
     umount "$mount"; mount -t xfs -o loop "$image" "$mount"
