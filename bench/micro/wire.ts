@@ -58,7 +58,7 @@ function frameOpener(): (buffers: readonly Uint8Array[]) => number {
     for (const buffer of buffers) {
       for (let at = 0; at < buffer.length; at += READ_BYTES) socket.emit('data', buffer.subarray(at, at + READ_BYTES));
     }
-    return reader.next(inbound)?.text.length ?? 0;
+    return reader.next(inbound)?.text.reduce((sum, { length }) => sum + length, 0) ?? 0;
   };
 }
 

@@ -1,5 +1,5 @@
 /**
- * One process of the wire benchmark: `daemon REPOSITORY` serves it on a port that it prints, `local REPOSITORY SOURCE PARENT` and
+ * One process of the wire benchmark: `daemon REPOSITORY` serves it on a port that it prints, and then its processor seconds so far for each line of input; `local REPOSITORY SOURCE PARENT` and
  * `remote PORT SOURCE PARENT [CACHE]` back up and print what it took as JSON; a client keeps pages of directories in the directory CACHE.
  */
 import { once } from 'node:events';
@@ -20,8 +20,9 @@ export interface BackupFigures {
   readonly cpuSeconds: number;
 }
 
-/** What the daemon's process took, when it ended. */
+/** What the daemon's process took. */
 export interface DaemonFigures {
+  /** For the first backup. */
   readonly cpuSeconds: number;
   readonly residentBytesMax: number;
 }
@@ -44,12 +45,12 @@ async function daemon(directory: string): Promise<void> {
   const listener = net.createServer({ noDelay: true }, (socket) => { void server.accept(socket); }).listen(0, '127.0.0.1');
   await once(listener, 'listening');
   console.log((listener.address() as net.AddressInfo).port);
-  await once(process.stdin.resume(), 'end');
+  process.stdin.on('data', () => { console.log(cpuSeconds()); });
+  await once(process.stdin, 'end');
   listener.close();
   await server.drain(1_000);
   await repository.close();
-  const figures: DaemonFigures = { cpuSeconds: cpuSeconds(), residentBytesMax: process.resourceUsage().maxRSS * 1024 };
-  console.log(JSON.stringify(figures));
+  console.log(process.resourceUsage().maxRSS * 1024);
 }
 
 async function measure(source: string, parent: string, backup: (tree: FileTree, options: { sources: readonly string[]; parent?: string }) => Promise<BackupResult>): Promise<Omit<BackupFigures, 'sent' | 'received'>> {

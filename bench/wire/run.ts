@@ -10,7 +10,7 @@ import * as path from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { renderWire, type WireReport, type WireRound } from './report.ts';
-import type { BackupFigures, DaemonFigures } from './role.ts';
+import type { BackupFigures } from './role.ts';
 
 const ROLE = fileURLToPath(new URL('./role.js', import.meta.url));
 const RESULTS = new URL('../../../bench/results/', import.meta.url);
@@ -33,15 +33,19 @@ async function backup(...words: readonly string[]): Promise<BackupFigures> {
   return JSON.parse(await lastLine(spawn(process.execPath, [ROLE, ...words], { stdio: ['ignore', 'pipe', 'inherit'] }))) as BackupFigures;
 }
 
-/** Runs `use` with a daemon over a new repository. */
-async function withDaemon<T>(directory: string, use: (port: string) => Promise<T>): Promise<{ readonly result: T; readonly daemon: DaemonFigures }> {
+/** Runs `use` with a daemon over a new repository, and a function that gives the processor seconds that it took so far. */
+async function withDaemon<T>(directory: string, use: (port: string, cpuSeconds: () => Promise<number>) => Promise<T>): Promise<{ readonly result: T; readonly residentBytesMax: number }> {
   const child = spawn(process.execPath, [ROLE, 'daemon', directory], { stdio: ['pipe', 'pipe', 'inherit'] });
   const ended = lastLine(child);
+  const lines = createInterface({ input: child.stdout });
+  const line = async (): Promise<string> => (await once(lines, 'line') as [string])[0];
   try {
-    const [port] = await once(createInterface({ input: child.stdout }), 'line') as [string];
-    const result = await use(port);
+    const result = await use(await line(), async () => {
+      child.stdin.write('\n');
+      return Number(await line());
+    });
     child.stdin.end();
-    return { result, daemon: JSON.parse(await ended) as DaemonFigures };
+    return { result, residentBytesMax: Number(await ended) };
   } catch (error) {
     child.kill();
     throw error;
@@ -54,15 +58,19 @@ async function round(work: string, source: string): Promise<WireRound> {
     mkdirSync(directories[0]);
     const local = await backup('local', directories[0], source, 'none');
     mkdirSync(directories[1]);
-    const { result, daemon } = await withDaemon(directories[1], async (port) => ({
-      warming: await backup('remote', port, isQuick ? SMALL : WARMING, 'none'),
-      first: await backup('remote', port, source, 'none', directories[2]),
-      again: await backup('remote', port, source, 'auto', directories[2]),
-      fetched: await backup('remote', port, source, 'auto'),
-      exchanged: await backup('remote', port, source, 'none'),
-    }));
-    const { warming: _, ...measured } = result;
-    return { local, ...measured, daemon };
+    const { result, residentBytesMax } = await withDaemon(directories[1], async (port, cpuSeconds) => {
+      await backup('remote', port, isQuick ? SMALL : WARMING, 'none');
+      const before = await cpuSeconds();
+      const first = await backup('remote', port, source, 'none', directories[2]);
+      return {
+        first, cpuSeconds: await cpuSeconds() - before,
+        again: await backup('remote', port, source, 'auto', directories[2]),
+        fetched: await backup('remote', port, source, 'auto'),
+        exchanged: await backup('remote', port, source, 'none'),
+      };
+    });
+    const { cpuSeconds, ...measured } = result;
+    return { local, ...measured, daemon: { cpuSeconds, residentBytesMax } };
   } finally {
     for (const directory of directories) rmSync(directory, { recursive: true, force: true });
   }

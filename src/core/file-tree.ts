@@ -46,7 +46,7 @@ export interface DirectoryEntry {
   readonly id: NodeId;
   /** Present where the tree gets it for free; otherwise ask `stat(id)`. */
   readonly stat?: NodeStat;
-  /** What `stat(id)` would tell as `type`. Present in what {@link FileTree.names} yields, where `stat(id)` would tell it. */
+  /** What `stat(id)` would tell as `type`. Present in what {@link FileTree.names} yields where the tree has it; otherwise ask `stat(id)`. */
   readonly type?: NodeType;
 }
 
@@ -85,8 +85,8 @@ export interface FileTree {
   /** Pages of at most a few thousand entries; each name once. */
   list(directory: NodeId): AsyncIterable<readonly DirectoryEntry[]>;
   /**
-   * The same pages as those of `list`, with the same problems and errors, but with the type of each entry alone: for those who need names only, which most
-   * trees can tell several times as fast. Trees for which this would gain nothing leave it out.
+   * The same pages as those of `list`, but of facts only the type of each entry: for those who want names, which a tree can tell several times as fast. Damage
+   * to names and to what the types are known from shows as in `list`; that to other facts may not. Trees for which this would gain nothing leave it out.
    */
   names?(directory: NodeId): AsyncIterable<readonly DirectoryEntry[]>;
   /**

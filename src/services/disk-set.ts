@@ -3,9 +3,9 @@
  * the disks that have other members. So only disks that belong together are open at the same time.
  */
 import { UnsupportedError, textOf, utf8, type BlockSource, type FileTree, type NodeId } from '../core/index.ts';
-import type { ImageFormatName } from '../formats/images/index.ts';
+import type { DiskImage, ImageFormatName } from '../formats/images/index.ts';
 import type { DiskList } from './guests/disk-parts.ts';
-import { listDisks, type ListOptions } from './guests/disk-walk.ts';
+import { listDisks } from './guests/disk-walk.ts';
 import { openImageFile } from './locations/image-layer.ts';
 import type { OpenOptions } from './locations/index.ts';
 import { Owner } from './locations/owner.ts';
@@ -27,17 +27,22 @@ export interface ListedFiles {
   readonly list: DiskList;
 }
 
-/** Opens files and lists them together. @throws as `openImage`. */
-export async function listFiles(files: readonly DiskFile[], opening: OpenOptions, degraded: boolean): Promise<ListedFiles> {
-  const options: ListOptions = { opening, look: 'inside', degraded };
+/** Opens the disk in a file, which then owns `source`. Files that an image names are not followed: who wrote the name is not known. @throws as `openImage`. */
+export function openDiskFile({ path, format }: DiskFile, source: BlockSource, opening: OpenOptions): Promise<DiskImage> {
+  return openImageFile(source, { name: textOf(path), files: [], format }, opening);
+}
+
+/** Lists the disks of files together; they stay the caller's. */
+export async function listOpen(files: readonly DiskFile[], disks: readonly BlockSource[], opening: OpenOptions, degraded: boolean): Promise<ListedFiles> {
+  return { files, sizes: disks.map(({ size }) => size), list: await listDisks(disks, { opening, look: 'inside', degraded }) };
+}
+
+async function listFiles(files: readonly DiskFile[], opening: OpenOptions, degraded: boolean): Promise<ListedFiles> {
   const owner = new Owner();
   try {
     const disks: BlockSource[] = [];
-    for (const { tree, id, path, format } of files) {
-      // Files that an image names are not followed: who wrote the name is not known.
-      disks.push(owner.own(await openImageFile(await tree.open(id), { name: textOf(path), files: [], format }, opening)));
-    }
-    return { files, sizes: disks.map(({ size }) => size), list: await listDisks(disks, options) };
+    for (const file of files) disks.push(owner.own(await openDiskFile(file, await file.tree.open(file.id), opening)));
+    return await listOpen(files, disks, opening, degraded);
   } finally {
     await owner.close();
   }
@@ -73,7 +78,7 @@ function together(units: readonly ListedFiles[], ambiguous: ReadonlySet<string>)
 
 /**
  * Lists disks that have sets with members missing, each with the others of its sets, as far as they are among `units`. Where two copies of a member
- * are, each is listed alone, and `failed` is told. @throws as `openImage`.
+ * are, each is listed alone, and `failed` is told.
  */
 export async function joinDisks(units: readonly ListedFiles[], opening: OpenOptions, failed: (path: Uint8Array, error: unknown) => void): Promise<readonly ListedFiles[]> {
   const ambiguous = ambiguousGroups(units);
@@ -82,10 +87,15 @@ export async function joinDisks(units: readonly ListedFiles[], opening: OpenOpti
     const joined = together(left, ambiguous);
     left = left.filter((unit) => !joined.includes(unit));
     const files = joined.flatMap((unit) => unit.files);
-    const others = joined.length > 1 ? await listFiles(files, opening, false) : undefined;
-    // On the whole set there may be members of another one.
-    if (others !== undefined && others.list.incomplete.length > 0) left = [...left, others];
-    else done.push(others ?? await listFiles(files, opening, true));
+    try {
+      const listed = await listFiles(files, opening, joined.length === 1);
+      // On the whole set there may be members of another one.
+      if (joined.length > 1 && listed.list.incomplete.length > 0) left = [...left, listed];
+      else done.push(listed);
+    } catch (error) {
+      failed(joinedPath(files.map(({ path }) => path)), error);
+      done.push(...joined);
+    }
   }
   for (const { files, list } of units) {
     const [path] = files.map((file) => file.path);

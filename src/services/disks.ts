@@ -1,7 +1,7 @@
 /** The catalog of disks: which files of a job, snapshot or directory are disk images, what is on them, and which operating systems. */
 import { FormatError, HoldfastError, IntegrityError, UnsupportedError, textOf, utf8, type BlockSource, type FileTree, type TreeProblem } from '../core/index.ts';
 import { entryError, errorMessage, isFatal, problemError, type EntryError } from './entry-error.ts';
-import { joinDisks, joinedPath, listFiles, type ListedFiles } from './disk-set.ts';
+import { joinDisks, joinedPath, listOpen, openDiskFile, type ListedFiles } from './disk-set.ts';
 import { imageFormatOf } from './guests/disk-head.ts';
 import type { DiskList, DiskPart } from './guests/disk-parts.ts';
 import { listDisks } from './guests/disk-walk.ts';
@@ -96,10 +96,11 @@ class DiskSearch {
       source = await tree.open(id);
       const fileBytes = source.size;
       const format = await imageFormatOf(source, textOf(path));
-      await source.close();
       if (format === undefined) return false;
       known = { format, fileBytes };
-      const unit = await listFiles([{ tree, id, path, format, fileBytes }], this.#options, false);
+      const file = { tree, id, path, format, fileBytes };
+      source = await openDiskFile(file, source, this.#options);
+      const unit = await listOpen([file], [source], this.#options, false);
       if (unit.list.incomplete.length > 0) members.push(unit);
       else this.#tell(unit, origin);
     } catch (error) {

@@ -74,6 +74,8 @@ export function fileTreeSuite(name: string, make: () => Promise<FileTreeCase>): 
       }
     });
 
+    it('tells the same names and types in the same pages to those who want nothing else', () => checkTypes(tree, all));
+
     it('does not find what is not there', async () => {
       const strange = ['', '.', '..', '/', 'a/b', 'no such name 5f1d', 'x'.repeat(300), 'nul\0'];
       for (const absent of strange) assert.strictEqual(await tree.lookup(tree.rootId, utf8(absent)), undefined, `lookup '${absent}'`);
@@ -143,6 +145,23 @@ function checkNames(tree: FileTree, all: readonly Found[]): void {
     const previous = last.get(parent);
     if (tree.supports.sorted && previous !== undefined) assert.ok(compareBytes(previous, name) < 0, `'${textOf(name)}' comes after '${textOf(previous)}'`);
     last.set(parent, name);
+  }
+}
+
+async function pagesOf(pages: AsyncIterable<readonly DirectoryEntry[]>): Promise<readonly (readonly DirectoryEntry[])[]> {
+  const found: (readonly DirectoryEntry[])[] = [];
+  for await (const page of pages) found.push(page);
+  return found;
+}
+
+async function checkTypes(tree: FileTree, all: readonly Found[]): Promise<void> {
+  if (tree.names === undefined) return;
+  const types = new Map(all.map(({ entry, stat }) => [entry.id, stat.type]));
+  for (const id of [tree.rootId, ...all.filter(({ stat }) => stat.type === 'directory').map(({ entry }) => entry.id)]) {
+    const listed = await pagesOf(tree.list(id));
+    const named = await pagesOf(tree.names(id));
+    assert.deepStrictEqual(named.map((page) => page.map(({ name, id: node }) => ({ name, id: node }))), listed.map((page) => page.map(({ name, id: node }) => ({ name, id: node }))));
+    for (const { name, id: node, type } of named.flat()) if (type !== undefined) assert.strictEqual(type, types.get(node), `type of '${textOf(name)}'`);
   }
 }
 

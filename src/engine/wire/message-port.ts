@@ -11,6 +11,17 @@ export interface Message {
   readonly body: Uint8Array;
 }
 
+/** A message's frame, taken apart. */
+interface Part {
+  readonly kind: number;
+  readonly request: number;
+  readonly pieces: readonly Uint8Array[];
+  /** Bytes of all pieces. */
+  readonly length: number;
+  readonly more: boolean;
+}
+
+const EMPTY = new Uint8Array(0);
 /** Bytes of a body in one frame. */
 const PART_BYTES: number = MESSAGE_BYTES_MAX - messageHead.size;
 /** A larger buffer for bodies is not kept. */
@@ -43,21 +54,22 @@ export class MessagePort {
   async receive(): Promise<Message | undefined> {
     const frame = await this.#channel.receive();
     if (frame === undefined) return undefined;
-    const first = this.#split(frame);
-    if (!first.more) return first;
-    let length = 0;
-    for (let part = first; ;) {
-      this.#append(part.body, length);
-      length += part.body.length;
-      if (!part.more) return { kind: first.kind, request: first.request, body: this.#take(length) };
+    const { kind, request, ...first } = this.#split(frame);
+    const [body = EMPTY, ...others] = first.pieces;
+    if (!first.more && others.length === 0) return { kind, request, body };
+    let length = this.#append(first.pieces, 0);
+    for (let { more } = first; more;) {
       const next = await this.#channel.receive();
-      if (next === undefined) throw new ProtocolError(`Receive message ${first.request}: the connection ended within it`);
-      part = this.#split(next);
-      if (part.kind !== first.kind || part.request !== first.request) {
-        throw new ProtocolError(`Receive message ${first.request} of kind '${first.kind}': message ${part.request} of kind '${part.kind}' is inside it`);
+      if (next === undefined) throw new ProtocolError(`Receive message ${request}: the connection ended within it`);
+      const part = this.#split(next);
+      if (part.kind !== kind || part.request !== request) {
+        throw new ProtocolError(`Receive message ${request} of kind '${kind}': message ${part.request} of kind '${part.kind}' is inside it`);
       }
-      if (length + part.body.length > this.#bytesMax(first.kind)) throw tooLong(first.kind, length + part.body.length);
+      if (length + part.length > this.#bytesMax(kind)) throw tooLong(kind, length + part.length);
+      length = this.#append(part.pieces, length);
+      ({ more } = part);
     }
+    return { kind, request, body: this.#take(length) };
   }
 
   async #send(kind: number, request: number, parts: readonly Uint8Array[]): Promise<void> {
@@ -78,25 +90,37 @@ export class MessagePort {
     await this.#channel.send(messageHead.encode({ kind, flags: 0, zero: 0, request }), ...pending);
   }
 
-  #split(frame: Uint8Array): Message & { readonly more: boolean } {
-    if (frame.length < messageHead.size) throw new ProtocolError(`Receive message: it has '${frame.length}' bytes, a head has '${messageHead.size}'`);
-    const { kind, flags, zero, request } = messageHead.view(frame);
-    const body = frame.subarray(messageHead.size);
+  /** The head, and the pieces behind it. */
+  #split(frame: readonly Uint8Array[]): Part {
+    const [piece = EMPTY, ...others] = frame;
+    // Pieces are as long as the network cut them: a head may be in two.
+    const first = piece.length < messageHead.size ? Buffer.concat(frame) : piece;
+    if (first.length < messageHead.size) throw new ProtocolError(`Receive message: it has '${first.length}' bytes, a head has '${messageHead.size}'`);
+    const { kind, flags, zero, request } = messageHead.view(first);
+    const pieces = [first.subarray(messageHead.size), ...(first === piece ? others : [])];
+    const length = pieces.reduce((sum, { length: bytes }) => sum + bytes, 0);
     const bytesMax = this.#bytesMax(kind);
     if (bytesMax < 0) throw new ProtocolError(`Receive message ${request}: no message of kind '${kind}' is expected here`);
     if ((flags & ~MORE) !== 0 || zero !== 0) throw new ProtocolError(`Receive message ${request}: it has flags '${flags}' and '${zero}' where this version has none`);
-    if (flags === MORE && body.length === 0) throw new ProtocolError(`Receive message ${request}: a part of it is empty`);
-    if (body.length > bytesMax) throw tooLong(kind, body.length);
-    return { kind, request, body, more: flags === MORE };
+    if (flags === MORE && length === 0) throw new ProtocolError(`Receive message ${request}: a part of it is empty`);
+    if (length > bytesMax) throw tooLong(kind, length);
+    return { kind, request, pieces, length, more: flags === MORE };
   }
 
-  #append(part: Uint8Array, at: number): void {
-    if (at + part.length > this.#body.length) {
-      const grown = new Uint8Array(Math.max(this.#body.length * 2, at + part.length, PART_BYTES * 2));
-      grown.set(this.#body.subarray(0, at));
+  /** @returns where the next pieces go. */
+  #append(pieces: readonly Uint8Array[], start: number): number {
+    const end = pieces.reduce((at, { length }) => at + length, start);
+    if (end > this.#body.length) {
+      const grown = new Uint8Array(Math.max(this.#body.length * 2, end, PART_BYTES * 2));
+      grown.set(this.#body.subarray(0, start));
       this.#body = grown;
     }
-    this.#body.set(part, at);
+    let at = start;
+    for (const piece of pieces) {
+      this.#body.set(piece, at);
+      at += piece.length;
+    }
+    return end;
   }
 
   #take(length: number): Uint8Array {

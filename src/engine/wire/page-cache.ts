@@ -166,7 +166,7 @@ export class PageCache {
       this.#bytes += size;
     }
     await this.#trim();
-    for (const { number, bytes } of [...this.#files.values()]) {
+    for (const { number, bytes } of this.#files.values()) {
       try {
         await this.#withFile(number, async (file) => { this.#index(number, bytes - SALT_BYTES, await this.#idsOf(file, number)); });
       } catch (error) {

@@ -5,6 +5,9 @@ import * as os from 'node:os';
 import * as path from 'node:path';
 import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
+import { guestsDisk } from '../guests/testdata/fixture.ts';
+
+const root = fileURLToPath(new URL('../../../../', import.meta.url));
 
 test('the library example of the README stores a tree and reads a file back', () => {
   const work = fs.realpathSync(fs.mkdtempSync(path.join(os.tmpdir(), 'holdfast-example-')));
@@ -18,4 +21,27 @@ test('the library example of the README stores a tree and reads a file back', ()
   } finally {
     fs.rmSync(work, { recursive: true });
   }
+});
+
+test('the example of a disk lists a directory in it, and is the one of the README', async () => {
+  const work = fs.realpathSync(fs.mkdtempSync(path.join(os.tmpdir(), 'holdfast-example-')));
+  try {
+    fs.writeFileSync(path.join(work, 'disk'), await guestsDisk());
+    const script = fileURLToPath(new URL('./guest.js', import.meta.url));
+    const { status, stdout, stderr } = spawnSync(process.execPath, [script, `${path.join(work, 'disk')}::p1::/etc`], { encoding: 'utf8' });
+    assert.equal(status, 0, stderr);
+    assert.deepEqual(stdout.trimEnd().split('\n').sort(), ['fstab', 'host.real', 'hostname', 'os-release']);
+  } finally {
+    fs.rmSync(work, { recursive: true });
+  }
+  const source = fs.readFileSync(path.join(root, 'src/services/examples/guest.ts'), 'utf8');
+  const shown = source.slice(source.indexOf('import ')).replace("'../index.ts'", "'holdfast'");
+  assert.ok(fs.readFileSync(path.join(root, 'README.md'), 'utf8').includes(shown));
+});
+
+test('the README names every entry point of the package, and no other', () => {
+  const { exports } = JSON.parse(fs.readFileSync(path.join(root, 'package.json'), 'utf8')) as { readonly exports: Readonly<Record<string, string>> };
+  const there = Object.keys(exports).filter((name) => name !== '.' && name !== './package.json').map((name) => name.replace('.', 'holdfast'));
+  const named = [...fs.readFileSync(path.join(root, 'README.md'), 'utf8').matchAll(/`(holdfast\/[a-z/-]+)`/g)].map(([, name]) => name);
+  assert.deepEqual([...new Set(named)].sort(), there.sort());
 });

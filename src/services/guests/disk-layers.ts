@@ -56,10 +56,12 @@ async function treesOf(disks: readonly BlockSource[], { sets }: DiskList): Promi
   return found;
 }
 
-/** Tells what is on the disks of a place, from their marks: only filesystems that are not divided are opened. @throws as `openFilesystem`. */
+/** Tells what is on the disks of a place, from their marks: only filesystems that are not divided are opened. @throws as `openVolumeTable`, where the table of the only disk cannot be read. @throws as `openFilesystem`. */
 export async function describeDisks(place: DiskPlace, options: OpenOptions): Promise<DiskLayers> {
   const { disks } = place;
   const list = await listDisks(disks, { opening: options, look: 'marks', degraded: true });
+  const hopeless = disks.length === 1 ? list.failures.find(({ disk, step }) => disk === 0 && step === '') : undefined;
+  if (hopeless !== undefined) throw hopeless.error;
   const trees = await treesOf(disks, list);
   const layers: LayerInfo[] = [];
   const problems = list.problems.map(({ problem, ...at }) => ({ ...problem, where: problem.where === '' ? whereOf(place, at) : `${whereOf(place, at)}: ${problem.where}` }));

@@ -1,9 +1,7 @@
 /** What lists of disks consist of: parts of one disk, and sets of parts of several. */
-import type { BlockSource, TreeProblem } from '../../core/index.ts';
+import type { TreeProblem } from '../../core/index.ts';
 import type { VolumeTableFacts } from '../../formats/partitions/index.ts';
-import type { OpenOptions } from '../locations/place.ts';
 import type { SetName } from '../locations/probes.ts';
-import { listDisks } from './disk-walk.ts';
 import type { GuestOs } from './guest-os.ts';
 
 /** One volume, partition, or the whole disk. Names and labels are the guest's, unescaped. JSON-safe. */
@@ -67,14 +65,4 @@ export interface DiskList {
   readonly failures: readonly (PartPlace & { readonly error: unknown })[];
   /** Damage, and members that are missing. */
   readonly problems: readonly (PartPlace & { readonly problem: TreeProblem })[];
-}
-
-/**
- * The parts that steps behind a location of these disks lead to, as far as marks tell: those of the first, and of sets over several. `failed` is told
- * what could not be read. @throws only what must end the whole workflow.
- */
-export async function listParts(disks: readonly BlockSource[], opening: OpenOptions, failed: (step: string, error: unknown) => void): Promise<readonly DiskPart[]> {
-  const { disks: [first], sets, failures } = await listDisks(disks, { opening, look: 'marks', degraded: true });
-  for (const { step, error } of failures) failed(step, error);
-  return [...first?.parts ?? [], ...sets.flatMap(({ parts }) => parts)];
 }

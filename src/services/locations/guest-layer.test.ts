@@ -170,8 +170,14 @@ test('dynamic disks have a step of their own', async () => {
 });
 
 test('what is needed besides is said by name, and what an image has not', async () => {
-  const tree = new CountedTree(Object.fromEntries(await Promise.all(['child.qcow2', 'base.qcow2', 'snapshot.qcow2', 'zstd.qcow2'].map(async (name) => [name, await image(name)] as const))));
+  const tree = new CountedTree(Object.fromEntries(await Promise.all(['child.qcow2', 'base.qcow2', 'snapshot.qcow2', 'zstd.qcow2', 'note'].map(async (name) => [name, name === 'note' ? new Uint8Array(4_096) : await image(name)] as const))));
   const failing = (...steps: readonly string[]): Promise<unknown> => tree.at(steps, {}, () => undefined);
+  const disks = (list: string, onNote?: (text: string) => void): Promise<number> => tree.at([list], onNote === undefined ? {} : { onNote }, ({ place }) => (place.kind === 'disk' ? place.disks.length : 0));
+  assert.equal(await disks('/child.qcow2,/base.qcow2'), 1);
+  assert.equal(await disks('/child.qcow2,/base.qcow2,/zstd.qcow2'), 2, 'one disk is a chain, the other belongs with it');
+  const notes: string[] = [];
+  assert.equal(await disks('/child.qcow2,/base.qcow2,/note', (text) => { notes.push(text); }), 1);
+  assert.match(notes.join(), /'note' is left out/);
   await assert.rejects(failing('/child.qcow2', 'p2'), (error) => error instanceof NotFoundError && error.message.includes("'child.qcow2,base.qcow2'"));
   await assert.rejects(failing('/snapshot.qcow2', 'snapshot=nope'), (error) => error instanceof NotFoundError && error.message.includes("it has 'before'"));
   await assert.rejects(failing('/zstd.qcow2', 'snapshot=nope'), (error) => error instanceof NotFoundError && error.message.includes('no internal snapshots'));

@@ -35,7 +35,7 @@ function lastPart(name: string): string {
  * Finds what an image names among the files that the user listed behind it, by the last part of the name: directories of the
  * machine that it came from mean nothing here. A VDI names its parent by number only: it has the files in the order in which they are listed.
  */
-function resolver(files: readonly CompanionFile[], onUse: (file: CompanionFile) => void): (name: string) => Promise<BlockSource> {
+function resolver(files: readonly CompanionFile[]): (name: string) => Promise<BlockSource> {
   let unnamed = 0;
   return (name) => {
     const wanted = lastPart(name);
@@ -43,7 +43,6 @@ function resolver(files: readonly CompanionFile[], onUse: (file: CompanionFile) 
       ? files[unnamed++]
       : files.find((one) => path.posix.basename(one.name) === wanted) ?? files.find((one) => path.posix.basename(one.name).toLowerCase() === wanted.toLowerCase());
     if (file === undefined) return Promise.reject(new NotFoundError(`Find '${name}': it is not among the files that were given`, { reference: name }));
-    onUse(file);
     return file.open();
   };
 }
@@ -77,14 +76,13 @@ function referenceError(error: unknown, given: readonly string[]): unknown {
 }
 
 /**
- * Opens an image, which then owns `source`; after a failure it is closed. `files` are those that it may name, and `onUse` is called for each that it
- * does; without a `format` the magic number decides.
+ * Opens an image, which then owns `source`; after a failure it is closed. `files` are those that it may name; without a `format` the magic number decides.
  * @throws {FormatError} @throws {UnsupportedError} @throws {LimitError} @throws {NotFoundError} a file that it names is not among them; no key fits.
  */
-export async function openImageFile(source: BlockSource, { name, files, format }: ImageFile, options: OpenOptions, onUse: (file: CompanionFile) => void = () => undefined): Promise<DiskImage> {
+export async function openImageFile(source: BlockSource, { name, files, format }: ImageFile, options: OpenOptions): Promise<DiskImage> {
   try {
     const zstd = await createZstd();
-    const image = await openImage(source, { unzstd: (frame, target) => { zstd.decompress(frame, target); }, resolveReference: resolver(files, onUse), ...contextOf(options) }, format);
+    const image = await openImage(source, { unzstd: (frame, target) => { zstd.decompress(frame, target); }, resolveReference: resolver(files), ...contextOf(options) }, format);
     // Only one that a key opened gets here.
     if (image.facts.variant.includes('LUKS')) options.keyUse?.opened();
     for (const remark of image.facts.remarks) options.onNote?.(`${name}: ${remark}`);

@@ -8,7 +8,7 @@ import * as os from 'node:os';
 import * as path from 'node:path';
 import { after, test } from 'node:test';
 import fc from 'fast-check';
-import { IntegrityError } from '../../core/index.ts';
+import { IntegrityError, ToolError } from '../../core/index.ts';
 import { seededBytes } from '../../core/testing/random.ts';
 import { LanePool, LaneThread } from '../../exports/fuse/append-lane.ts';
 import { writeRequest } from '../../exports/fuse/testing/requests.ts';
@@ -118,4 +118,20 @@ test('a log that was durable and lost bytes is not passed over', async () => {
   const [first = ''] = fs.readdirSync(directory).filter((name) => name.endsWith('.data'));
   fs.truncateSync(path.join(directory, first), 4000);
   await assert.rejects(VolumeSpool.open(directory, undefined, shelf), IntegrityError);
+});
+
+/** A kernel reports bytes that did not reach the disk once for each open file: whoever asked ahead of time has heard it, and the sync that counts would hear nothing. */
+test('a sync ahead of time that failed fails every sync after it', async (t) => {
+  const handle = await fs.promises.open(root);
+  const prototype = Object.getPrototypeOf(handle) as fs.promises.FileHandle;
+  await handle.close();
+  const calls = t.mock.method(prototype, 'datasync', () => Promise.reject(Object.assign(new Error('EIO'), { code: 'EIO' })));
+  const spool = await VolumeSpool.open(path.join(root, 'ahead'), undefined, shelf);
+  const piece = new Uint8Array(16 << 20);
+  for (let i = 0; i < 4; i += 1) await spool.write(i * piece.length, piece, 1);
+  assert.equal(calls.mock.callCount(), 1);
+  calls.mock.restore();
+  for (let i = 0; i < 2; i += 1) await assert.rejects(spool.sync(), ToolError);
+  assert.equal(spool.isSound, false);
+  await spool.close(true);
 });

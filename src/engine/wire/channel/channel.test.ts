@@ -6,7 +6,7 @@ import { AbortedError } from '../../../core/index.ts';
 import { seededBytes } from '../../../core/testing/random.ts';
 import { acceptChannel, channelFault, connectChannel, MESSAGE_BYTES_MAX, type Channel } from './index.ts';
 import { duplexPair } from './testing/duplex-pair.ts';
-import { clients, connected, connectPair, options, serverKeys } from './testing/ends.ts';
+import { clients, connected, connectPair, options, receiveWhole, serverKeys } from './testing/ends.ts';
 
 const text = (message: Uint8Array | undefined): string | undefined => message && Buffer.from(message).toString();
 const fault = (wanted: string) => (error: unknown): boolean => channelFault(error) === wanted;
@@ -36,16 +36,16 @@ describe('channel', () => {
       for (const length of [1, 2, 4095, 16_384, 16_385, 65_536, 70_000, MESSAGE_BYTES_MAX - 1, MESSAGE_BYTES_MAX]) {
         const message = seededBytes(length, length);
         for (const [from, to] of [[client, server], [server, client]] as const) {
-          const [received] = await Promise.all([to.receive(), from.send(message.subarray(0, length >> 1), message.subarray(length >> 1))]);
+          const [received] = await Promise.all([receiveWhole(to), from.send(message.subarray(0, length >> 1), message.subarray(length >> 1))]);
           assert.equal(Buffer.compare(received ?? new Uint8Array(0), message), 0, `${length} bytes`);
         }
       }
       assert.deepEqual(client.counts, { sent: server.counts.received, received: server.counts.sent });
       await client.end();
-      assert.equal(await server.receive(), undefined);
-      assert.equal(await server.receive(), undefined, 'an end stays an end');
+      assert.equal(await receiveWhole(server), undefined);
+      assert.equal(await receiveWhole(server), undefined, 'an end stays an end');
       await server.end();
-      assert.equal(await client.receive(), undefined);
+      assert.equal(await receiveWhole(client), undefined);
     });
   }
 
@@ -53,7 +53,7 @@ describe('channel', () => {
     let bytes = 0;
     const [client, server] = await connected({ toServer: (chunk) => { bytes += chunk.length; return [chunk]; } });
     await client.send(new Uint8Array(100));
-    await server.receive();
+    await receiveWhole(server);
     assert.equal(client.counts.sent, bytes);
     assert.equal(bytes, 5 + 48 + 20 + 4 + 100 + 16);
     client.destroy();
@@ -65,7 +65,7 @@ describe('channel', () => {
       const sends = Array.from({ length: 64 }, (_, i) => client.send(Uint8Array.of(i), new Uint8Array(MESSAGE_BYTES_MAX - 1)).then(() => { taken += 1; }));
       await pause(200);
       assert.ok(taken < 48, `${taken} of 64 MiB were taken while nobody read`);
-      for (let i = 0; i < 64; i += 1) assert.equal((await server.receive())?.[0], i);
+      for (let i = 0; i < 64; i += 1) assert.equal((await receiveWhole(server))?.[0], i);
       await Promise.all(sends);
       assert.equal(taken, 64);
     });
@@ -77,16 +77,16 @@ describe('channel', () => {
       await pause(20);
       client.destroy();
       await pause(20);
-      assert.equal(text(await server.receive()), 'last words');
-      await assert.rejects(server.receive(), fault('cut'));
-      await assert.rejects(server.receive(), fault('cut'), 'an error stays');
+      assert.equal(text(await receiveWhole(server)), 'last words');
+      await assert.rejects(receiveWhole(server), fault('cut'));
+      await assert.rejects(receiveWhole(server), fault('cut'), 'an error stays');
       await assert.rejects(server.send(Uint8Array.of(1)), fault('cut'));
     });
   });
 
   it('wakes whoever waits when it is destroyed', async () => {
     const [client, server] = await connected();
-    const waiting = client.receive();
+    const waiting = receiveWhole(client);
     const full = Array.from({ length: 8 }, () => client.send(new Uint8Array(MESSAGE_BYTES_MAX)));
     const outcomes = Promise.allSettled(full);
     client.destroy(new AbortedError('Stop as the test asked'));
@@ -105,18 +105,18 @@ describe('channel', () => {
     await assert.rejects(connectChannel(duplexPair()[0], clients.site, options({ signal: early.signal })), AbortedError);
     const late = new AbortController();
     const [client, server] = await connected({ clientOptions: { signal: late.signal } });
-    const waiting = client.receive();
+    const waiting = receiveWhole(client);
     late.abort();
     await assert.rejects(waiting, AbortedError);
-    await assert.rejects(server.receive(), fault('cut'));
+    await assert.rejects(receiveWhole(server), fault('cut'));
   });
 
   it('takes no message that is empty or too long, and no second receiver', async () => {
     const [client, server] = await connected();
     await assert.rejects(client.send(), assert.AssertionError);
     await assert.rejects(client.send(new Uint8Array(MESSAGE_BYTES_MAX), Uint8Array.of(1)), assert.AssertionError);
-    const waiting = client.receive();
-    await assert.rejects(client.receive(), assert.AssertionError);
+    const waiting = receiveWhole(client);
+    await assert.rejects(receiveWhole(client), assert.AssertionError);
     await server.send(Buffer.from('still alive'));
     assert.equal(text(await waiting), 'still alive');
     client.destroy();
@@ -124,8 +124,8 @@ describe('channel', () => {
 
   it('keeps a quiet connection alive, and gives up on a peer that is silent while somebody waits for it', async () => {
     const [client, server] = await connected({ clientOptions: { keepAliveMs: 15, silenceMs: 150 }, serverOptions: { keepAliveMs: 15, silenceMs: 150 } });
-    const waiting = client.receive();
-    void server.receive().catch(() => undefined);
+    const waiting = receiveWhole(client);
+    void receiveWhole(server).catch(() => undefined);
     await pause(300);
     await server.send(Buffer.from('after a pause'));
     assert.equal(text(await waiting), 'after a pause');
@@ -133,7 +133,7 @@ describe('channel', () => {
     client.destroy();
     const [lonely] = await connected({ clientOptions: { keepAliveMs: 15, silenceMs: 60 }, serverOptions: { keepAliveMs: 10_000 } });
     await pause(150);
-    await assert.rejects(lonely.receive(), fault('silent'));
+    await assert.rejects(receiveWhole(lonely), fault('silent'));
   });
 
   it('closes after its end although the peer does not', async () => {
@@ -143,7 +143,7 @@ describe('channel', () => {
     far.allowHalfOpen = true;
     const [client, server] = await Promise.all([connectChannel(near, clients.site, options({ world })), acceptChannel(far, serverKeys, options())]);
     await client.end();
-    await assert.rejects(client.receive(), fault('silent'));
+    await assert.rejects(receiveWhole(client), fault('silent'));
     assert.ok(sleeps.includes(5_000));
     server.destroy();
   });

@@ -74,10 +74,10 @@ export interface Channel {
    */
   send(...parts: readonly Uint8Array[]): Promise<void>;
   /**
-   * The next message; undefined after the peer's authenticated end. The buffer is valid until the next call.
+   * The next message, in one or more pieces; undefined after the peer's authenticated end. The buffers are the caller's.
    * @throws {ProtocolError} cut, changed on the way, too long, silent: see {@link channelFault}. @throws {AbortedError} it was destroyed.
    */
-  receive(): Promise<Uint8Array | undefined>;
+  receive(): Promise<readonly Uint8Array[] | undefined>;
   /**
    * Sends the authenticated end. Resolves when the transport took it; never rejects, as a lost connection is closed already. Messages that the peer still
    * sends go to a `receive` that waits; without one they are dropped. The connection closes when the peer has said its end too, or after five seconds.

@@ -1,6 +1,6 @@
 /**
  * Frames in, decrypted as their bytes arrive. Memory grows with the bytes that arrived, never with a length that was announced. Nothing of a text is
- * handed out before its tag was right.
+ * handed out before its tag was right. Texts stay in the pieces that the cipher gave: putting them together would copy each byte once more.
  */
 import { TAG_BYTES, type CipherState } from '../noise/index.ts';
 import { faultError } from './channel.ts';
@@ -8,15 +8,15 @@ import { HEAD_BYTES, readHead, type FrameKind } from './frame.layout.ts';
 import type { Inbound } from './inbound.ts';
 import { RekeyClock } from './rekey-clock.ts';
 
-const EMPTY = new Uint8Array(0);
-/** A frame that is growing gets room for this many bytes at least. */
-const GROWTH_BYTES_MIN = 128 << 10;
+/** Smaller pieces are put together in a buffer of {@link JOINED_BYTES}: a peer that sends byte by byte must not cost a buffer for each. */
+const PIECE_BYTES_MIN = 8 << 10;
+const JOINED_BYTES = 64 << 10;
 
 /** A frame that was authenticated. */
 export interface Frame {
   readonly kind: FrameKind;
-  /** Valid until the next frame is read. */
-  readonly text: Uint8Array;
+  /** Pieces, one after another; none of an empty text. The receiver's own. */
+  readonly text: readonly Uint8Array[];
 }
 
 /** A frame of which the head was read. */
@@ -26,7 +26,9 @@ interface Progress {
   readonly opener: ReturnType<CipherState['opener']>;
   /** Bytes of text that were decrypted. */
   done: number;
-  text: Uint8Array;
+  readonly text: Uint8Array[];
+  /** The last piece, while there is room behind it. */
+  joined: { readonly buffer: Uint8Array; length: number } | undefined;
   readonly tag: Uint8Array;
   tagDone: number;
 }
@@ -38,7 +40,6 @@ export class FrameReader {
   readonly #head = new Uint8Array(HEAD_BYTES);
   #headDone = 0;
   #progress: Progress | undefined;
-  #buffer = EMPTY;
 
   constructor(cipher: CipherState) {
     this.#cipher = cipher;
@@ -71,11 +72,6 @@ export class FrameReader {
     return this.#finish(progress);
   }
 
-  /** Gives back the memory of long messages; the last text stays valid. */
-  shrink(): void {
-    if (this.#progress === undefined) this.#buffer = EMPTY;
-  }
-
   #begin(inbound: Inbound): Progress | undefined {
     while (this.#headDone < HEAD_BYTES) {
       const piece = inbound.take(HEAD_BYTES - this.#headDone);
@@ -85,27 +81,28 @@ export class FrameReader {
     }
     const head = readHead(this.#head);
     if (head === undefined) throw faultError('malformed', `Receive a frame: its head is '${Buffer.from(this.#head).toString('hex')}', which no frame begins with`);
-    this.#progress = { ...head, opener: this.#cipher.opener(this.#head), done: 0, text: EMPTY, tag: new Uint8Array(TAG_BYTES), tagDone: 0 };
+    this.#progress = { ...head, opener: this.#cipher.opener(this.#head), done: 0, text: [], joined: undefined, tag: new Uint8Array(TAG_BYTES), tagDone: 0 };
     return this.#progress;
   }
 
   #open(progress: Progress, piece: Uint8Array): void {
     const opened = progress.opener.update(piece);
-    const end = progress.done + opened.length;
-    if (end === opened.length && end === progress.length) {
-      progress.text = opened; // the frame arrived in one piece
-    } else {
-      if (this.#buffer.length < end) this.#grow(progress, end);
-      this.#buffer.set(opened, progress.done);
-      progress.text = this.#buffer;
+    progress.done += opened.length;
+    if (opened.length >= PIECE_BYTES_MIN || opened.length === progress.length) {
+      progress.text.push(opened);
+      progress.joined = undefined;
+      return;
     }
-    progress.done = end;
-  }
-
-  #grow(progress: Progress, end: number): void {
-    const grown = new Uint8Array(Math.min(progress.length, Math.max(end, 2 * this.#buffer.length, GROWTH_BYTES_MIN)));
-    grown.set(this.#buffer.subarray(0, progress.done));
-    this.#buffer = grown;
+    let { joined } = progress;
+    if (joined === undefined || joined.buffer.length - joined.length < opened.length) {
+      joined = { buffer: new Uint8Array(Math.min(JOINED_BYTES, progress.length - progress.done + opened.length)), length: 0 };
+      progress.joined = joined;
+    } else {
+      progress.text.pop(); // it comes again, longer
+    }
+    joined.buffer.set(opened, joined.length);
+    joined.length += opened.length;
+    progress.text.push(joined.buffer.subarray(0, joined.length));
   }
 
   #finish(progress: Progress): Frame {
@@ -115,10 +112,10 @@ export class FrameReader {
     try {
       progress.opener.final();
     } catch { // its only reason: the tag does not match
-      progress.text.fill(0);
+      for (const piece of progress.text) piece.fill(0);
       throw faultError('forged', 'Receive a frame: it does not authenticate, so it was changed, repeated or put out of order on the way');
     }
     this.#clock.tick(progress.length);
-    return { kind: progress.kind, text: progress.text.subarray(0, progress.length) };
+    return { kind: progress.kind, text: progress.text };
   }
 }

@@ -72,7 +72,6 @@ export class FramedChannel implements Channel {
       // Within a frame, its peer's empty frames are no progress: a length that was changed on the way would be waited for for ever.
       const heard = this.counts.received - received > (this.#reader.within ? 2 * (HEAD_BYTES + TAG_BYTES) : 0);
       received = this.counts.received;
-      if (!heard) this.#reader.shrink();
       silent = heard || !this.#receiving ? 0 : silent + keepAliveMs;
       if (silent >= silenceMs) this.#fail(faultError('silent', `Receive a frame: the peer was silent for '${silent}' milliseconds, allowed less than '${silenceMs}'`));
     }
@@ -88,7 +87,7 @@ export class FramedChannel implements Channel {
     return turn;
   }
 
-  async receive(): Promise<Uint8Array | undefined> {
+  async receive(): Promise<readonly Uint8Array[] | undefined> {
     assert(!this.#receiving, 'a channel has one receiver at a time');
     this.#receiving = true;
     try {

@@ -5,7 +5,7 @@
 import { FormatError } from '../../../core/index.ts';
 import type { AttributeSegments } from './attribute-list.ts';
 import { IndexTree, type IndexEntry } from './index-tree.ts';
-import { unitsOf } from './names.ts';
+import { NameDecoder, unitsOf } from './names.ts';
 import { NAME_INDEX } from './ntfs.layout.ts';
 import { referenceOf } from './record.ts';
 import type { Volume } from './volume.ts';
@@ -28,6 +28,12 @@ export interface FileName {
   readonly isShort: boolean;
 }
 
+/** A name as a listing needs it. */
+export interface ListedName extends Pick<FileName, 'record' | 'sequence' | 'isShort'> {
+  /** As a tree shows it. */
+  readonly name: Uint8Array;
+}
+
 /** The content of a file name attribute. @throws {FormatError} */
 export function parseFileName(bytes: Uint8Array, record = 0, sequence = 0): FileName {
   const length = bytes[64];
@@ -36,6 +42,15 @@ export function parseFileName(bytes: Uint8Array, record = 0, sequence = 0): File
   }
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   return { record, sequence, parent: referenceOf(view.getUint32(0, true), view.getUint16(4, true)), units: unitsOf(bytes.subarray(NAME_AT, NAME_AT + 2 * length)), isShort: bytes[65] === DOS };
+}
+
+/** By hand, as a listing does it for every name. */
+function listedNameOf({ view, at, keyAt, keyBytes }: IndexEntry, decoder: NameDecoder): ListedName {
+  const length = keyBytes < NAME_AT ? 0xff : view.getUint8(keyAt + 64);
+  if (NAME_AT + 2 * length > keyBytes) throw new FormatError('Read file name', { structure: STRUCTURE, field: 'nameLength', found: keyBytes < NAME_AT ? keyBytes : length, expected: `a name in ${keyBytes} bytes` });
+  return {
+    record: referenceOf(view.getUint32(at, true), view.getUint16(at + 4, true)), sequence: view.getUint16(at + 6, true), isShort: view.getUint8(keyAt + 65) === DOS, name: decoder.decode(view, keyAt + NAME_AT, length),
+  };
 }
 
 function nameOf({ node, view, at, keyAt, keyBytes }: IndexEntry): FileName {
@@ -74,12 +89,13 @@ export class Directory {
   }
 
   /** All names, those of DOS too, a node at a time; what is damaged goes to `damaged` and is left out. */
-  async *names(damaged: (where: string, error: unknown) => void): AsyncIterable<readonly FileName[]> {
+  async *names(damaged: (where: string, error: unknown) => void): AsyncIterable<readonly ListedName[]> {
+    const decoder = new NameDecoder();
     for await (const entries of this.#index.nodes(damaged)) {
-      const names: FileName[] = [];
+      const names: ListedName[] = [];
       for (const entry of entries) {
         try {
-          names.push(nameOf(entry));
+          names.push(listedNameOf(entry, decoder));
         } catch (error) {
           damaged('file name', error);
         }

@@ -1,5 +1,5 @@
 /** `lstat` of a file. Source: libfsntfs project, "NTFS format specification", "The standard information attribute". */
-import { FormatError, type NodeStat } from '../../../core/index.ts';
+import { FormatError, type NodeStat, type NodeType } from '../../../core/index.ts';
 import type { AttributeSegments } from './attribute-list.ts';
 import { smallAttribute } from './content.ts';
 import { type FileKind, kindOf } from './file-kind.ts';
@@ -108,6 +108,19 @@ export function plainStat(store: SecurityStore, number: number, place: RecordPla
     type: isDirectory ? 'directory' : 'file', size: isDirectory ? 0 : facts.size, mode: owner.mode, uid: owner.uid, gid: owner.gid, modified: timeAt(view, at + 8), accessed: timeAt(view, at + 24),
     changed: timeAt(view, at + 16), created: timeAt(view, at), links: isDirectory ? 1 : Math.max(1, linkCount), inode: number,
   };
+}
+
+/** The type that {@link factsOf} would tell, of files that are only what their own record says; undefined for all others. @throws {FormatError} */
+export function plainType(place: RecordPlace, { isDirectory }: RecordState): NodeType | undefined {
+  const { view } = place;
+  let flags = -1;
+  let isPlain = true;
+  visitAttributes(place, (type, { at, size }) => {
+    if (type === ATTRIBUTE.standardInformation) flags = size >= HEAD_BYTES + OLD_BYTES && view.getUint8(at + 8) === 0 && view.getUint32(at + 16, true) >= OLD_BYTES && view.getUint16(at + 20, true) + OLD_BYTES <= size ? view.getUint32(at + view.getUint16(at + 20, true) + 32, true) : -1;
+    else isPlain = type !== ATTRIBUTE.list && type !== ATTRIBUTE.reparsePoint && type !== ATTRIBUTE.extendedAttributes;
+    return !isPlain;
+  });
+  return !isPlain || flags < 0 || (flags & (FILE_FLAG.system | FILE_FLAG.reparsePoint)) !== 0 ? undefined : isDirectory ? 'directory' : 'file';
 }
 
 /** Everything about a file but its content. @throws {NotFoundError} @throws {FormatError} @throws {IntegrityError} */

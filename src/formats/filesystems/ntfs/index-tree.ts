@@ -2,7 +2,7 @@
  * B-trees of NTFS: a root in the file's record, blocks in an attribute of its own, a bitmap of those in use.
  * Source: libfsntfs project, "NTFS format specification", "The index".
  */
-import { type BlockSource, checkLimit, FormatError, LimitError, textOf } from '../../../core/index.ts';
+import { type BlockSource, checkLimit, FormatError, HoldfastError, LimitError, textOf } from '../../../core/index.ts';
 import { UnitCache } from '../../mapping/unit-cache.ts';
 import type { AttributeSegments } from './attribute-list.ts';
 import { openContent, readAll } from './content.ts';
@@ -21,6 +21,8 @@ const BITMAP_BYTES_MAX = 1 << 20;
 const DAMAGED_MAX = 256;
 /** An index has this part of what a file's list of clusters may take: several stay open. */
 const LIST_SHARE = 32;
+/** Bytes of blocks that are read at a time where all are wanted. */
+const PIECE_BYTES = 64 << 10;
 /** The unit of block numbers where a block is smaller than a cluster. */
 const SMALL_UNIT = 512;
 
@@ -107,12 +109,23 @@ export class IndexTree {
     };
     yield entriesOf(root, indexRootLayout.size, what);
     let failures = 0;
+    let piece: Uint8Array | undefined;
+    let pieceAt = -1;
     for (const block of this.#usedBlocks()) {
       if (failures >= DAMAGED_MAX) return;
       const where = `${what} block ${block}`;
+      const at = block * blockBytes;
+      if (pieceAt < 0 || at + blockBytes > pieceAt + Math.max(PIECE_BYTES, blockBytes)) {
+        piece = await this.#readPiece(at);
+        pieceAt = at;
+      }
       let node: Uint8Array;
       try {
-        node = await this.#readBlock(block * blockBytes);
+        if (piece === undefined || at + blockBytes > pieceAt + piece.length) node = await this.#readBlock(at);
+        else {
+          node = piece.subarray(at - pieceAt, at - pieceAt + blockBytes);
+          this.#check(node, at);
+        }
       } catch (error) {
         damaged(where, error);
         failures += 1;
@@ -148,17 +161,36 @@ export class IndexTree {
   }
 
   async #readBlock(at: number): Promise<Uint8Array> {
-    const { blocks, blockBytes, unitBytes, what } = this.#opened;
+    const { blocks, blockBytes, what } = this.#opened;
     if (blocks === undefined || !Number.isSafeInteger(at) || at + blockBytes > blocks.size) {
       throw new FormatError('Read index', { structure: ENTRY, field: 'below', found: at, expected: `a block of the ${blocks?.size ?? 0} bytes of ${what}` });
     }
     const bytes = new Uint8Array(blockBytes);
     await blocks.readInto(at, bytes);
+    this.#check(bytes, at);
+    return bytes;
+  }
+
+  /** Checks a fresh block from byte `at` of the allocation, in place. */
+  #check(bytes: Uint8Array, at: number): void {
+    const { unitBytes, what } = this.#opened;
     const { signature, vcn } = indexBlockLayout.view(bytes, 0, at);
     if (textOf(signature) !== 'INDX') throw new FormatError('Read index', { structure: indexBlockLayout.name, field: 'signature', offset: at, found: Buffer.from(signature).toString('hex'), expected: `INDX in ${what}` });
-    applyFixups({ bytes, structure: indexBlockLayout.name, offset: at });
+    applyFixups({ view: new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength), at: 0, length: bytes.length, structure: indexBlockLayout.name, offset: at });
     if (vcn !== at / unitBytes) throw new FormatError('Read index', { structure: indexBlockLayout.name, field: 'vcn', offset: at + 16, found: vcn, expected: at / unitBytes });
-    return bytes;
+  }
+
+  /** Blocks from byte `at` of the allocation, as many as are read at a time, unchecked; undefined when not all of them can be read. */
+  async #readPiece(at: number): Promise<Uint8Array | undefined> {
+    const { blocks, blockBytes } = this.#opened;
+    const bytes = new Uint8Array(Math.min(Math.max(PIECE_BYTES, blockBytes), (blocks?.size ?? 0) - at));
+    try {
+      await blocks?.readInto(at, bytes);
+      return bytes;
+    } catch (error) {
+      if (!(error instanceof HoldfastError)) throw error;
+      return undefined;
+    }
   }
 
   /** Hands over the entries of a node whose header is at `start`, and what stands below each. */

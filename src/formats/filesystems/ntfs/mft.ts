@@ -16,6 +16,17 @@ const PART_BYTES = 64 << 10;
 /** Records of which there is a spare copy. */
 const MIRRORED = 4;
 
+/** Part of the table in memory. */
+interface MftPart {
+  /** Byte of the table where it begins. */
+  readonly start: number;
+  readonly view: DataView;
+  /** Which records are sealed, one byte each. */
+  readonly sealed: Uint8Array;
+}
+
+const noPart: MftPart = { start: -1, view: new DataView(new ArrayBuffer(0)), sealed: new Uint8Array(0) };
+
 /** The table. */
 export class MasterFileTable {
   readonly #space: ClusterSpace;
@@ -24,6 +35,7 @@ export class MasterFileTable {
   /** Which records of a part are sealed, one byte each. */
   readonly #sealed = new WeakMap<DataView, Uint8Array>();
   #cache: TableCache;
+  #newest: MftPart = noPart;
   #records = 0;
 
   private constructor(space: ClusterSpace, problems: ProblemList) {
@@ -45,15 +57,16 @@ export class MasterFileTable {
     // The list of the table's own segments is read through those that came before.
     const runs = await runsOf(space, segments.some(ATTRIBUTE.data, ''), (known, { dataSize }) => {
       const size = Math.min(dataSize, known.end * space.geometry.clusterBytes);
-      table.#use(clusterSource(space, known, size), size);
+      table.#readFrom(clusterSource(space, known, size), size);
     });
     if (runs === undefined) throw new FormatError('Read MFT', { structure: 'MFT record', field: 'data', offset: 0, found: 'none', expected: 'the clusters of the table' });
     return table;
   }
 
-  #use(file: BlockSource, size: number): void {
+  #readFrom(file: BlockSource, size: number): void {
     this.#records = Math.floor(size / this.#space.geometry.recordBytes);
     this.#cache = this.#cacheOver(file);
+    this.#newest = noPart;
   }
 
   /** Numbers are below this. */
@@ -103,20 +116,27 @@ export class MasterFileTable {
   place(number: number): RecordPlace | Promise<RecordPlace> {
     if (!Number.isSafeInteger(number) || number < 0 || number >= this.#records) throw new NotFoundError(`Read MFT record '${number}': the table has ${this.#records}`, { record: number });
     const at = number * this.#space.geometry.recordBytes;
-    const start = Math.floor(at / this.#partBytes) * this.#partBytes;
+    const start = at - at % this.#partBytes;
+    // Records of a directory's files mostly lie side by side.
+    if (start === this.#newest.start) return this.#sealedPlace(number, this.#newest, at - start);
     const found = this.#cache.get(start);
-    if (found instanceof Promise) return found.then((view) => this.#sealedPlace(number, view, at - start));
-    return this.#sealedPlace(number, found, at - start);
+    if (found instanceof Promise) return found.then((view) => this.#sealedPlace(number, this.#use(view, start), at - start));
+    return this.#sealedPlace(number, this.#use(found, start), at - start);
   }
 
-  #sealedPlace(number: number, view: DataView, at: number): RecordPlace {
-    const { recordBytes } = this.#space.geometry;
-    if (at + recordBytes > view.byteLength) throw new NotFoundError(`Read MFT record '${number}': the table ends in it`, { record: number });
+  #use(view: DataView, start: number): MftPart {
     let sealed = this.#sealed.get(view);
     if (sealed === undefined) {
-      sealed = new Uint8Array(Math.ceil(view.byteLength / recordBytes));
+      sealed = new Uint8Array(Math.ceil(view.byteLength / this.#space.geometry.recordBytes));
       this.#sealed.set(view, sealed);
     }
+    this.#newest = { start, view, sealed };
+    return this.#newest;
+  }
+
+  #sealedPlace(number: number, { view, sealed }: MftPart, at: number): RecordPlace {
+    const { recordBytes } = this.#space.geometry;
+    if (at + recordBytes > view.byteLength) throw new NotFoundError(`Read MFT record '${number}': the table ends in it`, { record: number });
     const place = { view, at, bytes: recordBytes, offset: number * recordBytes };
     if (sealed[at / recordBytes] !== 1) {
       sealRecord(number, place);

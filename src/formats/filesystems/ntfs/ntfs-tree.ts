@@ -1,19 +1,20 @@
 /**
  * An NTFS volume as a tree of files. Ids are record numbers. Names for DOS are left out, and so are the volume's own files, as ntfs-3g does.
  */
-import { type BlockSource, type DirectoryEntry, type FileTree, MemorySource, type NodeId, type NodeStat, NotFoundError, type TreeProblem, type TreeSupports, UnsupportedError } from '../../../core/index.ts';
+import { type BlockSource, type DirectoryEntry, type FileTree, MemorySource, type NodeId, type NodeStat, NotFoundError, textOf, type TreeProblem, type TreeSupports, UnsupportedError } from '../../../core/index.ts';
 import type { Filesystem, FilesystemFacts, NamedStream } from '../filesystem.ts';
-import { unitsOfWtf8, wtf8Of } from '../wtf8.ts';
+import { inTurn } from '../in-turn.ts';
+import { unitsOfWtf8 } from '../wtf8.ts';
 import type { AttributeSegments } from './attribute-list.ts';
 import { extendedAttributes, namedStreams } from './attributes.ts';
 import { openContent } from './content.ts';
-import type { FileName } from './directory.ts';
-import { descriptorOf, type FileFacts, factsOf, plainStat } from './file-stat.ts';
+import type { FileName, ListedName } from './directory.ts';
+import { descriptorOf, type FileFacts, factsOf, plainStat, plainType } from './file-stat.ts';
 import { Inodes } from './inodes.ts';
-import { isShowable } from './names.ts';
+import { isShowable, isShowableName } from './names.ts';
 import { ATTRIBUTE, FILE_FLAG, RECORD, REPARSE_TAG } from './ntfs.layout.ts';
 import { OVERLAY_STREAM, openOverlayFile } from './overlay-file.ts';
-import { recordState, type RecordState } from './record.ts';
+import { type RecordPlace, recordState, type RecordState } from './record.ts';
 import { SecurityStore } from './security-store.ts';
 import type { Volume } from './volume.ts';
 
@@ -22,6 +23,9 @@ const PAGE_ENTRIES = 2_048;
 /** Tags of files whose content is in place all the same: cloud files that are here, programs of the store. */
 const CLOUD_TAG_MASK = 0xffff_0fff;
 const CLOUD_TAG = 0x9000_001a;
+
+/** Makes an entry of a name and its record, which was checked. */
+type Tell = (found: ListedName, place: RecordPlace, state: RecordState) => DirectoryEntry | Promise<DirectoryEntry>;
 
 /** The tree. It owns the volume's source. */
 export class NtfsTree implements Filesystem, FileTree {
@@ -65,56 +69,90 @@ export class NtfsTree implements Filesystem, FileTree {
     return (await this.#facts(id)).stat;
   }
 
-  async *list(directory: NodeId): AsyncIterable<readonly DirectoryEntry[]> {
+  list(directory: NodeId): AsyncIterable<readonly DirectoryEntry[]> {
+    return this.#pages(directory, (found, place, state) => {
+      const stat = plainStat(this.#security, found.record, place, state);
+      return stat === undefined ? this.#entryByFacts(found) : { name: found.name, id: found.record as NodeId, stat };
+    });
+  }
+
+  names(directory: NodeId): AsyncIterable<readonly DirectoryEntry[]> {
+    return this.#pages(directory, (found, place, state) => {
+      const type = plainType(place, state);
+      return type === undefined ? this.#entryByFacts(found) : { name: found.name, id: found.record as NodeId, type };
+    });
+  }
+
+  /** An entry of a file that is not plain. */
+  async #entryByFacts({ name, record }: ListedName): Promise<DirectoryEntry> {
+    const { stat } = await this.#facts(record);
+    return { name, id: record as NodeId, stat, type: stat.type };
+  }
+
+  async *#pages(directory: NodeId, tell: Tell): AsyncIterable<readonly DirectoryEntry[]> {
     const opened = await this.#inodes.directory(directory);
     let failure: unknown;
     const damaged = (where: string, error: unknown): void => {
       this.#volume.problems.note(where, error);
       failure ??= error;
     };
-    let pending: FileName[] = [];
+    let pending: ListedName[] = [];
     for await (const names of opened.names(damaged)) {
       for (const name of names) if (isShown(name)) pending.push(name);
       if (pending.length < PAGE_ENTRIES) continue;
-      yield await this.#page(directory, pending);
+      yield await this.#page(directory, pending, tell);
       pending = [];
     }
-    if (pending.length > 0) yield await this.#page(directory, pending);
+    if (pending.length > 0) yield await this.#page(directory, pending, tell);
     // What is left of a damaged directory was given; that this is not all of it must be known.
     if (failure !== undefined) throw failure;
   }
 
   /** Records are read in their order on the disk, names given in the order of the index. */
-  async #page(directory: number, names: readonly FileName[]): Promise<readonly DirectoryEntry[]> {
-    const entries: (DirectoryEntry | undefined)[] = Array.from({ length: names.length });
-    const order = names.map((_, index) => index).sort((a, b) => (names[a] as FileName).record - (names[b] as FileName).record);
-    for (const index of order) entries[index] = await this.#entry(directory, names[index] as FileName);
-    return entries.filter((entry) => entry !== undefined);
+  async #page(directory: number, names: readonly ListedName[], tell: Tell): Promise<readonly DirectoryEntry[]> {
+    const order = isAscending(names) ? undefined : names.map((_, index) => index).sort((a, b) => (names[a] as ListedName).record - (names[b] as ListedName).record);
+    const found = await inTurn(order?.map((index) => names[index] as ListedName) ?? names, (name) => this.#entry(directory, name, tell));
+    return (order === undefined ? found : inOrder(found, order)).filter((entry) => entry !== undefined);
   }
 
-  /** Undefined for a name that cannot be shown or leads to another file than it was made for. */
-  async #entry(directory: number, found: FileName): Promise<DirectoryEntry | undefined> {
-    const { problems } = this.#volume;
-    const name = wtf8Of(found.units);
-    const id = found.record as NodeId;
-    const where = (): string => `MFT record ${directory} name '${found.units}'`;
-    if (!isShowable(found.units)) {
-      problems.add('strange-name', where(), 'the name is left out: no tree can show it');
-      return undefined;
-    }
+  /** Undefined for a name that cannot be shown or leads to another file than it was made for; without a promise where nothing must be read. */
+  #entry(directory: number, found: ListedName, tell: Tell): DirectoryEntry | undefined | Promise<DirectoryEntry | undefined> {
     try {
+      if (!isShowableName(found.name)) return this.#leftOut('strange-name', placeOf(directory, found.name), 'the name is left out: no tree can show it');
       const placing = this.#volume.mft.place(found.record);
-      const place = placing instanceof Promise ? await placing : placing;
-      const state = recordState(found.record, place);
-      if (!isEdition(state, found.sequence)) {
-        problems.add('stale-entry', where(), `MFT record ${found.record} is of another file now`);
-        return undefined;
-      }
-      return { name, id, stat: plainStat(this.#security, found.record, place, state) ?? (await this.#facts(id)).stat };
+      const entry = placing instanceof Promise ? this.#entryLater(directory, found, tell, placing) : this.#entryAt(directory, found, tell, placing);
+      return entry instanceof Promise ? this.#unlessDamaged(directory, found, entry) : entry;
     } catch (error) {
-      problems.note(where(), error);
-      return { name, id };
+      return this.#damagedEntry(directory, found, error);
     }
+  }
+
+  async #entryLater(directory: number, found: ListedName, tell: Tell, placing: Promise<RecordPlace>): Promise<DirectoryEntry | undefined> {
+    return this.#entryAt(directory, found, tell, await placing);
+  }
+
+  #entryAt(directory: number, found: ListedName, tell: Tell, place: RecordPlace): DirectoryEntry | undefined | Promise<DirectoryEntry> {
+    const state = recordState(found.record, place);
+    if (isEdition(state, found.sequence)) return tell(found, place, state);
+    return this.#leftOut('stale-entry', placeOf(directory, found.name), `MFT record ${found.record} is of another file now`);
+  }
+
+  async #unlessDamaged(directory: number, found: ListedName, entry: Promise<DirectoryEntry | undefined>): Promise<DirectoryEntry | undefined> {
+    try {
+      return await entry;
+    } catch (error) {
+      return this.#damagedEntry(directory, found, error);
+    }
+  }
+
+  #damagedEntry(directory: number, { name, record }: ListedName, error: unknown): DirectoryEntry {
+    this.#volume.problems.note(placeOf(directory, name), error);
+    return { name, id: record as NodeId };
+  }
+
+  #leftOut(kind: string, where: string, why: string): undefined {
+    this.#volume.problems.add(kind, where, why);
+    return undefined;
   }
 
   async open(id: NodeId, stream?: string): Promise<BlockSource> {
@@ -177,8 +215,24 @@ function isEdition({ inUse, base, baseSequence, sequence }: RecordState, wanted:
 }
 
 /** Names for DOS and the volume's own files are not shown. */
-function isShown({ record, isShort }: FileName): boolean {
+function isShown({ record, isShort }: Pick<FileName, 'record' | 'isShort'>): boolean {
   return !isShort && record >= RECORD.firstUser;
+}
+
+function isAscending(names: readonly ListedName[]): boolean {
+  for (let i = 1; i < names.length; i += 1) if ((names[i] as ListedName).record < (names[i - 1] as ListedName).record) return false;
+  return true;
+}
+
+/** Puts each item where `order`, at the item's index, says. */
+function inOrder<T>(items: readonly T[], order: readonly number[]): readonly T[] {
+  const ordered: T[] = items.slice();
+  for (let i = 0; i < order.length; i += 1) ordered[order[i] as number] = items[i] as T;
+  return ordered;
+}
+
+function placeOf(directory: number, name: Uint8Array): string {
+  return `MFT record ${directory} name '${textOf(name)}'`;
 }
 
 /** @throws {UnsupportedError} when the content is not in place, or nobody knows whether it is. */

@@ -85,7 +85,7 @@ export function sealRecord(number: number, { view, at, bytes, offset }: RecordPl
   const signature = view.getUint32(at, true);
   if (signature === SIGNATURE_BAD) throw new IntegrityError(`Read MFT record ${number}: it is marked as bad`, { structure: STRUCTURE, record: number });
   if (signature !== SIGNATURE) throw fault('signature', offset, signature.toString(16).padStart(8, '0'), 'FILE');
-  applyFixups({ bytes: bytesOf(view, at, bytes), structure: STRUCTURE, offset });
+  applyFixups({ view, at, length: bytes, structure: STRUCTURE, offset });
 }
 
 /** Reads a signed number of 64 bits. */

@@ -51,3 +51,9 @@ export function connectPair(changes: PairChanges = {}): readonly [Promise<Channe
 export async function connected(changes: PairChanges = {}): Promise<readonly [Channel, Channel]> {
   return Promise.all(connectPair(changes) as [Promise<Channel>, Promise<Channel>]);
 }
+
+/** The next message in one buffer. */
+export async function receiveWhole(channel: Channel): Promise<Uint8Array | undefined> {
+  const pieces = await channel.receive();
+  return pieces === undefined ? undefined : Buffer.concat(pieces);
+}
