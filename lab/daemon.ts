@@ -52,7 +52,7 @@ function digests(directory: string): ReadonlyMap<string, string> {
 async function difference({ context, site, source }: Stage, key: string): Promise<string> {
   const target = path.join(context.workDirectory, 'restored');
   rmSync(target, { recursive: true, force: true });
-  const result = await holdfast(['restore', `${site.location()}::latest::${source}`, target, '--wire-key', key, '--json']);
+  const result = await holdfast(['restore', `${site.location()}::latest::${source}`, target, '--wire-key', key, '--cache-dir', path.join(site.root, 'cache'), '--json']);
   if (result.status !== 0) return `exit ${result.status}: ${result.stderr}`;
   const [before, after] = [digests(source), digests(target)];
   const wrong = [...before].filter(([name, digest]) => after.get(name) !== digest).map(([name]) => name);

@@ -7,6 +7,7 @@ import * as net from 'node:net';
 import { utf8, type FileTree } from '../../src/core/index.ts';
 import { RemoteRepository, Repository, WireServer, connectChannel, nodeWorld, type BackupResult } from '../../src/engine/index.ts';
 import { PosixTree } from '../../src/fs-adapters/posix/index.ts';
+import { keepProcessSmall } from '../../src/services/process-memory.ts';
 
 /** What one backup took. */
 export interface BackupFigures {
@@ -83,6 +84,8 @@ async function remote(port: number, source: string, { parent, cache }: { readonl
   return { ...figures, ...repository.wireBytes };
 }
 
+// As the command line does for clients and the daemon.
+keepProcessSmall();
 const [role = '', place = '', source = '', parent = 'none', cache] = process.argv.slice(2);
 if (role === 'daemon') await daemon(place);
 else console.log(JSON.stringify(role === 'local' ? await local(place, source, parent) : await remote(Number(place), source, { parent, cache })));

@@ -105,7 +105,7 @@ export class DaemonSite {
 
   /** The command line of a backup through a port, with any key. */
   backupWords(source: string, port: number = this.wirePort, key: string = this.siteKey): readonly string[] {
-    return ['backup', source, '--repo', this.location(port), '--wire-key', key, '--json'];
+    return ['backup', source, '--repo', this.location(port), '--wire-key', key, '--cache-dir', path.join(this.root, 'cache'), '--json'];
   }
 
   /** Ids of all snapshots, as a look into the repository itself tells. */

@@ -1,12 +1,12 @@
 /** A consistent copy of a repository into a directory or a bucket, while backups go on. */
 import { cloneRepository, nodeWorld, type CloneOptions, type CloneReport, type CloneSide } from '../engine/index.ts';
-import { isRemotePlace, openBucket, openPlace, type CacheChoice, type RepositoryPlace } from './repository-place.ts';
+import { isRemotePlace, openBucket, openPlace, type PlaceChoice, type RepositoryPlace } from './repository-place.ts';
 
 /**
  * Copies what is not there yet; run again, it brings the copy up to date. Needs no key. Durable when it resolves.
  * @throws {NotFoundError} no repository. @throws {BusyError} the target holds another one. @throws {IntegrityError} an object differs.
  */
-export async function cloneLocation(from: string, to: string, options: CloneOptions & CacheChoice = {}): Promise<CloneReport> {
+export async function cloneLocation(from: string, to: string, options: CloneOptions & PlaceChoice = {}): Promise<CloneReport> {
   const source = await openPlace(from, 'write', options);
   try {
     if (!isRemotePlace(to)) return await cloneRepository(sideOf(source), { world: nodeWorld(to) }, options);

@@ -3,6 +3,7 @@ import { once } from 'node:events';
 import * as net from 'node:net';
 import { ToolError, UsageError } from '../core/index.ts';
 import { RemoteRepository, connectChannel, nodeWorld, readClientCredentials, type Channel } from '../engine/index.ts';
+import { makeCache, type CacheChoice } from './cache-directory.ts';
 
 /** What a location of that kind says. */
 export interface DaemonPlace {
@@ -13,7 +14,7 @@ export interface DaemonPlace {
 }
 
 /** How to open one. */
-export interface DaemonOptions {
+export interface DaemonOptions extends CacheChoice {
   /** File with the key of the site or of this host. Default: HOLDFAST_WIRE_KEY_FILE. */
   readonly wireKey?: string | undefined;
   /** Worker threads. */
@@ -26,6 +27,8 @@ export interface DaemonOptions {
 /** Port of daemons unless a location names one. */
 const PORT = 9104;
 const CONNECT_MS = 10_000;
+/** Name of the directory for what daemons sent, beside those of repositories in buckets. */
+const CACHE = 'daemons';
 const SYNTAX = /^holdfast:\/\/(?:\[([0-9a-fA-F:.]+)\]|([^:/[\]@?#]+))(?::(\d{1,5}))?(?:\/([A-Za-z0-9][A-Za-z0-9._-]*)?)?$/;
 
 /** Whether a text names a place behind a daemon. */
@@ -53,17 +56,28 @@ async function dial(text: string, { host, port }: DaemonPlace): Promise<net.Sock
   }
 }
 
+/** Keeps pages of directories; a host where nothing can be written, such as one that is being rescued, goes without. */
+function cacheOf({ onNote, ...choice }: DaemonOptions): { readonly cache?: ReturnType<typeof nodeWorld> } {
+  try {
+    return { cache: nodeWorld(makeCache(choice, CACHE)) };
+  } catch (error) {
+    if (!(error instanceof ToolError)) throw error;
+    onNote?.(`pages of directories are not kept on this host: ${error.message}`);
+    return {};
+  }
+}
+
 /**
  * Opens the repository behind a daemon. Close it when done.
  * @throws {UsageError} bad syntax, no key file, or one that others may read. @throws {ToolError} nobody answers. @throws {ProtocolError} it refuses the key.
  * @throws {NotFoundError} the key is for another domain than the location names.
  */
-export async function openDaemonRepository(text: string, { wireKey, ...options }: DaemonOptions = {}): Promise<RemoteRepository> {
+export async function openDaemonRepository(text: string, { wireKey, cacheDirectory, ...options }: DaemonOptions = {}): Promise<RemoteRepository> {
   const place = parseDaemonPlace(text);
   const file = wireKey ?? process.env['HOLDFAST_WIRE_KEY_FILE'] ?? '';
   if (file === '') throw new UsageError(`Open '${text}': name the file with the key of the site or of this host, by --wire-key FILE or HOLDFAST_WIRE_KEY_FILE`, { root: text });
   const credentials = readClientCredentials(file);
   const world = nodeWorld('.');
   const open = async (): Promise<Channel> => connectChannel(await dial(text, place), credentials, { world });
-  return RemoteRepository.open({ world, place: text, open, ...(place.domain === undefined ? {} : { domain: place.domain }), ...options });
+  return RemoteRepository.open({ world, place: text, open, ...cacheOf({ cacheDirectory, ...options }), ...(place.domain === undefined ? {} : { domain: place.domain }), ...options });
 }

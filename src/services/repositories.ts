@@ -2,7 +2,7 @@
 import { Repository, nodeWorld, type RepairReport, type RepositoryChoices, type RepositoryKeys, type SnapshotStore } from '../engine/index.ts';
 import { withCredentials, type KeyedOptions } from './credentials.ts';
 import { isDaemonPlace, openDaemonRepository } from './daemon-place.ts';
-import { bucketPlace, isRemotePlace, openBucket, openPlace, type CacheChoice, type RepositoryPlace } from './repository-place.ts';
+import { bucketPlace, isRemotePlace, openBucket, openPlace, type PlaceChoice, type RepositoryPlace } from './repository-place.ts';
 
 /** Runs `use` with a place, and closes it at the end, or only after a failure when what was opened there goes on. */
 async function withPlace<T>(opening: Promise<RepositoryPlace>, goesOn: boolean, use: (place: RepositoryPlace) => Promise<T>): Promise<T> {
@@ -23,30 +23,30 @@ async function withPlace<T>(opening: Promise<RepositoryPlace>, goesOn: boolean, 
  * @throws {UsageError} when it is encrypted and nothing opens it, or it is not and a key is given; a bucket without credentials.
  * @throws {ToolError} the bucket or daemon can't be reached, or refuses. @throws {ProtocolError} the daemon refuses the key.
  */
-export function openRepository(location: string, options: KeyedOptions & CacheChoice = {}): Promise<SnapshotStore> {
+export function openRepository(location: string, options: KeyedOptions & PlaceChoice = {}): Promise<SnapshotStore> {
   if (!isDaemonPlace(location)) return openDirectRepository(location, options);
-  const { wireKey, workers, onNote } = options;
-  return openDaemonRepository(location, { wireKey, ...(workers === undefined ? {} : { workers }), ...(onNote === undefined ? {} : { onNote: (text) => { onNote(text); } }) });
+  const { wireKey, cacheDirectory, workers, onNote } = options;
+  return openDaemonRepository(location, { wireKey, cacheDirectory, ...(workers === undefined ? {} : { workers }), ...(onNote === undefined ? {} : { onNote: (text) => { onNote(text); } }) });
 }
 
 /**
  * Opens a repository whose objects can be reached from here, for what only they allow: check, forget, collect.
  * @throws as {@link openRepository}; {UnsupportedError} also for one behind a daemon.
  */
-export function openDirectRepository(location: string, { cacheDirectory, wireKey: _, ...options }: KeyedOptions & CacheChoice = {}): Promise<Repository> {
+export function openDirectRepository(location: string, { cacheDirectory, wireKey: _, ...options }: KeyedOptions & PlaceChoice = {}): Promise<Repository> {
   const mode = options.mode ?? 'read';
   return withPlace(openPlace(location, mode, { cacheDirectory }), true, async ({ world, options: where }) =>
     Repository.open(world, { mode, ...await withCredentials(world, { ...options, ...where }) }));
 }
 
 /** Opens the keys of an encrypted repository, to add and remove slots and to rotate. @throws as {@link openRepository}. */
-export function openRepositoryKeys(location: string, { cacheDirectory, wireKey: _, ...options }: KeyedOptions & CacheChoice = {}): Promise<RepositoryKeys> {
+export function openRepositoryKeys(location: string, { cacheDirectory, wireKey: _, ...options }: KeyedOptions & PlaceChoice = {}): Promise<RepositoryKeys> {
   return withPlace(openPlace(location, 'write', { cacheDirectory }), true, async ({ world, options: where }) =>
     Repository.openKeys(world, await withCredentials(world, { ...options, ...where })));
 }
 
 /** The key slots of a repository; needs no key. @throws {NotFoundError} */
-export function repositoryKeySlots(location: string, choice: CacheChoice = {}): ReturnType<typeof Repository.keySlots> {
+export function repositoryKeySlots(location: string, choice: PlaceChoice = {}): ReturnType<typeof Repository.keySlots> {
   return withPlace(openPlace(location, 'read', choice), false, ({ world, options }) => Repository.keySlots(world, options));
 }
 
@@ -55,7 +55,7 @@ export function repositoryKeySlots(location: string, choice: CacheChoice = {}): 
  * Durable when it resolves.
  * @throws {BusyError} when the place holds something.
  */
-export async function createRepository(location: string, choices: RepositoryChoices = {}, choice: CacheChoice = {}): Promise<Repository> {
+export async function createRepository(location: string, choices: RepositoryChoices = {}, choice: PlaceChoice = {}): Promise<Repository> {
   if (!isRemotePlace(location)) return Repository.create(nodeWorld(location), choices);
   const objects = await openBucket(location, 'write');
   const place = bucketPlace(objects, async () => (await Repository.establish(nodeWorld('.'), choices, { objects })).id, choice);
@@ -64,7 +64,7 @@ export async function createRepository(location: string, choices: RepositoryChoi
 }
 
 /** Whether a repository is encrypted; needs no key. @throws {NotFoundError} */
-export function isEncrypted(location: string, choice: CacheChoice = {}): Promise<boolean> {
+export function isEncrypted(location: string, choice: PlaceChoice = {}): Promise<boolean> {
   return withPlace(openPlace(location, 'read', choice), false, async ({ world, options }) => (await Repository.parameters(world, options.objects)).encryption !== 'none');
 }
 
@@ -74,7 +74,7 @@ export function isEncrypted(location: string, choice: CacheChoice = {}): Promise
  */
 export function rebuildIndex(
   location: string,
-  { cacheDirectory, wireKey: _, ...options }: CacheChoice & { onNote?(text: string): void; onProgress?(done: number, total: number): void } = {},
+  { cacheDirectory, wireKey: _, ...options }: PlaceChoice & { onNote?(text: string): void; onProgress?(done: number, total: number): void } = {},
 ): Promise<Awaited<ReturnType<typeof Repository.rebuildIndex>>> {
   return withPlace(openPlace(location, 'read', { cacheDirectory }), false, ({ world, options: where }) => Repository.rebuildIndex(world, { ...options, ...where }));
 }
@@ -84,7 +84,7 @@ export function rebuildIndex(
  * @throws {NotFoundError} when there is none. @throws what opening it throws, when what is needed for that is beyond repair.
  */
 export function repairRepository(
-  location: string, { cacheDirectory, wireKey: _, ...options }: Omit<KeyedOptions, 'mode'> & CacheChoice & Omit<Parameters<typeof Repository.repair>[1], 'objects'>,
+  location: string, { cacheDirectory, wireKey: _, ...options }: Omit<KeyedOptions, 'mode'> & PlaceChoice & Omit<Parameters<typeof Repository.repair>[1], 'objects'>,
 ): Promise<RepairReport> {
   return withPlace(openPlace(location, 'write', { cacheDirectory }), false, async ({ world, options: where }) => {
     const healed = await Repository.healObjects(world, { ...options, ...where });

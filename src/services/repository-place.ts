@@ -2,11 +2,10 @@
  * Where a repository is: a directory of this host, or a bucket with a cache in a directory of this host. The cache holds the chunk index, the filter
  * and locks; it may be lost at any time, and is built again from the bucket. It is named by the repository's id, so that one directory serves many.
  */
-import { existsSync, mkdirSync } from 'node:fs';
-import { homedir } from 'node:os';
-import * as path from 'node:path';
-import { NotFoundError, ToolError, UnsupportedError, type ObjectStore } from '../core/index.ts';
+import { existsSync } from 'node:fs';
+import { NotFoundError, UnsupportedError, type ObjectStore } from '../core/index.ts';
 import { Repository, nodeWorld, openS3Objects, s3Location } from '../engine/index.ts';
+import { makeCache, type CacheChoice } from './cache-directory.ts';
 import { isDaemonPlace } from './daemon-place.ts';
 
 /** An open place of a repository. Close it, or hand `closing` to what is opened there. */
@@ -18,35 +17,15 @@ export interface RepositoryPlace {
 }
 
 /** What some kinds of places need beside their name. */
-export interface CacheChoice {
+export interface PlaceChoice extends CacheChoice {
   /** File with the key for places behind a daemon: of the site, or of this host. Default: HOLDFAST_WIRE_KEY_FILE. */
   readonly wireKey?: string | undefined;
-  /** Directory for caches of all buckets. Default: HOLDFAST_CACHE_DIR, else `holdfast` in XDG_CACHE_HOME or in `~/.cache`. */
-  readonly cacheDirectory?: string | undefined;
 }
 
 /** Whether a text names a bucket, and not a directory. @throws {UnsupportedError} a place behind a daemon, whose objects cannot be reached from here. */
 export function isRemotePlace(text: string): boolean {
   if (isDaemonPlace(text)) throw new UnsupportedError(`Open '${text}': this needs the objects themselves, which only the daemon reaches: run it on the daemon's host, with the directory or bucket that it serves`, { root: text });
   return text.startsWith('s3://');
-}
-
-function cacheRoot({ cacheDirectory }: CacheChoice): string {
-  const { HOLDFAST_CACHE_DIR: own = '', XDG_CACHE_HOME: caches = '' } = process.env;
-  if (cacheDirectory !== undefined) return cacheDirectory;
-  if (own !== '') return own;
-  // A relative path there is invalid and to be ignored. Source: XDG Base Directory Specification 0.8.
-  return path.join(path.isAbsolute(caches) ? caches : path.join(homedir(), '.cache'), 'holdfast');
-}
-
-function makeCache(root: string, id: string): string {
-  const directory = path.join(path.resolve(root), id);
-  try {
-    mkdirSync(directory, { recursive: true, mode: 0o700 });
-  } catch (error) {
-    throw new ToolError(`Make cache directory '${directory}': ${(error as NodeJS.ErrnoException).code ?? String(error)}; choose another with --cache-dir`, { path: directory }, error);
-  }
-  return directory;
 }
 
 /**
@@ -58,7 +37,7 @@ export function openBucket(url: string, mode: 'read' | 'write'): Promise<ObjectS
 }
 
 /** Opens the place of a repository that exists. @throws {NotFoundError} there is none. @throws as {@link openBucket}. */
-export async function openPlace(text: string, mode: 'read' | 'write', choice: CacheChoice = {}): Promise<RepositoryPlace> {
+export async function openPlace(text: string, mode: 'read' | 'write', choice: PlaceChoice = {}): Promise<RepositoryPlace> {
   if (!isRemotePlace(text)) {
     if (!existsSync(text)) throw new NotFoundError(`Open repository '${text}': no such directory`, { path: text });
     return { world: nodeWorld(text), options: {}, close: async () => undefined };
@@ -68,9 +47,9 @@ export async function openPlace(text: string, mode: 'read' | 'write', choice: Ca
 }
 
 /** The place of the repository whose id `find` gives, with its cache. Takes the objects over, also when it fails. */
-export async function bucketPlace(objects: ObjectStore, find: () => Promise<string>, choice: CacheChoice): Promise<RepositoryPlace> {
+export async function bucketPlace(objects: ObjectStore, find: () => Promise<string>, choice: PlaceChoice): Promise<RepositoryPlace> {
   try {
-    const world = nodeWorld(makeCache(cacheRoot(choice), await find()));
+    const world = nodeWorld(makeCache(choice, await find()));
     return { world, options: { objects, onClose: () => objects.close() }, close: () => objects.close() };
   } catch (error) {
     await objects.close();

@@ -50,7 +50,6 @@ export interface RemoteOptions {
 /** An open connection to a repository. Close it when done. */
 export class RemoteRepository implements SnapshotStore {
   readonly config: RepositoryConfig;
-  readonly directory: undefined;
   /** The chunks, for integrators; writing to it needs {@link beginSession}. */
   readonly store: RemoteStore;
   readonly #options: RemoteOptions;
@@ -98,6 +97,11 @@ export class RemoteRepository implements SnapshotStore {
       await client.close();
       throw error;
     }
+  }
+
+  /** Where pages are kept on this host; undefined without a cache. */
+  get directory(): string | undefined {
+    return this.#options.cache?.disk.nativePath('');
   }
 
   get id(): string {

@@ -27,7 +27,7 @@ export interface Context {
   readonly progress: Progress;
   /** What `--key` and `--key-cmd` gave. */
   readonly keys: readonly NamedKey[];
-  /** What `--cache-dir` gave: where caches of buckets are. */
+  /** What `--cache-dir` gave: where caches of buckets and daemons are. */
   readonly cacheDirectory: string | undefined;
   /** What `--wire-key` gave: the key for places behind a daemon. */
   readonly wireKey: string | undefined;

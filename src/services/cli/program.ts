@@ -35,7 +35,7 @@ function verb<Options extends CommonOptions>(program: Command, syntax: string, d
   command.option('-q, --quiet', 'no progress and no notes on stderr');
   command.option('--key <file>', 'key of an encrypted layer (may be repeated)', collect);
   command.option('--key-cmd <command>', 'command that prints a key');
-  command.option('--cache-dir <directory>', 'where caches of repositories in buckets are; default HOLDFAST_CACHE_DIR, else ~/.cache/holdfast');
+  command.option('--cache-dir <directory>', 'where caches of repositories in buckets and behind daemons are; default HOLDFAST_CACHE_DIR, else ~/.cache/holdfast');
   command.option('--wire-key <file>', 'key for holdfast://HOST[:PORT][/DOMAIN], of the site or of this host; default HOLDFAST_WIRE_KEY_FILE');
   command.option('--map-user <name=id>', 'id of a user name in ACLs of a volume, where this host has another or none (may be repeated)', collect);
   command.option('--map-group <name=id>', 'the same for a group', collect);

@@ -66,9 +66,9 @@ function namedKeys({ keys = [], keyNames = [] }: OpenOptions): readonly NamedKey
 }
 
 /** Opens the repository behind a daemon. @throws as `openRepository`. */
-export async function enterDaemon(url: string, { wireKey, onNote }: OpenOptions): Promise<Arrival> {
+export async function enterDaemon(url: string, { wireKey, cacheDirectory, onNote }: OpenOptions): Promise<Arrival> {
   const { openRepository } = await import('../repositories.ts');
-  return arriveAtRepository(await openRepository(url, { wireKey, ...(onNote === undefined ? {} : { onNote }) }), url);
+  return arriveAtRepository(await openRepository(url, { wireKey, cacheDirectory, ...(onNote === undefined ? {} : { onNote }) }), url);
 }
 
 /** Opens the repository at `s3://BUCKET/PREFIX`. @throws as `openRepository`. */

@@ -17,7 +17,7 @@ export interface OpenOptions {
   /** Learns which keys were of use; a location has its own. */
   readonly keyUse?: KeyUse;
   readonly signal?: AbortSignal;
-  /** Where caches of repositories in buckets are; a default of this user's when absent. */
+  /** Where caches of repositories in buckets and behind daemons are; a default of this user's when absent. */
   readonly cacheDirectory?: string | undefined;
   /** File with the key for places behind a daemon. */
   readonly wireKey?: string | undefined;
