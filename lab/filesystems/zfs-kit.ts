@@ -14,8 +14,8 @@ import { GUEST_WORK, packInitrd } from './kernel-guest.ts';
 
 const BUILD_TIMEOUT_MS = 5_400_000;
 const MEMORY = '3000M';
-/** The daemon's socket is there after much less. */
-const DAEMON_START_MS = 1_500;
+const DAEMON_START_MS = 60_000;
+const POLL_MS = 100;
 const VIRTIOFSD = '/usr/lib/qemu/virtiofsd';
 /** In the order in which they are loaded. */
 const bootModules = ['virtio_ring', 'virtio', 'virtio_pci_modern_dev', 'virtio_pci_legacy_dev', 'virtio_pci', 'fuse', 'virtiofs'];
@@ -96,9 +96,14 @@ export async function makeZfsKit(directory: string): Promise<ZfsKit> {
   return { kernel: path.join(root, 'boot', kernel), initrd, modules, root };
 }
 
-function serveFolder(work: string, tag: string, folder: string): { readonly daemon: ChildProcess; readonly options: readonly string[] } {
+async function serveFolder(work: string, tag: string, folder: string): Promise<{ readonly daemon: ChildProcess; readonly options: readonly string[] }> {
   const socket = path.join(work, `${tag}.sock`);
+  rmSync(socket, { force: true });
   const daemon = spawn(VIRTIOFSD, [`--socket-path=${socket}`, '-o', `source=${folder}`, '-o', 'sandbox=chroot', '-o', 'cache=auto'], { stdio: 'ignore' });
+  for (const until = Date.now() + DAEMON_START_MS; !existsSync(socket);) {
+    if (Date.now() > until || daemon.exitCode !== null) throw new ToolError(`Start virtiofsd for '${folder}': no socket '${socket}'`);
+    await sleep(POLL_MS);
+  }
   return { daemon, options: ['-chardev', `socket,id=${tag},path=${socket}`, '-device', `vhost-user-fs-pci,chardev=${tag},tag=${tag}`] };
 }
 
@@ -108,9 +113,9 @@ function serveFolder(work: string, tag: string, folder: string): { readonly daem
  */
 export async function runInZfsGuest(kit: ZfsKit, work: string, file: string, timeoutMs: number): Promise<string> {
   writeFileSync(path.join(work, 'run.sh'), `export PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root TZ=UTC LC_ALL=C.UTF-8\nexec '${realpathSync(process.execPath)}' '${file}' ${GUEST_WORK}\n`);
-  const folders = [serveFolder(work, 'host', '/'), serveFolder(work, 'work', work)];
+  const folders: Awaited<ReturnType<typeof serveFolder>>[] = [];
   try {
-    await sleep(DAEMON_START_MS);
+    for (const [tag, folder] of [['host', '/'], ['work', work]] as const) folders.push(await serveFolder(work, tag, folder));
     await runTool([
       findProgram('qemu-system-x86_64') ?? 'qemu-system-x86_64', '-accel', 'tcg,thread=multi', '-cpu', 'max,la57=off', '-m', MEMORY, '-smp', '2', '-display', 'none', '-nodefaults', '-no-reboot',
       '-serial', `file:${path.join(work, 'console.log')}`, '-object', `memory-backend-memfd,id=mem,size=${MEMORY},share=on`, '-numa', 'node,memdev=mem', ...folders.flatMap(({ options }) => options),
@@ -119,5 +124,7 @@ export async function runInZfsGuest(kit: ZfsKit, work: string, file: string, tim
   } finally {
     for (const { daemon } of folders) daemon.kill();
   }
-  return readFileSync(path.join(work, 'guest.log'), 'utf8');
+  const log = path.join(work, 'guest.log');
+  if (!existsSync(log)) throw new ToolError(`Run '${file}' in a guest: it wrote nothing; its console ends with: ${readFileSync(path.join(work, 'console.log'), 'utf8').slice(-2000)}`);
+  return readFileSync(log, 'utf8');
 }

@@ -23,7 +23,7 @@ import { type DatasetJob, type PoolJob, zfsFiles } from './zfs-fill.ts';
 import { makeZfsKit, runInZfsGuest } from './zfs-kit.ts';
 
 const POOLS = Number(process.env['HOLDFAST_IMAGES'] ?? 42);
-const BATCH = 14;
+const BATCH = 7;
 const GUEST_TIMEOUT_MS = 5_400_000;
 const PASSPHRASE = 'lab-passphrase';
 const HEX_KEY = '00112233445566778899aabbccddeeff0123456789abcdef0123456789abcdef';

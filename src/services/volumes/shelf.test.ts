@@ -312,7 +312,9 @@ test('a spool is one process’s, one repository’s, and is not believed on top
   await assert.rejects(openShelf(other, spool), UsageError);
   const snapshots = await repository.snapshots();
   await repository.forget(snapshots.map(({ id }) => id));
-  await assert.rejects(openShelf(repository, `${spool}-copy`), IntegrityError);
+  const copy = await openShelf(repository, `${spool}-copy`);
+  await assert.rejects(copy.open('Vol'), IntegrityError);
+  await assert.rejects(copy.close(), IntegrityError);
   await repository.close();
   await other.close();
 });

@@ -5,7 +5,7 @@
 import * as fs from 'node:fs';
 import { hostname } from 'node:os';
 import * as path from 'node:path';
-import { BusyError, NotFoundError, UnsupportedError, UsageError, utf8, type DiskLock } from '../../core/index.ts';
+import { BusyError, FormatError, IntegrityError, NotFoundError, UnsupportedError, UsageError, utf8, type DiskLock } from '../../core/index.ts';
 import { nodeWorld } from '../../engine/index.ts';
 import { volumeSnapshot, type ShelfRepository, type VolumeSnapshot } from './repository.ts';
 import type { Shelf, ShelfVolume, VolumeFacts } from './shelf-volume.ts';
@@ -38,17 +38,17 @@ const PREFIX = 'volume-';
 const IDENTITY = 'shelf.json';
 
 /** The newest snapshot of each volume of a host, and those that it supersedes. */
-async function storedVolumes(repository: ShelfRepository, host: string): Promise<{ readonly newest: ReadonlyMap<string, VolumeSnapshot>; readonly superseded: readonly string[] }> {
+async function storedVolumes(repository: ShelfRepository, host: string): Promise<{ readonly newest: ReadonlyMap<string, VolumeSnapshot>; readonly superseded: readonly VolumeSnapshot[] }> {
   const newest = new Map<string, VolumeSnapshot>();
-  const superseded: string[] = [];
+  const superseded: VolumeSnapshot[] = [];
   for (const snapshot of await repository.snapshots()) {
     const volume = volumeSnapshot(snapshot);
     if (volume?.host !== host) continue;
     const other = newest.get(volume.name);
     if (other === undefined || other.sequence < volume.sequence) {
       newest.set(volume.name, volume);
-      if (other !== undefined) superseded.push(other.id);
-    } else superseded.push(volume.id);
+      if (other !== undefined) superseded.push(other);
+    } else superseded.push(volume);
   }
   return { newest, superseded };
 }
@@ -92,6 +92,8 @@ export class VolumeShelf implements Shelf {
   readonly #stored = new Map<string, VolumeSnapshot>();
   /** Volumes that were removed where nothing may be removed; a new one of that name goes on counting. */
   readonly #buried = new Map<string, VolumeSnapshot>();
+  /** Volumes whose spool or snapshot is damaged, and why: nothing is done with them, and nothing of theirs goes. */
+  readonly #refused = new Map<string, Error>();
   /** Opening, removing, renaming: one after another. */
   #turn: Promise<unknown> = Promise.resolve();
 
@@ -103,9 +105,9 @@ export class VolumeShelf implements Shelf {
   }
 
   /**
-   * Opens the shelf and recovers what a crash left in the spool.
-   * @throws {BusyError} another process uses the spool. @throws {UsageError} it belongs to another repository.
-   * @throws {IntegrityError} what it holds does not continue what the repository has. @throws {ToolError}
+   * Opens the shelf and recovers what a crash left in the spool. A volume whose spool is damaged, or does not continue what the repository has, is told of in a note;
+   * whatever is wanted of it is an IntegrityError, and its spool and snapshots stay as they are. The others are not held up.
+   * @throws {BusyError} another process uses the spool. @throws {UsageError} it belongs to another repository. @throws {ToolError}
    */
   static async open(repository: ShelfRepository, options: ShelfOptions): Promise<VolumeShelf> {
     const spool = path.resolve(options.spool);
@@ -140,7 +142,8 @@ export class VolumeShelf implements Shelf {
 
   list(): readonly VolumeFacts[] {
     const stored = [...this.#stored.values()].map(({ name, size, modified }) => ({ name, size, modified, committed: size }));
-    return [...stored, ...[...this.#volumes.values()].map(({ facts }) => facts)].sort((a, b) => (a.name < b.name ? -1 : 1));
+    const refused = [...this.#refused.keys()].filter((name) => !this.#stored.has(name)).map((name) => ({ name, size: 0, modified: 0, committed: 0 }));
+    return [...stored, ...refused, ...[...this.#volumes.values()].map(({ facts }) => facts)].sort((a, b) => (a.name < b.name ? -1 : 1));
   }
 
   async open(name: string, options: { readonly create?: boolean } = {}): Promise<ShelfVolume> {
@@ -179,8 +182,10 @@ export class VolumeShelf implements Shelf {
       await volume.commit().catch((error: unknown) => { failure ??= error; });
       await volume.close().catch((error: unknown) => { failure ??= error; });
     }
+    for (const error of this.#refused.values()) failure ??= error; // what their spools hold is not in the repository
     this.#volumes.clear();
     this.#stored.clear();
+    this.#refused.clear();
     await this.#lock.release();
     if (failure !== undefined) throw failure;
   }
@@ -192,25 +197,41 @@ export class VolumeShelf implements Shelf {
   }
 
   #has(name: string): boolean {
-    return this.#volumes.has(name) || this.#stored.has(name);
+    return this.#volumes.has(name) || this.#stored.has(name) || this.#refused.has(name);
   }
 
   async #recover(): Promise<void> {
     const { newest, superseded } = await storedVolumes(this.#repository, this.#parts.host);
     for (const snapshot of newest.values()) (snapshot.isRemoved ? this.#buried : this.#stored).set(snapshot.name, snapshot);
     for (const entry of fs.readdirSync(this.#spool)) {
-      if (entry.startsWith(PREFIX)) await this.#load(entry.slice(PREFIX.length));
+      if (entry.startsWith(PREFIX)) await this.#loadOrRefuse(entry.slice(PREFIX.length));
       else if (entry.startsWith(GONE)) fs.rmSync(path.join(this.#spool, entry), { recursive: true, force: true });
     }
-    await this.#forget(superseded);
+    // Those of a damaged one may be the only good ones.
+    await this.#forget(superseded.filter(({ name }) => !this.#refused.has(name)).map(({ id }) => id));
+  }
+
+  async #loadOrRefuse(name: string): Promise<void> {
+    try {
+      await this.#load(name);
+    } catch (error) {
+      if (!(error instanceof IntegrityError || error instanceof FormatError)) throw error;
+      this.#refused.set(name, error);
+      this.#parts.note(`volume '${name}' is not served: ${error.message}`);
+    }
   }
 
   async #load(name: string): Promise<ShelvedVolume> {
+    const refused = this.#refused.get(name);
+    if (refused !== undefined) throw refused;
     const known = this.#volumes.get(name);
     if (known !== undefined) return known;
     const snapshot = this.#stored.get(name) ?? this.#buried.get(name);
     const base = snapshot === undefined ? undefined : await StoredVolume.open(await this.#repository.openSnapshot(snapshot.id), snapshot.id);
-    const spool = await VolumeSpool.open(path.join(this.#spool, `${PREFIX}${name}`), base, this.#parts);
+    const spool = await VolumeSpool.open(path.join(this.#spool, `${PREFIX}${name}`), base, this.#parts).catch(async (error: unknown) => {
+      await base?.close();
+      throw error;
+    });
     if ((base === undefined || base.facts.removed === true) && !spool.isStarted) await spool.truncate(0, this.#parts.now());
     const volume = new ShelvedVolume(name, this.#parts, spool);
     this.#volumes.set(name, volume);
