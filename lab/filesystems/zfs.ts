@@ -50,7 +50,7 @@ function choosePool(i: number, random: Random): PoolJob & { readonly missing: re
   const seed = Math.floor(random() * 2 ** 31);
   const missing = spare === 0 ? [] : Array.from({ length: members }, (_, member) => member).filter(() => below(random, 2) === 0).slice(0, spare);
   return {
-    name: `lab${i}`, members, memberBytes: after === 'remove' ? 300 << 20 : 160 << 20, options, devices: devices.split(' '), datasets: chooseDatasets(random, old), tunables: below(random, 4) === 0 ? { metaslab_force_ganging: '1500' } : {},
+    name: `lab${i}`, members, memberBytes: after === 'remove' ? 512 << 20 : 160 << 20, options, devices: devices.split(' '), datasets: chooseDatasets(random, old), tunables: below(random, 4) === 0 ? { metaslab_force_ganging: '1500' } : {},
     after, seed, missing, profile: { ...posixProfile, steps: 60, contentBytes: 4 << 20, bigDirectoryEntries: pick(random, [0, 0, 300, 1500]), ...(old ? { times: { from: 0, to: 0x7fff_ffff, unitNanoseconds: 1 } } : {}) },
   };
 }

@@ -16,6 +16,8 @@ const GANG_BYTES = 512;
 const GANG_POINTERS = 3;
 const GANG_DEPTH_MAX = 5;
 const TRAILER_BYTES = 40;
+/** Type of a dataset's root. */
+const OBJSET = 11;
 /** In a block of the intent log: bytes in use, and its checksum. */
 const LOG_USED_AT = 136;
 const LOG_CHECKSUM_AT = 152;
@@ -54,9 +56,18 @@ function matches(pointer: BlockPointer, bytes: Uint8Array, salt: Uint8Array | un
   if (isUnchecked(checksum)) return true;
   if (checksumNames[checksum] === 'zilog2') return logBlockHolds(pointer, bytes);
   const found = checksumOf(checksum, bytes, salt);
-  if (!pointer.protected || pointer.type === 11) return equalBytes(found, pointer.checksumBytes);
-  if (isFolded(checksum)) for (let i = 0; i < 16; i += 1) found[i] = (found[i] as number) ^ (found[i + 16] as number);
-  return equalBytes(found.subarray(0, 16), pointer.checksumBytes.subarray(0, 16));
+  if (!isCut(pointer)) return equalBytes(found, pointer.checksumBytes);
+  return equalBytes(isFolded(checksum) ? folded(found) : found.subarray(0, 16), pointer.checksumBytes.subarray(0, 16));
+}
+
+/** Whether half of the checksum gave way to a MAC; roots of datasets have theirs inside. */
+function isCut({ protected: isProtected, type }: BlockPointer): boolean {
+  return isProtected && type !== OBJSET;
+}
+
+/** Half of a checksum, made of both: 16 bytes. */
+function folded(words: Uint8Array): Uint8Array {
+  return words.subarray(0, 16).map((byte, i) => byte ^ (words[i + 16] as number));
 }
 
 /** A block of the intent log checks itself, as far as it is in use, with its pointer's checksum in the checksum's stead. */
@@ -71,8 +82,7 @@ function logBlockHolds(pointer: BlockPointer, block: Uint8Array): boolean {
   const found = fletcher4(copy);
   const stored = block.subarray(LOG_CHECKSUM_AT, LOG_CHECKSUM_AT + 32);
   if (!pointer.protected) return equalBytes(found, stored);
-  for (let i = 0; i < 16; i += 1) found[i] = (found[i] as number) ^ (found[i + 16] as number);
-  return equalBytes(found.subarray(0, 16), stored.subarray(0, 16));
+  return equalBytes(folded(found), stored.subarray(0, 16));
 }
 
 function placeText(dva: Dva): string {
@@ -186,7 +196,7 @@ export class BlockReader {
     if (depth >= GANG_DEPTH_MAX) throw new FormatError('Read ZFS gang block', { structure: 'zio_gbh', field: 'depth', found: depth + 1, expected: `at most ${GANG_DEPTH_MAX}` });
     const [identity] = pointer.dvas();
     for await (const header of this.#vdev(dva).copies(dva.offset, GANG_BYTES, faults)) {
-      if (identity === undefined || !gangHeaderHolds(header, identity, pointer.physicalBirth)) {
+      if (identity === undefined || !gangHeaderHolds(header, identity, pointer)) {
         faults.add(`${placeText(dva)}: the header of a gang block does not match its checksum`);
         continue;
       }
@@ -218,15 +228,19 @@ export class BlockReader {
   }
 }
 
-/** A gang's header checks itself; its checksum was made with where it belongs in the checksum's stead. */
-function gangHeaderHolds(header: Uint8Array, identity: Dva, birth: bigint): boolean {
+/**
+ * A gang's header checks itself; its checksum was made with where it belongs in the checksum's stead. That of an encrypted block is cut like the block's own, though
+ * it holds no MAC. Source: OpenZFS `module/zfs/zio_checksum.c`, and pools made by it.
+ */
+function gangHeaderHolds(header: Uint8Array, identity: Dva, pointer: BlockPointer): boolean {
   const at = header.length - TRAILER_BYTES;
   if (viewOf(header).getBigUint64(at, true) !== TRAILER_MAGIC) return false;
   const copy = header.slice();
   const view = viewOf(copy);
   view.setBigUint64(at + 8, BigInt(identity.vdev), true);
   view.setBigUint64(at + 16, BigInt(identity.offset), true);
-  view.setBigUint64(at + 24, birth, true);
+  view.setBigUint64(at + 24, pointer.physicalBirth, true);
   view.setBigUint64(at + 32, 0n, true);
-  return equalBytes(sha256Words(copy), header.subarray(at + 8));
+  const words = sha256Words(copy);
+  return isCut(pointer) ? equalBytes(folded(words), header.subarray(at + 8, at + 24)) : equalBytes(words, header.subarray(at + 8));
 }
