@@ -212,8 +212,10 @@ export class LogReplay {
     const range = await this.#range(record);
     if (range === undefined) return;
     const { object, offset, length, size } = range;
-    if (length === 0) this.#resize(object, size, offset);
-    else if (offset < size) this.overlay.write(object, { offset, length: Math.min(length, size - offset) });
+    if (length === 0) return this.#resize(object, size, offset);
+    if (offset < size) this.overlay.write(object, { offset, length: Math.min(length, size - offset) });
+    // A range beyond the end makes the file longer, also when it was written to punch a hole.
+    if (offset + length > size) this.#resize(object, size, offset + length);
   }
 
   #resize(object: number, before: number, size: number): void {
