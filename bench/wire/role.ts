@@ -3,6 +3,7 @@
  * `remote PORT SOURCE PARENT [CACHE]` back up and print what it took as JSON; a client keeps pages of directories in the directory CACHE.
  */
 import { once } from 'node:events';
+import { readFileSync } from 'node:fs';
 import * as net from 'node:net';
 import { utf8, type FileTree } from '../../src/core/index.ts';
 import { RemoteRepository, Repository, WireServer, connectChannel, nodeWorld, type BackupResult } from '../../src/engine/index.ts';
@@ -51,7 +52,7 @@ async function daemon(directory: string): Promise<void> {
   listener.close();
   await server.drain(1_000);
   await repository.close();
-  console.log(process.resourceUsage().maxRSS * 1024);
+  console.log(Number(/VmHWM:\s+(\d+)/.exec(readFileSync('/proc/self/status', 'latin1'))?.[1]) * 1024);
 }
 
 async function measure(source: string, parent: string, backup: (tree: FileTree, options: { sources: readonly string[]; parent?: string }) => Promise<BackupResult>): Promise<Omit<BackupFigures, 'sent' | 'received'>> {

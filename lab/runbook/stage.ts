@@ -57,7 +57,8 @@ export class Stage {
   get environment(): Readonly<Record<string, string>> {
     return {
       PATH: `${path.join(this.root, 'bin')}:${process.env['PATH'] ?? ''}:/usr/sbin:/sbin`, REPO: this.repository, SOURCE: this.source, TARGET: this.target, COPY: this.copy,
-      SNAPSHOT: this.snapshots[0], ...this.more,
+      // As `holdfast snapshots` prints it.
+      SNAPSHOT: this.snapshots[0].slice(0, 12), ...this.more,
     };
   }
 
