@@ -1,8 +1,8 @@
 /** The directory of this host in which caches are, below it one for each repository. All of it may be lost at any time. */
-import { mkdirSync } from 'node:fs';
 import { homedir } from 'node:os';
 import * as path from 'node:path';
-import { ToolError } from '../core/index.ts';
+import { ToolError, type World } from '../core/index.ts';
+import { nodeWorld } from '../engine/index.ts';
 
 /** Which it is. */
 export interface CacheChoice {
@@ -18,13 +18,14 @@ function cacheRoot({ cacheDirectory }: CacheChoice): string {
   return path.join(path.isAbsolute(caches) ? caches : path.join(homedir(), '.cache'), 'holdfast');
 }
 
-/** Makes a cache's directory, for this user alone, unless it is there. @returns its path. @throws {ToolError} it can't be made. */
-export function makeCache(choice: CacheChoice, name: string): string {
+/** A cache's directory, made for this user alone unless it is there. @throws {ToolError} it can't be made. */
+export async function makeCache(choice: CacheChoice, name: string): Promise<World> {
   const directory = path.join(path.resolve(cacheRoot(choice)), name);
+  const world = nodeWorld(directory);
   try {
-    mkdirSync(directory, { recursive: true, mode: 0o700 });
+    await world.disk.makeDirectory('');
+    return world;
   } catch (error) {
-    throw new ToolError(`Make cache directory '${directory}': ${(error as NodeJS.ErrnoException).code ?? String(error)}; choose another with --cache-dir`, { path: directory }, error);
+    throw new ToolError(`Make cache directory '${directory}': ${(error as Error).message}; choose another with --cache-dir`, { path: directory }, error);
   }
-  return directory;
 }

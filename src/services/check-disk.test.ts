@@ -80,5 +80,7 @@ test('what no key opens was not checked: exit code 3, and 0 with its key', () =>
 
 test('a file that is no disk is still refused', () => {
   writeFileSync(path.join(work, 'text'), 'nothing\n');
-  assert.match(command.run('check', 'text').err, /expected 'a repository, Bacula volumes or a disk/);
+  const { code, err } = command.run('check', 'text');
+  assert.equal(code, 2);
+  assert.match(err, /plain files; only a repository, Bacula volumes or a disk/);
 });

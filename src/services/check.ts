@@ -1,6 +1,6 @@
 /** Looking for damage: in a repository, in Bacula volumes, or in any tree by reading all of it. */
 import assert from 'node:assert';
-import { FormatError, UnsupportedError, UsageError, type FileTree, type TreeProblem } from '../core/index.ts';
+import { UnsupportedError, UsageError, type FileTree, type TreeProblem } from '../core/index.ts';
 import type { CheckProgress, ReadSelection } from '../engine/index.ts';
 import { checkDisk, type CheckedPart } from './check-disk.ts';
 import { checkTree, type TreeCounts } from './check-tree.ts';
@@ -91,7 +91,7 @@ class Check {
     const disk = await diskOf(this.#location);
     if (disk !== undefined) return this.#disk(disk);
     // A volume whose label is destroyed looks like any file: "no damage found" would be the worst answer.
-    if (this.#location.source.steps.length === 0) throw new FormatError(`Check '${this.#location.text}'`, { structure: 'location', field: 'kind', found: 'plain files', expected: 'a repository, Bacula volumes or a disk: nothing else says what its bytes should be' });
+    if (this.#location.source.steps.length === 0) throw new UsageError(`Check '${this.#location.text}': these are plain files; only a repository, Bacula volumes or a disk say what their bytes should be`, { root: this.#location.text });
     return this.#tree();
   }
 

@@ -1,7 +1,7 @@
 /** Repositories behind a daemon: `holdfast://HOST[:PORT][/DOMAIN]`. */
 import { once } from 'node:events';
 import * as net from 'node:net';
-import { ToolError, UsageError } from '../core/index.ts';
+import { ToolError, UsageError, type World } from '../core/index.ts';
 import { RemoteRepository, connectChannel, nodeWorld, readClientCredentials, type Channel } from '../engine/index.ts';
 import { makeCache, type CacheChoice } from './cache-directory.ts';
 
@@ -57,9 +57,9 @@ async function dial(text: string, { host, port }: DaemonPlace): Promise<net.Sock
 }
 
 /** Keeps pages of directories; a host where nothing can be written, such as one that is being rescued, goes without. */
-function cacheOf({ onNote, ...choice }: DaemonOptions): { readonly cache?: ReturnType<typeof nodeWorld> } {
+async function cacheOf({ onNote, ...choice }: DaemonOptions): Promise<{ readonly cache?: World }> {
   try {
-    return { cache: nodeWorld(makeCache(choice, CACHE)) };
+    return { cache: await makeCache(choice, CACHE) };
   } catch (error) {
     if (!(error instanceof ToolError)) throw error;
     onNote?.(`pages of directories are not kept on this host: ${error.message}`);
@@ -79,5 +79,5 @@ export async function openDaemonRepository(text: string, { wireKey, cacheDirecto
   const credentials = readClientCredentials(file);
   const world = nodeWorld('.');
   const open = async (): Promise<Channel> => connectChannel(await dial(text, place), credentials, { world });
-  return RemoteRepository.open({ world, place: text, open, ...cacheOf({ cacheDirectory, ...options }), ...(place.domain === undefined ? {} : { domain: place.domain }), ...options });
+  return RemoteRepository.open({ world, place: text, open, ...await cacheOf({ cacheDirectory, ...options }), ...(place.domain === undefined ? {} : { domain: place.domain }), ...options });
 }

@@ -49,7 +49,7 @@ export async function openPlace(text: string, mode: 'read' | 'write', choice: Pl
 /** The place of the repository whose id `find` gives, with its cache. Takes the objects over, also when it fails. */
 export async function bucketPlace(objects: ObjectStore, find: () => Promise<string>, choice: PlaceChoice): Promise<RepositoryPlace> {
   try {
-    const world = nodeWorld(makeCache(choice, await find()));
+    const world = await makeCache(choice, await find());
     return { world, options: { objects, onClose: () => objects.close() }, close: () => objects.close() };
   } catch (error) {
     await objects.close();

@@ -96,9 +96,9 @@ for (const [kind, choices] of [['plain', {}], ['encrypted', { encryption: { slot
 
 test('a disk that takes nothing ends the keeping, and is told once', () => withRepository(async (rig) => {
   const world = memoryWorld(2);
-  const full: World = { ...world, disk: { ...world.disk, list: () => Promise.resolve([]), makeDirectory: () => Promise.reject(new ToolError('Create directory: no space')) } };
+  Object.assign(world.disk, { makeDirectory: () => Promise.reject(new ToolError('Create directory: no space')) });
   const notes: string[] = [];
-  await backUp(rig, full, notes);
+  await backUp(rig, world, notes);
   assert.deepEqual(notes, ['pages of directories are not kept on this host from now on: Create directory: no space']);
 }));
 
@@ -114,4 +114,19 @@ test('the oldest files go first', async () => {
   }
   assert.ok((await filesOf(world)).reduce((sum, { bytes }) => sum + bytes.length, 0) <= 3_000);
   assert.deepEqual(await world.disk.list(`pages-${'ab'.repeat(16)}`).then((rows) => rows.length), 3);
+});
+
+test('what is bad is fetched also where no file can be removed', async () => {
+  const world = memoryWorld(3);
+  const make = (one: World): PageCache => new PageCache({ world: one, repository: 'ab'.repeat(32), limits: defaultLimits });
+  const ids = Array.from({ length: 3 }, (_, i) => seededBytes(ID_BYTES, i));
+  const writer = make(world);
+  for (const id of ids) await writer.add({ codec: 'none', table: tableOf(id, Uint32Array.of(0, 800)), count: 1, rawLength: 800, payload: seededBytes(800, 7) });
+  Object.assign(world.disk, { remove: () => Promise.reject(new ToolError('Remove: read-only')) });
+  const reader = make(world);
+  for (const id of ids) {
+    assert.equal(await reader.forget(id), true);
+    assert.deepEqual(await reader.find({ bytes: id, count: 1 }, new Uint8Array(PLACE_BYTES)), [0]);
+    assert.equal(await reader.forget(id), false);
+  }
 });

@@ -96,7 +96,9 @@ export class PageCache {
     const place = new Uint8Array(PLACE_BYTES);
     const [missing] = await this.find({ bytes: id, count: 1 }, place);
     if (missing !== undefined) return false;
-    await this.#guard(() => this.#remove(nameIn(place, 0)));
+    const name = nameIn(place, 0);
+    await this.#guard(() => this.#remove(name));
+    this.#files.delete(name); // where nothing is kept any more it stays on the disk, and is not believed again
     return true;
   }
 

@@ -8,6 +8,7 @@ import { randomBytes } from 'node:crypto';
 import * as fs from 'node:fs';
 import * as path from 'node:path';
 import { BusyError, NotFoundError, ToolError, type Disk, type DiskEntry, type DiskFile, type DiskLock, type World } from '../../core/index.ts';
+import { makeDirectories } from './make-directories.ts';
 import { takeLock } from './process-lock.ts';
 
 interface SystemError extends Error {
@@ -229,18 +230,6 @@ function syncNow(directory: string): void {
     fs.fsyncSync(fd);
   } finally {
     fs.closeSync(fd);
-  }
-}
-
-/** Node's own `recursive` never returns where a parent refuses children, as /proc does. */
-function makeDirectories(directory: string): void {
-  try {
-    fs.mkdirSync(directory, { mode: 0o700 });
-  } catch (error) {
-    if (systemCode(error) === 'EEXIST') return;
-    if (systemCode(error) !== 'ENOENT' || path.dirname(directory) === directory) throw error;
-    makeDirectories(path.dirname(directory));
-    fs.mkdirSync(directory, { mode: 0o700 });
   }
 }
 

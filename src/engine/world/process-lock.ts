@@ -13,6 +13,7 @@ import { createRequire } from 'node:module';
 import * as os from 'node:os';
 import * as path from 'node:path';
 import { BusyError, ToolError, type DiskLock } from '../../core/index.ts';
+import { makeDirectories } from './make-directories.ts';
 
 interface Holder {
   readonly host: string;
@@ -159,7 +160,7 @@ export async function takeLock(directory: string, description: string): Promise<
     fd = undefined;
   };
   try {
-    fs.mkdirSync(directory, { recursive: true, mode: 0o700 });
+    makeDirectories(directory);
     fd = takeFlock(directory);
     const self = describeSelf(description, fd !== undefined);
     // Complete before it is visible: a reader never sees half a holder.

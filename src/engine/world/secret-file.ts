@@ -6,6 +6,7 @@ import { randomBytes } from 'node:crypto';
 import * as fs from 'node:fs';
 import * as path from 'node:path';
 import { BusyError, NotFoundError, ToolError, UsageError } from '../../core/index.ts';
+import { makeDirectories } from './make-directories.ts';
 
 /** Bits of a mode that let others than the owner in. */
 const OTHERS = 0o077;
@@ -108,7 +109,7 @@ export function listSecretFiles(directory: string): readonly string[] {
 /** Makes a directory of mode 0700 when it is not there. */
 export function makeSecretDirectory(directory: string): void {
   try {
-    fs.mkdirSync(directory, { recursive: true, mode: 0o700 });
+    makeDirectories(directory);
   } catch (error) {
     throw new ToolError(`Make directory '${directory}': ${codeOf(error)}`, { path: directory, errno: codeOf(error) }, error);
   }

@@ -1,4 +1,5 @@
 /** The repositories of a daemon: opened one after the other, looked at now and then for metrics, closed together. */
+import { UsageError } from '../../core/index.ts';
 import type { Repository, SnapshotStore } from '../../engine/index.ts';
 import { readKeys } from '../locations/keys.ts';
 import { openDirectRepository } from '../repositories.ts';
@@ -42,6 +43,9 @@ export class Domains {
     const repository = await openDirectRepository(place, {
       mode: 'write', workers: config.workers, cacheDirectory: config.cacheDirectory, timeLookup: timerFor(metrics),
       keys: contents.map((bytes, i) => ({ bytes, name: files[i] ?? '' })), onNote: (text) => { log.warn({ domain }, text); },
+    }).catch((error: unknown) => {
+      if (!(error instanceof UsageError)) throw error;
+      throw new UsageError(`Open the repository of 'domains.${domain}', with the files that 'domains.${domain}.keys' lists: ${error.message}`, { root: place });
     });
     this.repositories.set(domain, repository);
     metrics.add(domain, repository);

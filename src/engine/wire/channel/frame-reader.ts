@@ -88,17 +88,16 @@ export class FrameReader {
   #open(progress: Progress, piece: Uint8Array): void {
     const opened = progress.opener.update(piece);
     progress.done += opened.length;
-    if (opened.length >= PIECE_BYTES_MIN || opened.length === progress.length) {
+    let { joined } = progress;
+    if (joined !== undefined && joined.buffer.length - joined.length >= opened.length) {
+      progress.text.pop(); // it comes again, longer
+    } else if (opened.length >= PIECE_BYTES_MIN || opened.length === progress.length) {
       progress.text.push(opened);
       progress.joined = undefined;
       return;
-    }
-    let { joined } = progress;
-    if (joined === undefined || joined.buffer.length - joined.length < opened.length) {
+    } else {
       joined = { buffer: new Uint8Array(Math.min(JOINED_BYTES, progress.length - progress.done + opened.length)), length: 0 };
       progress.joined = joined;
-    } else {
-      progress.text.pop(); // it comes again, longer
     }
     joined.buffer.set(opened, joined.length);
     joined.length += opened.length;
