@@ -8,7 +8,7 @@ import { mkdirSync, readFileSync, readdirSync, rmSync, statSync, writeFileSync }
 import path from 'node:path';
 import { Checks } from './checks.ts';
 import { CountingProxy } from './daemon/counting-proxy.ts';
-import { checkUnit, tryPage } from './daemon/page.ts';
+import { checkUnits, tryPage } from './daemon/page.ts';
 import { Prometheus, promtool } from './daemon/prometheus.ts';
 import { DaemonSite, peakOf, until, type RunningDaemon } from './daemon/site.ts';
 import { repositoryRoot } from './environment.ts';
@@ -270,7 +270,7 @@ async function tryLoad(stage: Stage): Promise<void> {
 
 async function run(context: ScenarioContext): Promise<{ passed: number; failed: number; skipped: number }> {
   const checks = new Checks(context);
-  checkUnit(context.workDirectory, checks);
+  checkUnits(context.workDirectory, checks);
   await tryPage(path.join(context.workDirectory, 'page'), context.seed, checks);
   const root = path.join(context.workDirectory, 'site');
   mkdirSync(root);

@@ -76,18 +76,23 @@ function analyze(words: readonly string[]): { readonly status: number | null; re
   return { status, output: `${stdout}${stderr}` };
 }
 
-/** Has the systemd unit of `deploy/` checked by systemd's own program. */
-export function checkUnit(root: string, checks: Checks): void {
+/** Units of `deploy/`, and the program that each starts. */
+const units: readonly (readonly [unit: string, program: string])[] = [['holdfast.service', '/usr/bin/holdfast'], ['holdfast-bacula-tail.service', '/usr/local/bin/holdfast-bacula-tail']];
+
+/** Has the systemd units of `deploy/` checked by systemd's own program. */
+export function checkUnits(root: string, checks: Checks): void {
   if (findProgram('systemd-analyze') === undefined) {
-    checks.skip("deploy/holdfast.service: 'systemd-analyze' is not on PATH");
+    checks.skip("units of deploy: 'systemd-analyze' is not on PATH");
     return;
   }
   const program = path.join(root, 'program');
   writeFileSync(program, '#!/bin/sh\n', { mode: 0o755 });
-  const unit = path.join(root, 'holdfast.service');
-  writeFileSync(unit, readFileSync(path.join(repositoryRoot(), 'deploy', 'holdfast.service'), 'utf8').replace('/usr/bin/holdfast', program));
-  const found = analyze(['verify', unit]);
-  checks.expect('systemd-analyze verify has nothing to say of deploy/holdfast.service', found.status === 0 && found.output === '', found.output);
-  const security = analyze(['security', '--offline=true', '--threshold=20', unit]);
-  checks.expect('systemd-analyze security: the exposure is at most 2.0 of 10', security.status === 0, security.output.slice(-200));
+  for (const [name, command] of units) {
+    const unit = path.join(root, name);
+    writeFileSync(unit, readFileSync(path.join(repositoryRoot(), 'deploy', name), 'utf8').replace(command, program));
+    const found = analyze(['verify', unit]);
+    checks.expect(`systemd-analyze verify has nothing to say of deploy/${name}`, found.status === 0 && found.output === '', found.output);
+    const security = analyze(['security', '--offline=true', '--threshold=20', unit]);
+    checks.expect(`systemd-analyze security of deploy/${name}: the exposure is at most 2.0 of 10`, security.status === 0, security.output.slice(-200));
+  }
 }

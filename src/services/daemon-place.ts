@@ -52,7 +52,7 @@ async function dial(text: string, { host, port }: DaemonPlace): Promise<net.Sock
   } catch (error) {
     socket.destroy();
     const code = (error as NodeJS.ErrnoException).name === 'AbortError' ? `no answer within ${CONNECT_MS / 1000} s` : (error as NodeJS.ErrnoException).code ?? String(error);
-    throw new ToolError(`Connect to '${text}': ${code}`, { errno: code }, error);
+    throw new ToolError(`Connect to '${text}': ${code}; is a daemon there, 'listen.wire' in its configuration?`, { errno: code }, error);
   }
 }
 

@@ -39,7 +39,7 @@ export function openBucket(url: string, mode: 'read' | 'write'): Promise<ObjectS
 /** Opens the place of a repository that exists. @throws {NotFoundError} there is none. @throws as {@link openBucket}. */
 export async function openPlace(text: string, mode: 'read' | 'write', choice: PlaceChoice = {}): Promise<RepositoryPlace> {
   if (!isRemotePlace(text)) {
-    if (!existsSync(text)) throw new NotFoundError(`Open repository '${text}': no such directory`, { path: text });
+    if (!existsSync(text)) throw new NotFoundError(`Open repository '${text}': no such directory; 'holdfast init' makes one`, { path: text });
     return { world: nodeWorld(text), options: {}, close: async () => undefined };
   }
   const objects = await openBucket(text, mode);

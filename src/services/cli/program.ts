@@ -7,11 +7,12 @@ import { endQuietlyWithoutReader, failUsage, runVerb, type RunStyle } from './ru
 const locationHelp = `
 A location is ROOT[::STEP]…, each step one layer deeper:
   ROOT      a host path; a repository (a directory, s3://BUCKET/PREFIX, or holdfast://HOST[:PORT][/DOMAIN]);
-            a Bacula volume, several joined with ',', or a directory of volumes
+            a Bacula volume or disk image, several joined with ',', or a directory of volumes
   latest    a repository's newest snapshot; also a snapshot id or a unique beginning of one
   job=12    a job of the volumes; also session=ID/TIME, or a chain jobs=1+4+9 (Full, Differential, Incremental)
-  /path     inside a snapshot or job; '\\xHH' is a byte, '\\\\' a backslash
-A file may be opened further: "repo::latest::/volumes/Full-0001::job=12::/etc/hosts".
+  p2        a partition of a disk; also lv=VG/LV, md=NAME, ldm=NAME, luks, and snapshot=NAME, subvol=, dataset=
+  /path     inside a snapshot, job or filesystem; '\\xHH' is a byte, '\\\\' a backslash
+A file may be opened further: "repo::latest::/volumes/Full-0001::job=12::/etc/hosts", "repo::latest::/vm/disk.vhdx::p2::/etc/hosts".
 Exit codes: 0 done and verified, 1 failed or damaged, 2 usage, 3 finished but some entries failed (each listed).`;
 
 /** Verbs that differ from others in what runs around them. */

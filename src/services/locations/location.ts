@@ -28,7 +28,7 @@ function offers(place: Place): string {
   if (place.kind === 'repository') return `repository '${place.name}' takes 'latest' or a snapshot id`;
   if (place.kind === 'volumes') return `Bacula volume '${place.name}' takes ${place.volumes.jobs.map((job) => `'${job.step}'`).join(', ') || 'no step: it holds no job'}`;
   if (place.kind === 'disk') return `disk '${place.name}' takes 'p1', 'p2' …, 'lv=VG/LV', 'md=NAME', 'ldm=NAME'${place.image?.facts.snapshots === undefined ? '' : ", 'snapshot=NAME'"} or a path in its filesystem`;
-  return `'${textOf(place.view.path) || '/'}' takes a path, or is opened further if it is a repository, Bacula volume or disk image ('disk')`;
+  return `'${textOf(place.view.path) || '/'}' takes a path, which begins with '/', or is opened further if it is a repository, Bacula volume or disk image ('disk')`;
 }
 
 /** A location that was followed to its end; owns all layers it opened. */
