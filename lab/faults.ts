@@ -144,7 +144,7 @@ async function diskFull(context: ScenarioContext): Promise<Checks> {
 
 async function volumes(bench: Bench, corpus: string, directory: string): Promise<void> {
   bench.refused('not a volume', await holdfast(['ls', '/etc/hostname::job=1::/']), { status: 2, says: /hostname/ });
-  bench.refused('neither repository nor volume', await holdfast(['check', '/etc/hostname']), { status: 1, says: /hostname/ });
+  bench.refused('neither repository nor volume', await holdfast(['check', '/etc/hostname']), { status: 2, says: /hostname/ });
   const plain = path.join(corpus, 'plain-full-incr', 'volumes', 'plain-0001');
   const cut = path.join(directory, 'cut-volume');
   copyFileSync(plain, cut);
