@@ -127,6 +127,27 @@ describe('a connection with someone in the middle', () => {
       assert.ok(spent < readers.length * (256 << 10), `${spent} bytes for ${readers.length} connections`);
     });
   });
+
+  it('holds little more than a frame, in whatever pieces it comes', async () => {
+    const message = seededBytes(1 << 20, 3);
+    for (const sizes of [[1, 8192], [100, 8192], [8191, 8192], [8191], [1 << 16]]) {
+      const frame = Buffer.concat(new FrameWriter(new CipherState(new Uint8Array(32))).seal(1, [message]));
+      const reader = new FrameReader(new CipherState(new Uint8Array(32)));
+      const stream = new PassThrough();
+      const inbound = new Inbound(stream);
+      let read: ReturnType<FrameReader['next']>;
+      for (let at = 0, i = 0; read === undefined; i += 1) {
+        const size = sizes[i % sizes.length] as number;
+        stream.write(frame.subarray(at, at + size));
+        at += size;
+        await setImmediate();
+        read = reader.next(inbound);
+      }
+      assert.equal(Buffer.compare(Buffer.concat(read.text), message), 0);
+      const held = [...new Set(read.text.map(({ buffer }) => buffer))].reduce((sum, { byteLength }) => sum + byteLength, 0);
+      assert.ok(held < 1.25 * message.length, `pieces of ${sizes.join(' and ')} bytes: ${held} bytes are held`);
+    }
+  });
 });
 
 describe('peers that say anything', () => {
