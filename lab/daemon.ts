@@ -10,10 +10,12 @@ import { Checks } from './checks.ts';
 import { CountingProxy } from './daemon/counting-proxy.ts';
 import { checkUnits, tryPage } from './daemon/page.ts';
 import { Prometheus, promtool } from './daemon/prometheus.ts';
-import { DaemonSite, peakOf, until, type RunningDaemon } from './daemon/site.ts';
+import { DaemonSite, type RunningDaemon } from './daemon/site.ts';
 import { repositoryRoot } from './environment.ts';
 import { finished, holdfast, jsonOf, startHoldfast, type HoldfastResult } from './holdfast.ts';
+import { peakMegabytes } from './peak.ts';
 import type { Scenario, ScenarioContext } from './scenario.ts';
+import { until } from './until.ts';
 
 const MEBIBYTE = 1 << 20;
 const WIRE_SHARE_MAX = 0.004;
@@ -261,7 +263,7 @@ async function tryLoad(stage: Stage): Promise<void> {
   checks.expect(`two clients at once: both succeed (${(2 * LOAD_MEBIBYTES / seconds).toFixed(0)} MiB/s together)`, results.every(({ status }) => status === 0), results.map(said).join('\n'));
   await until('garbage was collected', async () => await site.metric('gdd_vacuum_cycles_total') > 0, 60_000);
   checks.expect('garbage is collected by schedule, and that is counted', await site.metric('gdd_maintenance_failures_total{task="gc",domain="default"}') === 0, 'it failed');
-  const peak = peakOf(daemon.process);
+  const peak = peakMegabytes(daemon.process.pid ?? 0);
   checks.expect(`two clients at once: the daemon peaks at ${peak.toFixed(0)} MB, allowed ${MEGABYTES_MAX}`, peak <= MEGABYTES_MAX, `${peak} MB`);
   const rss = await site.metric('gdd_daemon_rss_bytes');
   checks.expect('gdd_daemon_rss_bytes is not above the peak', rss > 0 && rss / 1e6 <= peak + 1, `${rss} and ${peak} MB`);

@@ -15,8 +15,7 @@ export interface HoldfastResult {
 
 const marker = 'holdfast-lab-peak-kib ';
 /**
- * Reported by the process itself at its end: exact, where polling would miss a peak. Not `resourceUsage().maxRSS`: Linux begins that with what the process was before
- * its `exec`, a copy of this one.
+ * Reported by the process itself at its end: exact, where polling would miss a peak. As `peak.ts` reads it.
  */
 const hook = `data:text/javascript,${encodeURIComponent(`import { readFileSync } from 'node:fs';
 process.on('exit', () => process.stderr.write('${marker}' + /VmHWM:\\s+(\\d+)/.exec(readFileSync('/proc/self/status', 'latin1'))[1] + '\\n'));`)}`;

@@ -4,7 +4,7 @@ import { copyFileSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { findProgram, repositoryRoot } from '../environment.ts';
 import { freePort, loopback } from '../loopback.ts';
-import { until } from './site.ts';
+import { until } from '../until.ts';
 
 interface QueryReply {
   readonly status: string;

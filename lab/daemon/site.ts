@@ -1,21 +1,10 @@
 /** A daemon as a process of its own, with keys, a repository and a configuration in a folder; and the command line of its clients. */
 import type { ChildProcess } from 'node:child_process';
-import { readFileSync, writeFileSync } from 'node:fs';
+import { writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { finished, holdfast, jsonOf, startHoldfast, type HoldfastResult } from '../holdfast.ts';
 import { freePort, loopback } from '../loopback.ts';
-
-const START_MS = 30_000;
-const STEP_MS = 50;
-
-/** Waits until something holds. @throws {Error} it does not within the time. */
-export async function until(what: string, holds: () => boolean | Promise<boolean>, milliseconds: number = START_MS): Promise<void> {
-  const end = Date.now() + milliseconds;
-  while (!(await holds())) {
-    if (Date.now() > end) throw new Error(`Wait until ${what}: it took longer than ${milliseconds} ms`);
-    await new Promise((resolve) => { setTimeout(resolve, STEP_MS); });
-  }
-}
+import { until } from '../until.ts';
 
 /** A daemon that runs. */
 export interface RunningDaemon {
@@ -113,10 +102,4 @@ export class DaemonSite {
     const { snapshots } = jsonOf(await this.must(['snapshots', this.repository, '--json'])) as { readonly snapshots: readonly { readonly id: string }[] };
     return snapshots.map(({ id }) => id);
   }
-}
-
-/** Peak resident memory of a running process, in MB (10^6 bytes). */
-export function peakOf({ pid }: ChildProcess): number {
-  const text = readFileSync(`/proc/${pid ?? 0}/status`, 'utf8');
-  return Number(/^VmHWM:\s+(\d+) kB$/m.exec(text)?.[1] ?? Number.NaN) * 1024 / 1e6;
 }

@@ -6,16 +6,15 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import { existsSync, mkdirSync, readdirSync, readFileSync, realpathSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { ToolError } from '../../src/core/index.ts';
 import { runTool } from '../bacula/tool.ts';
 import { findProgram } from '../environment.ts';
+import { until } from '../until.ts';
 import { GUEST_WORK, packInitrd } from './kernel-guest.ts';
 
 const BUILD_TIMEOUT_MS = 5_400_000;
 const MEMORY = '3000M';
 const DAEMON_START_MS = 60_000;
-const POLL_MS = 100;
 const VIRTIOFSD = '/usr/lib/qemu/virtiofsd';
 /** In the order in which they are loaded. */
 const bootModules = ['virtio_ring', 'virtio', 'virtio_pci_modern_dev', 'virtio_pci_legacy_dev', 'virtio_pci', 'fuse', 'virtiofs'];
@@ -100,9 +99,12 @@ async function serveFolder(work: string, tag: string, folder: string): Promise<{
   const socket = path.join(work, `${tag}.sock`);
   rmSync(socket, { force: true });
   const daemon = spawn(VIRTIOFSD, [`--socket-path=${socket}`, '-o', `source=${folder}`, '-o', 'sandbox=chroot', '-o', 'cache=auto'], { stdio: 'ignore' });
-  for (const until = Date.now() + DAEMON_START_MS; !existsSync(socket);) {
-    if (Date.now() > until || daemon.exitCode !== null) throw new ToolError(`Start virtiofsd for '${folder}': no socket '${socket}'`);
-    await sleep(POLL_MS);
+  try {
+    await until(`virtiofsd serves '${folder}'`, () => existsSync(socket) || daemon.exitCode !== null, DAEMON_START_MS);
+    if (!existsSync(socket)) throw new ToolError(`Start virtiofsd for '${folder}': it ended without a socket '${socket}'`);
+  } catch (error) {
+    daemon.kill();
+    throw error;
   }
   return { daemon, options: ['-chardev', `socket,id=${tag},path=${socket}`, '-device', `vhost-user-fs-pci,chardev=${tag},tag=${tag}`] };
 }

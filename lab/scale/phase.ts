@@ -1,7 +1,7 @@
 /** One phase of the scale scenario in a process of its own: `node phase.js PHASE REPOSITORY FIRST END`; prints one JSON object. */
-import { readFileSync } from 'node:fs';
 import type { Repository as OpenRepository } from '../../src/engine/index.ts';
 import { keepProcessSmall } from '../../src/services/process-memory.ts';
+import { peakMegabytes } from '../peak.ts';
 
 // As the command line does, before anything else is loaded: the promise of bounded memory is made for it.
 keepProcessSmall();
@@ -36,11 +36,6 @@ const phases: Readonly<Record<string, () => Promise<object>>> = {
   }),
 };
 
-/** Of this program alone: `resourceUsage().maxRSS` begins with what the process was before its `exec`, a copy of the runner. */
-function peakMegabytes(): number {
-  return Number(/VmHWM:\s+(\d+)/.exec(readFileSync('/proc/self/status', 'latin1'))?.[1]) * 1024 / 1e6;
-}
-
 const run = phases[phase];
 if (run === undefined) throw new Error(`Run a phase: there is no '${phase}'`);
 const begun = process.hrtime.bigint();
@@ -48,4 +43,4 @@ const result = await run();
 const seconds = Number(process.hrtime.bigint() - begun) / 1e9;
 const { user, system } = process.cpuUsage();
 const cpuSeconds = (user + system) / 1e6;
-process.stdout.write(`${JSON.stringify({ result, seconds, cpuSeconds, peakMegabytes: peakMegabytes() })}\n`);
+process.stdout.write(`${JSON.stringify({ result, seconds, cpuSeconds, peakMegabytes: peakMegabytes('self') })}\n`);

@@ -57,9 +57,9 @@ async function dial(text: string, { host, port }: DaemonPlace): Promise<net.Sock
 }
 
 /** Keeps pages of directories; a host where nothing can be written, such as one that is being rescued, goes without. */
-async function cacheOf({ onNote, ...choice }: DaemonOptions): Promise<{ readonly cache?: World }> {
+async function cacheOf({ cacheDirectory, onNote }: DaemonOptions): Promise<{ readonly cache?: World }> {
   try {
-    return { cache: await makeCache(choice, CACHE) };
+    return { cache: await makeCache({ cacheDirectory }, CACHE) };
   } catch (error) {
     if (!(error instanceof ToolError)) throw error;
     onNote?.(`pages of directories are not kept on this host: ${error.message}`);
@@ -72,12 +72,13 @@ async function cacheOf({ onNote, ...choice }: DaemonOptions): Promise<{ readonly
  * @throws {UsageError} bad syntax, no key file, or one that others may read. @throws {ToolError} nobody answers. @throws {ProtocolError} it refuses the key.
  * @throws {NotFoundError} the key is for another domain than the location names.
  */
-export async function openDaemonRepository(text: string, { wireKey, cacheDirectory, ...options }: DaemonOptions = {}): Promise<RemoteRepository> {
+export async function openDaemonRepository(text: string, options: DaemonOptions = {}): Promise<RemoteRepository> {
+  const { wireKey, cacheDirectory: _, ...rest } = options;
   const place = parseDaemonPlace(text);
   const file = wireKey ?? process.env['HOLDFAST_WIRE_KEY_FILE'] ?? '';
   if (file === '') throw new UsageError(`Open '${text}': name the file with the key of the site or of this host, by --wire-key FILE or HOLDFAST_WIRE_KEY_FILE`, { root: text });
   const credentials = readClientCredentials(file);
   const world = nodeWorld('.');
   const open = async (): Promise<Channel> => connectChannel(await dial(text, place), credentials, { world });
-  return RemoteRepository.open({ world, place: text, open, ...await cacheOf({ cacheDirectory, ...options }), ...(place.domain === undefined ? {} : { domain: place.domain }), ...options });
+  return RemoteRepository.open({ world, place: text, open, ...await cacheOf(options), ...(place.domain === undefined ? {} : { domain: place.domain }), ...rest });
 }

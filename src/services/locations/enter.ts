@@ -45,9 +45,8 @@ async function volumesIn(place: NodePlace, strict: boolean): Promise<readonly Na
 
 async function enterFile(place: NodePlace, images: boolean, options: OpenOptions): Promise<Arrival | undefined> {
   const { openVolumes, probeVolume } = await import('./bacula-layer.ts');
-  const name = textOf(place.view.path.subarray(place.view.path.lastIndexOf(0x2f) + 1));
   const volume = await openIf(place, async (source) => (await probeVolume(source)).match !== 'no');
-  if (volume !== undefined) return openVolumes([{ name, source: volume }], options, 'given');
+  if (volume !== undefined) return openVolumes([{ name: nameOf(place), source: volume }], options, 'given');
   if (!images) return undefined;
   const { enterImage } = await import('./disk-files.ts');
   return enterImage(place, options);

@@ -25,7 +25,7 @@ function parseRestart(bytes: Uint8Array): RestartPage | undefined {
   const areaAt = view.getUint16(24, true);
   if (pageBytes !== bytes.length || areaAt + 48 > bytes.length) return undefined;
   try {
-    applyFixups({ view: new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength), at: 0, length: bytes.length, structure: 'NTFS log restart page', offset: 0 });
+    applyFixups({ view, at: 0, length: bytes.length, structure: 'NTFS log restart page', offset: 0 });
   } catch (error) {
     if (error instanceof HoldfastError) return undefined;
     throw error;

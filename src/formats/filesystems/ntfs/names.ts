@@ -9,11 +9,6 @@ export function unitsOf(bytes: Uint8Array): string {
   return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength & ~1).toString('utf16le');
 }
 
-/** Whether a tree may show a name: not empty, no `.` or `..`, without `/` and NUL. */
-export function isShowable(units: string): boolean {
-  return units !== '' && units !== '.' && units !== '..' && !units.includes('/') && !units.includes('\0');
-}
-
 /** Decodes names into shared buffers: for a listing, a buffer for each name would cost more than the name. */
 export class NameDecoder {
   #buffer: Uint8Array = new Uint8Array(0);
@@ -37,8 +32,8 @@ export class NameDecoder {
   }
 }
 
-/** The same as {@link isShowable} of bytes. */
-export function isShowableName(name: Uint8Array): boolean {
+/** Whether a tree may show a name: not empty, no `.` or `..`, without `/` and NUL. */
+export function isShowable(name: Uint8Array): boolean {
   for (let i = 0; i < name.length; i += 1) if (name[i] === 0x2f || name[i] === 0) return false;
   return name.length > 2 || (name.length === 2 ? name[0] !== 0x2e || name[1] !== 0x2e : name.length === 1 && name[0] !== 0x2e);
 }

@@ -11,7 +11,7 @@ import { openContent } from './content.ts';
 import type { FileName, ListedName } from './directory.ts';
 import { descriptorOf, type FileFacts, factsOf, plainStat, plainType } from './file-stat.ts';
 import { Inodes } from './inodes.ts';
-import { isShowable, isShowableName } from './names.ts';
+import { isShowable } from './names.ts';
 import { ATTRIBUTE, FILE_FLAG, RECORD, REPARSE_TAG } from './ntfs.layout.ts';
 import { OVERLAY_STREAM, openOverlayFile } from './overlay-file.ts';
 import { type RecordPlace, recordState, type RecordState } from './record.ts';
@@ -54,7 +54,7 @@ export class NtfsTree implements Filesystem, FileTree {
 
   async lookup(directory: NodeId, name: Uint8Array): Promise<NodeId | undefined> {
     const units = unitsOfWtf8(name);
-    if (units === undefined || !isShowable(units)) return undefined;
+    if (units === undefined || !isShowable(name)) return undefined;
     const found = await (await this.#inodes.directory(directory)).find(units);
     return found === undefined || !isShown(found) || !await this.#isCurrent(found) ? undefined : found.record as NodeId;
   }
@@ -118,7 +118,7 @@ export class NtfsTree implements Filesystem, FileTree {
   /** Undefined for a name that cannot be shown or leads to another file than it was made for; without a promise where nothing must be read. */
   #entry(directory: number, found: ListedName, tell: Tell): DirectoryEntry | undefined | Promise<DirectoryEntry | undefined> {
     try {
-      if (!isShowableName(found.name)) return this.#leftOut('strange-name', placeOf(directory, found.name), 'the name is left out: no tree can show it');
+      if (!isShowable(found.name)) return this.#leftOut('strange-name', placeOf(directory, found.name), 'the name is left out: no tree can show it');
       const placing = this.#volume.mft.place(found.record);
       const entry = placing instanceof Promise ? this.#entryLater(directory, found, tell, placing) : this.#entryAt(directory, found, tell, placing);
       return entry instanceof Promise ? this.#unlessDamaged(directory, found, entry) : entry;
