@@ -2,12 +2,13 @@
  * Entry of `npm run bench:wire [-- --rounds=N SOURCE… | --quick]`: a backup over loopback against the same into a local repository, in turns, and the bytes
  * on the socket of first and unchanged second backups. Writes `bench/results/wire.md` and `.json`; `--quick` writes nothing.
  */
-import { spawn, type ChildProcess } from 'node:child_process';
+import { spawn, type ChildProcess, type ChildProcessByStdio } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { cpus, loadavg, tmpdir } from 'node:os';
 import * as path from 'node:path';
 import { createInterface } from 'node:readline';
+import type { Readable, Writable } from 'node:stream';
 import { fileURLToPath } from 'node:url';
 import { renderWire, type WireReport, type WireRound } from './report.ts';
 import type { BackupFigures } from './role.ts';
@@ -15,7 +16,7 @@ import type { BackupFigures } from './role.ts';
 const ROLE = fileURLToPath(new URL('./role.js', import.meta.url));
 const RESULTS = new URL('../../../bench/results/', import.meta.url);
 const SOURCES: readonly string[] = ['/usr/share', '/usr/lib/x86_64-linux-gnu'];
-const ROUNDS = 3;
+const ROUNDS = 4;
 /** What a quick run backs up: this benchmark and its neighbours. */
 const SMALL = path.dirname(path.dirname(ROLE));
 /** What warms a daemon, unless it is measured quickly: a few hundred megabytes that every checkout has. */
@@ -29,13 +30,19 @@ async function lastLine(child: ChildProcess): Promise<string> {
   return last.trim().split('\n').at(-1) ?? '';
 }
 
-async function backup(...words: readonly string[]): Promise<BackupFigures> {
-  return JSON.parse(await lastLine(spawn(process.execPath, [ROLE, ...words], { stdio: ['ignore', 'pipe', 'inherit'] }))) as BackupFigures;
+/** A process of the benchmark, on one core where `core` says which. */
+function start(core: number | undefined, words: readonly string[], input: 'ignore' | 'pipe'): ChildProcess {
+  const [command = '', ...rest] = [...(core === undefined ? [] : ['taskset', '--cpu-list', String(core)]), process.execPath, ROLE, ...words];
+  return spawn(command, rest, { stdio: [input, 'pipe', 'inherit'] });
+}
+
+async function backup(words: readonly string[], core?: number): Promise<BackupFigures> {
+  return JSON.parse(await lastLine(start(core, words, 'ignore'))) as BackupFigures;
 }
 
 /** Runs `use` with a daemon over a new repository, and a function that gives the processor seconds that it took so far. */
-async function withDaemon<T>(directory: string, use: (port: string, cpuSeconds: () => Promise<number>) => Promise<T>): Promise<{ readonly result: T; readonly residentBytesMax: number }> {
-  const child = spawn(process.execPath, [ROLE, 'daemon', directory], { stdio: ['pipe', 'pipe', 'inherit'] });
+async function withDaemon<T>(place: { readonly directory: string; readonly core?: number }, use: (port: string, cpuSeconds: () => Promise<number>) => Promise<T>): Promise<{ readonly result: T; readonly residentBytesMax: number }> {
+  const child = start(place.core, ['daemon', place.directory], 'pipe') as ChildProcessByStdio<Writable, Readable, null>;
   const ended = lastLine(child);
   const lines = createInterface({ input: child.stdout });
   const line = async (): Promise<string> => (await once(lines, 'line') as [string])[0];
@@ -52,27 +59,50 @@ async function withDaemon<T>(directory: string, use: (port: string, cpuSeconds: 
   }
 }
 
-async function round(work: string, source: string): Promise<WireRound> {
-  const directories = [path.join(work, 'local'), path.join(work, 'remote'), path.join(work, 'cache')] as const;
+/** The backups of a round over loopback, the first of them beside `local`. */
+async function overLoopback(directory: string, source: string, cache: string): Promise<Omit<WireRound, 'local' | 'apart'>> {
+  mkdirSync(directory);
+  const { result, residentBytesMax } = await withDaemon({ directory }, async (port, cpuSeconds) => {
+    await backup(['remote', port, isQuick ? SMALL : WARMING, 'none']);
+    const before = await cpuSeconds();
+    const first = await backup(['remote', port, source, 'none', cache]);
+    return {
+      first, cpuSeconds: await cpuSeconds() - before,
+      again: await backup(['remote', port, source, 'auto', cache]),
+      fetched: await backup(['remote', port, source, 'auto']),
+      exchanged: await backup(['remote', port, source, 'none']),
+    };
+  });
+  const { cpuSeconds, ...measured } = result;
+  return { ...measured, daemon: { cpuSeconds, residentBytesMax } };
+}
+
+/** As on two machines: the backup has one core, the daemon another one. */
+async function apart(directory: string, source: string): Promise<WireRound['apart']> {
+  mkdirSync(directory);
+  const { result } = await withDaemon({ directory, core: cpus().length - 1 }, async (port) => {
+    await backup(['remote', port, isQuick ? SMALL : WARMING, 'none'], 0);
+    return backup(['remote', port, source, 'none'], 0);
+  });
+  return { local: await alone(`${directory}-local`, source, 0), first: result };
+}
+
+async function alone(directory: string, source: string, core?: number): Promise<BackupFigures> {
+  mkdirSync(directory);
+  return backup(['local', directory, source, 'none'], core);
+}
+
+/** In odd rounds the other way comes first: who comes first finds other memory free, and other pages in the cache. */
+async function round(work: string, source: string, isOdd: boolean): Promise<WireRound> {
+  const directory = path.join(work, 'round');
+  mkdirSync(directory);
   try {
-    mkdirSync(directories[0]);
-    const local = await backup('local', directories[0], source, 'none');
-    mkdirSync(directories[1]);
-    const { result, residentBytesMax } = await withDaemon(directories[1], async (port, cpuSeconds) => {
-      await backup('remote', port, isQuick ? SMALL : WARMING, 'none');
-      const before = await cpuSeconds();
-      const first = await backup('remote', port, source, 'none', directories[2]);
-      return {
-        first, cpuSeconds: await cpuSeconds() - before,
-        again: await backup('remote', port, source, 'auto', directories[2]),
-        fetched: await backup('remote', port, source, 'auto'),
-        exchanged: await backup('remote', port, source, 'none'),
-      };
-    });
-    const { cpuSeconds, ...measured } = result;
-    return { local, ...measured, daemon: { cpuSeconds, residentBytesMax } };
+    const before = isOdd ? undefined : await alone(path.join(directory, 'local'), source);
+    const remote = await overLoopback(path.join(directory, 'remote'), source, path.join(directory, 'cache'));
+    const local = before ?? await alone(path.join(directory, 'local'), source);
+    return { local, ...remote, apart: await apart(path.join(directory, 'apart'), source) };
   } finally {
-    for (const directory of directories) rmSync(directory, { recursive: true, force: true });
+    rmSync(directory, { recursive: true, force: true });
   }
 }
 
@@ -80,10 +110,10 @@ async function round(work: string, source: string): Promise<WireRound> {
 async function measure(work: string, source: string, count: number): Promise<readonly WireRound[]> {
   const rounds: WireRound[] = [];
   for (let i = 0; i < count; i += 1) {
-    const found = await round(work, source);
+    const found = await round(work, source, i % 2 === 1);
     rounds.push(found);
-    const { local, first } = found;
-    console.log(`${source}: local ${local.seconds.toFixed(2)} s, over loopback ${first.seconds.toFixed(2)} s`);
+    const { local, first, apart: { local: alone, first: beside } } = found;
+    console.log(`${source}: local ${local.seconds.toFixed(2)} s, over loopback ${first.seconds.toFixed(2)} s; a core each: ${alone.seconds.toFixed(2)} s, ${beside.seconds.toFixed(2)} s`);
   }
   return rounds;
 }

@@ -5,10 +5,9 @@ import { ToolError } from '../../src/core/index.ts';
 
 /** Source: Linux, include/uapi/linux/fcntl.h and include/uapi/asm-generic/ioctls.h. */
 const F_SETPIPE_SZ = 1031;
+const F_GETPIPE_SZ = 1032;
 const FIONREAD = 0x541b;
 const POLLERR = 8;
-/** The kernel's smallest and usual capacity. */
-const USUAL_BYTES = 65_536;
 const POLL_MS = 1;
 /** Looks without a pause: a reader at work is faster than a timer. */
 const SPINS = 100;
@@ -29,9 +28,12 @@ function libc(): NonNullable<typeof functions> {
   return functions;
 }
 
-/** Makes room for at least `bytes`. @throws {ToolError} the kernel allows no pipe of that size (/proc/sys/fs/pipe-max-size, for users but root). */
+/**
+ * Makes room for at least `bytes`. A pipe has 64 KiB, or one page where its user has very many of them.
+ * @throws {ToolError} the kernel allows no pipe of that size (/proc/sys/fs/pipe-max-size, for users but root).
+ */
 export function makeRoom(fd: number, bytes: number): void {
-  if (bytes <= USUAL_BYTES || libc().fcntl(fd, F_SETPIPE_SZ, 'int', bytes) >= bytes) return;
+  if (libc().fcntl(fd, F_GETPIPE_SZ, 'int', 0) >= bytes || libc().fcntl(fd, F_SETPIPE_SZ, 'int', bytes) >= bytes) return;
   throw new ToolError(`Enlarge the FIFO to '${bytes}' bytes for a block: the kernel refuses; see /proc/sys/fs/pipe-max-size`);
 }
 

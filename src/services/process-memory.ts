@@ -1,6 +1,6 @@
 /** Settings of the whole process that keep it small. They are the command line's: a library leaves them to its host. */
 import { createRequire } from 'node:module';
-import { setFlagsFromString } from 'node:v8';
+import { getHeapStatistics, setFlagsFromString } from 'node:v8';
 
 interface Koffi {
   load(name: string): { func(signature: string): (option: number, value: number) => number };
@@ -10,6 +10,28 @@ interface Koffi {
 const M_TRIM_THRESHOLD = -1;
 const M_MMAP_THRESHOLD = -3;
 const THRESHOLD_BYTES = 128 << 10;
+
+/** Percent by which a heap may grow before V8 marks all of it again. */
+const GROWTH_PERCENT = 50;
+/** What a small heap may grow by all the same: buffers of sockets and ciphers count as heap, and half of a heap of 10 MB is marked again for each message or two. */
+const GROWTH_BYTES = 32 << 20;
+const GROWTH_CHECK_MS = 500;
+
+/** The percentage for a heap of this size: {@link GROWTH_BYTES} or {@link GROWTH_PERCENT}, whichever is more. */
+export function growthPercent(heapBytes: number): number {
+  return Math.max(GROWTH_PERCENT, Math.round((GROWTH_BYTES / Math.max(heapBytes, 1 << 20)) * 100));
+}
+
+/** Keeps V8's percentage right for the size that the heap has now, as long as the process lives for other reasons. */
+function adjustGrowth(): void {
+  let last = GROWTH_PERCENT;
+  setInterval(() => {
+    const percent = growthPercent(getHeapStatistics().used_heap_size);
+    if (percent === last) return;
+    setFlagsFromString(`--heap-growing-percent=${percent}`);
+    last = percent;
+  }, GROWTH_CHECK_MS).unref();
+}
 
 function limitYoungGeneration(): void {
   setFlagsFromString('--semi-space-growth-factor=1');
@@ -21,13 +43,16 @@ function limitYoungGeneration(): void {
  */
 export function keepProcessSmall(): void {
   limitYoungGeneration();
-  setFlagsFromString('--heap-growing-percent=50');
+  setFlagsFromString(`--heap-growing-percent=${GROWTH_PERCENT}`);
   let isFirst = true;
   process.on('worker', (worker) => {
     // V8 sets the factor back to 2, for all threads, whenever it makes the heap of a new one: this heap then grew by 30 MB and more.
     worker.once('online', limitYoungGeneration);
     // Where no thread is worth while, neither is loading koffi.
-    if (isFirst) returnFreedMemory();
+    if (isFirst) {
+      returnFreedMemory();
+      adjustGrowth();
+    }
     isFirst = false;
   });
 }

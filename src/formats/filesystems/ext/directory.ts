@@ -2,20 +2,26 @@
  * Directories: entries in blocks, checked. A hash tree's own blocks look like blocks of deleted entries, so that all directories read alike.
  * Source: Linux, Documentation/filesystems/ext4 (directory); fs/ext4/namei.c for what is under a checksum.
  */
-import { FormatError, HoldfastError, IntegrityError, type BlockSource, type FormatFault } from '../../../core/index.ts';
+import { FormatError, HoldfastError, IntegrityError, type BlockSource, type FormatFault, type NodeType } from '../../../core/index.ts';
 import { chainCrc, chainCrcOfU32 } from './checksum.ts';
 import { DIRENT } from './inode.layout.ts';
 import type { Inode } from './inode.ts';
 import type { ExtGeometry } from './superblock.ts';
+import { INCOMPAT } from './superblock.layout.ts';
 
 const STRUCTURE = 'ext directory entry';
 /** Bytes of a directory that are read at a time. */
 const PIECE_BYTES = 64 << 10;
 
+/** What `file_type` says, from 1. */
+const fileTypes: readonly (NodeType | undefined)[] = [undefined, 'file', 'directory', 'character', 'block', 'fifo', 'socket', 'symlink'];
+
 /** A name, as a view, and its inode's number. */
 export interface Dirent {
   readonly inode: number;
   readonly name: Uint8Array;
+  /** The type that the entry says itself, where a checksum vouches for it. */
+  readonly type: NodeType | undefined;
 }
 
 /** `rec_len` in bytes: blocks of 64 KiB need more than 16 bits. */
@@ -27,9 +33,11 @@ export function recordBytes(stored: number, blockBytes: number): number {
 /** Reads entries of directories of one filesystem. */
 export class DirectoryReader {
   readonly #geometry: ExtGeometry;
+  readonly #isTyped: boolean;
 
   constructor(geometry: ExtGeometry) {
     this.#geometry = geometry;
+    this.#isTyped = geometry.checksums === 'crc32c' && (geometry.incompat & INCOMPAT.filetype) !== 0;
   }
 
   #fault(inode: Inode, fault: Omit<FormatFault, 'structure'>): FormatError {
@@ -55,7 +63,10 @@ export class DirectoryReader {
       if (number !== 0) {
         if (nameLength > length - DIRENT.headerBytes) throw this.#fault(inode, { field: 'name_len', offset: offset + at, found: nameLength, expected: `at most ${length - DIRENT.headerBytes}` });
         if (number > inodes) throw this.#fault(inode, { field: 'inode', offset: offset + at, found: number, expected: `at most ${inodes}` });
-        found.push({ inode: number, name: new Uint8Array(bytes.buffer, bytes.byteOffset + at + DIRENT.headerBytes, nameLength) });
+        found.push({
+          inode: number, name: new Uint8Array(bytes.buffer, bytes.byteOffset + at + DIRENT.headerBytes, nameLength),
+          type: this.#isTyped ? fileTypes[view.getUint8(at + DIRENT.file_type)] : undefined,
+        });
       }
       at += length;
     }

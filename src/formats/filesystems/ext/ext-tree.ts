@@ -158,6 +158,7 @@ export class ExtTree implements Filesystem {
   #typedEntry(dirent: Dirent): DirectoryEntry | Promise<DirectoryEntry> {
     const { name, inode } = dirent;
     const id = inode as NodeId;
+    if (dirent.type !== undefined) return { name, id, type: dirent.type };
     try {
       const type = this.#parts.inodes.type(inode);
       return type instanceof Promise ? type.then((found) => ({ name, id, type: found }), (error: unknown) => this.#damagedEntry(dirent, error)) : { name, id, type };

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
 import fc from 'fast-check';
-import { FormatError, HoldfastError, IntegrityError, lookupPath, MemorySource, readRange, UnsupportedError, utf8, type NodeId } from '../../../core/index.ts';
+import { FormatError, HoldfastError, IntegrityError, lookupPath, MemorySource, readRange, textOf, UnsupportedError, utf8, type NodeId } from '../../../core/index.ts';
 import type { Filesystem } from '../filesystem.ts';
 import { chainCrcAround } from './checksum.ts';
 import { extDriver } from './ext.ts';
@@ -129,6 +129,20 @@ test('a wrong checksum of an inode, a directory, an extent node or attributes is
   const extentBlock = data.getUint32(left + INODE.i_block + 12 + EXTENT.ei_leaf_lo, true) * 1024;
   const spots = [left + INODE.i_mtime, directoryBlock + 900, attributeBlock + XATTR.headerBytes + 4, extentBlock + 20];
   for (const spot of spots) await assert.rejects(openBytes(set(image, spot, '5a')).then(useAll), IntegrityError, String(spot));
+});
+
+test('names take types from entries under a checksum, and from inodes elsewhere', async () => {
+  for (const [name, told] of [['ext4-1k.img', 'file'], ['ext2-1k.img', undefined]] as const) {
+    const image = await fixture(name);
+    const inode = inodeAt(image, await lookupPath(await openBytes(image), utf8('left')) as NodeId);
+    const tree = await openBytes(set(image, inode + INODE.i_mode, '0000'));
+    const types = new Map<string, string | undefined>();
+    assert.ok(tree.names !== undefined);
+    for await (const page of tree.names(tree.rootId)) for (const entry of page) types.set(textOf(entry.name), entry.type);
+    assert.equal(types.get('left'), told, name);
+    assert.equal(types.get('right'), 'file', name);
+    assert.equal(tree.problems().length, told === undefined ? 1 : 0, name);
+  }
 });
 
 test('a directory whose entries lead nowhere ends, and what is sound in it comes first', async () => {

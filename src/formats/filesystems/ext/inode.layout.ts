@@ -44,6 +44,6 @@ export const xattrPrefixes: Readonly<Record<number, string>> = { 1: 'user.', 2: 
 
 /** A directory's entry, its checksum at the end of a block, and the fields of a hash tree's nodes. */
 export const DIRENT = {
-  headerBytes: 8, inode: 0, rec_len: 4, name_len: 6, tailBytes: 12, tailType: 0xde,
+  headerBytes: 8, inode: 0, rec_len: 4, name_len: 6, file_type: 7, tailBytes: 12, tailType: 0xde,
   rootInfo: 24, rootEntries: 32, nodeEntries: 8, indexEntryBytes: 8, levelsMax: 3,
 } as const;
