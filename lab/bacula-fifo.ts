@@ -5,6 +5,7 @@
  */
 import { execFileSync, spawn, type ChildProcess } from 'node:child_process';
 import { mkdirSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { JobSetup } from './bacula/config.ts';
 import { demandScript } from './bacula/demand.ts';
@@ -18,6 +19,7 @@ import type { Scenario, ScenarioContext, Tally } from './scenario.ts';
 const PROGRAM = 'holdfast-bacula-fifo';
 const GROWTH_MAX = 0.01;
 const VOLUMES = 12;
+const SMALL_FILES = 6_000;
 
 class Round {
   readonly #stand: Stand;
@@ -49,6 +51,7 @@ class Round {
   async run(installation: BaculaInstallation): Promise<Tally> {
     mkdirSync(this.#stand.path('tree'));
     growFiles(this.#stand.path('tree'), this.#random, 60, 200_000);
+    this.#growMany();
     await growSpecials(this.#stand.path('tree'), this.#random);
     execFileSync('mkfifo', [this.#stand.path('fifo')]);
     await this.#stand.holdfast('init', this.#stand.path('repository'));
@@ -68,6 +71,13 @@ class Round {
       for (const child of this.#children) child.kill('SIGKILL');
     }
     return this.#stand.checks.tally;
+  }
+
+  /** So many records that some blocks end where the next record's head does not fit: they are shorter than the others. */
+  #growMany(): void {
+    const many = this.#stand.path('tree', 'many');
+    mkdirSync(many);
+    for (let i = 0; i < SMALL_FILES; i += 1) writeFileSync(path.join(many, `small ${i}`), this.#random.bytes(i % 300));
   }
 
   async #jobs(server: BaculaServer): Promise<void> {

@@ -1,6 +1,8 @@
 /**
- * `feed`: writes a stored volume into the FIFO for a restore, one block with one write and only into an empty pipe: the storage daemon takes what one read gives
- * for a block, and fails when that is a part of it.
+ * `feed`: writes a stored volume into the FIFO for a restore, one block with one write and only into an empty pipe.
+ *
+ * From a FIFO the storage daemon reads until the buffer of its device is full (9.6.7 and 15.0.3; src/stored/block.c), takes the first block for all of it, and seeks back, which no FIFO can: what follows a
+ * block that is shorter than the others is lost to it, and such blocks are in every larger job, wherever the head of a record does not fit. So they are fed with zeroes behind them.
  */
 import * as fs from 'node:fs';
 import { ToolError } from '../../src/core/index.ts';
@@ -13,6 +15,8 @@ const PIECE_BYTES = 64_512;
 /** Head of a block up to its length. */
 const HEAD_BYTES = 24;
 const BLOCK_BYTES_MAX = 20_000_000;
+/** Blocks among which one is as long as the device's buffer, unless the volume ends before. */
+const BLOCKS_LOOKED_AT = 256;
 /** How often a reader may close the FIFO early, as the storage daemon does when it only looks. */
 const READERS_MAX = 20;
 
@@ -22,25 +26,39 @@ const READERS_MAX = 20;
  */
 export async function feedVolume(fifo: string, volume: StoredVolume): Promise<void> {
   checkFifo(fifo);
+  const bufferBytes = await longestBlock(volume);
   for (let readers = 0; readers < READERS_MAX; readers += 1) {
-    if (await feedReader(fifo, volume)) return;
+    if (await feedReader(fifo, volume, bufferBytes)) return;
   }
   throw new ToolError(`Feed volume '${volume.facts.name}' to '${fifo}': '${READERS_MAX}' readers closed it before the end`, { path: fifo });
 }
 
+/** Bytes of the longest block near the start: those of the buffer of the device that wrote the volume. */
+async function longestBlock(volume: StoredVolume): Promise<number> {
+  let longest = 0;
+  for (let at = 0, blocks = 0; at < volume.size && blocks < BLOCKS_LOOKED_AT; blocks += 1) {
+    const size = await blockBytes(volume, at);
+    longest = Math.max(longest, size);
+    at += size;
+  }
+  return longest;
+}
+
 /** @returns whether the reader took everything. */
-async function feedReader(fifo: string, volume: StoredVolume): Promise<boolean> {
+async function feedReader(fifo: string, volume: StoredVolume, bufferBytes: number): Promise<boolean> {
   const handle = await fs.promises.open(fifo, 'w');
-  let buffer = new Uint8Array(PIECE_BYTES);
+  let buffer = new Uint8Array(bufferBytes);
   try {
     for (let at = 0; at < volume.size;) {
       const size = await blockBytes(volume, at);
-      if (size > buffer.length) buffer = new Uint8Array(size);
-      makeRoom(handle.fd, size);
-      const piece = buffer.subarray(0, size);
-      await volume.readInto(at, piece, { sequential: true });
+      const isLast = at + size === volume.size;
+      const length = isLast ? size : Math.max(size, bufferBytes);
+      if (length > buffer.length) buffer = new Uint8Array(length);
+      makeRoom(handle.fd, length);
+      await volume.readInto(at, buffer.subarray(0, size), { sequential: true });
+      buffer.fill(0, size, length);
       if (!await emptied(handle.fd)) return false;
-      for (let done = 0; done < size;) done += (await handle.write(piece, done, size - done, null)).bytesWritten;
+      for (let done = 0; done < length;) done += (await handle.write(buffer, done, length - done, null)).bytesWritten;
       at += size;
     }
     return true;
