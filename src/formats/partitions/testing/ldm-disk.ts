@@ -74,6 +74,9 @@ function records(disks: number, volumes: readonly VolumePlan[], disk3: boolean):
     const identity = disk3 ? text(diskGuid(i)) : [...Buffer.from(diskGuid(i).replaceAll('-', ''), 'hex')];
     found.push(record(disk3 ? 0x34 : 0x44, 0, [...number(i + 1), ...text(`Disk${i}`), ...identity, ...zeroes(8)]));
   }
+  // What the group is called, which ldmtool puts into the names of its devices.
+  const groupGuid = disk3 ? text(GROUP.guid) : [...Buffer.from(GROUP.guid.replaceAll('-', ''), 'hex')];
+  found.push(record(disk3 ? 0x35 : 0x45, 0, [...number(99), ...text(GROUP.name), ...groupGuid, ...zeroes(8)]));
   for (const volume of volumes) {
     const volumeId = (id += 1);
     const isParity = volume.components.some(({ type }) => type === COMPONENT.raid5);
