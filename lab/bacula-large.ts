@@ -1,13 +1,15 @@
 /**
- * Size under an unmodified Bacula: one file of 12 GB whose job goes on over several volumes, and a tree of 25,071 files, in mode A on a mount and in mode B; restored
+ * Size under an unmodified Bacula: one file of 12 GB, whose job goes on over several volumes where it can, and a tree of 25,071 files, in mode A on a mount and through a FIFO and in mode B; restored
  * byte-exact. HOLDFAST_LARGE_GB sets another size of the file (10^9 bytes). Needs twice the file's size on the disk, and the volumes' while they wait to be committed.
  */
+import { execFileSync, spawn, type ChildProcess } from 'node:child_process';
 import { closeSync, ftruncateSync, mkdirSync, openSync, rmSync, statSync, writeFileSync, writeSync } from 'node:fs';
 import path from 'node:path';
 import type { JobSetup } from './bacula/config.ts';
 import { baculaPrograms, installedBacula, unpackTrixieBacula, type BaculaInstallation } from './bacula/installation.ts';
 import { bpipeJob } from './bacula/kill-stages.ts';
 import { liveManifest } from './bacula/live-manifest.ts';
+import { endChild, endOf } from './bacula/processes.ts';
 import { BaculaServer, type JobRow } from './bacula/server.ts';
 import { bytesBelow, lostByBacula, Stand } from './bacula/stand.ts';
 import { committed } from './bacula/stored-volumes.ts';
@@ -44,10 +46,11 @@ class Round {
     for (const name of ['large', 'many', 'fuse']) mkdirSync(stand.path(name));
     this.#growLarge(Number(process.env['HOLDFAST_LARGE_GB'] ?? 12) * GIGA);
     this.#growMany();
-    for (const name of ['volumes', 'bpipe']) await stand.holdfast('init', stand.path(name));
+    for (const name of ['volumes', 'bpipe', 'fifos']) await stand.holdfast('init', stand.path(name));
+    execFileSync('mkfifo', [stand.path('fifo')]);
     this.#mount = await ServedMount.start([stand.program('holdfast-bacula-fuse-volumes'), '--repo', stand.path('volumes'), '--spool', stand.path('spool'), stand.path('fuse')], stand.path('fuse'));
     try {
-      this.#server = await BaculaServer.start(installation, stand.path('bacula'), { jobs: this.#jobs(), devices: [{ name: 'Fuse', kind: 'file', archive: stand.path('fuse') }] });
+      this.#server = await BaculaServer.start(installation, stand.path('bacula'), { jobs: this.#jobs(), devices: [{ name: 'Fuse', kind: 'file', archive: stand.path('fuse') }, { name: 'Fifo', kind: 'fifo', archive: stand.path('fifo') }] });
       try {
         await this.#modes();
       } finally {
@@ -57,8 +60,8 @@ class Round {
     } finally {
       await this.#mount.clear();
     }
-    for (const name of ['volumes', 'bpipe']) await stand.holdfast('check', stand.path(name), '--read-data');
-    stand.checks.expect('both repositories are whole', true, '');
+    for (const name of ['volumes', 'bpipe', 'fifos']) await stand.holdfast('check', stand.path(name), '--read-data');
+    stand.checks.expect('all repositories are whole', true, '');
     return stand.checks.tally;
   }
 
@@ -70,6 +73,7 @@ class Round {
     };
     return [
       { ...simple, name: 'mounted-large', device: 'Fuse', volumeBytesMax: VOLUME_BYTES }, { ...simple, name: 'mounted-many', device: 'Fuse' },
+      { ...simple, name: 'fifo-large', device: 'Fifo', volumeJobsMax: 1 }, { ...simple, name: 'fifo-many', device: 'Fifo', volumeJobsMax: 1 },
       bpipe('bpipe-large', 'large'), bpipe('bpipe-many', 'many'),
     ];
   }
@@ -94,14 +98,15 @@ class Round {
   }
 
   async #modes(): Promise<void> {
-    this.#server.setSources('mounted-large', [this.#stand.path('large')]);
-    this.#server.setSources('mounted-many', [this.#stand.path('many')]);
+    for (const mode of ['mounted', 'fifo']) for (const what of ['large', 'many']) this.#server.setSources(`${mode}-${what}`, [this.#stand.path(what)]);
     this.#stand.context.log(`Bacula ${this.#server.installation.version} is up`);
     await this.#large('bpipe-large', 'File', 'bpipe');
     const row = await this.#large('mounted-large', 'Fuse', 'volumes');
     const volumes = await this.#server.volumesOf(row.id);
     this.#stand.checks.expect(`the job is on ${volumes.length} volumes`, row.bytes < VOLUME_BYTES || volumes.length >= row.bytes / VOLUME_BYTES, volumes.join(' '));
+    await this.#large('fifo-large', 'Fifo', 'fifos');
     await this.#many('bpipe-many', 'File');
+    await this.#many('fifo-many', 'Fifo');
     await this.#many('mounted-many', 'Fuse');
   }
 
@@ -121,13 +126,33 @@ class Round {
     this.#stand.context.log(`committed ${((passed ?? COMMIT_MS) / 1000).toFixed(1)} s after the job; the mount uses ${this.#mount.megabytes.toFixed(0)} MB`);
   }
 
+  #fifo(verb: string, ...words: readonly string[]): ChildProcess {
+    return spawn(this.#stand.program('holdfast-bacula-fifo'), [verb, '--repo', this.#stand.path('fifos'), '--fifo', this.#stand.path('fifo'), ...words], { stdio: ['ignore', 'ignore', 'inherit'] });
+  }
+
+  /** A full job, and the reader of its volume where it goes through the FIFO. */
+  async #backup(what: string, job: string, device: string): Promise<JobRow> {
+    const store = device === 'Fifo' ? this.#fifo('store', '--spool', this.#stand.path('fifo-spool'), '--volume', await this.#server.freshVolume(job)) : undefined;
+    const row = await this.#timed(what, () => this.#server.startJob(job, 'Full'));
+    if (store !== undefined) this.#stand.equal(`${job}: stored and checked`, await endOf(store), 0);
+    return row;
+  }
+
+  async #restore(job: string, device: string, row: JobRow): Promise<string> {
+    const target = this.#stand.path('out');
+    const [volume = ''] = await this.#server.volumesOf(row.id);
+    const feed = device === 'Fifo' ? this.#fifo('feed', '--volume', volume) : undefined;
+    await this.#timed(`${job}: restore`, () => this.#server.startRestore([row.id], target, device));
+    if (feed !== undefined) await endChild(feed);
+    return target;
+  }
+
   async #large(job: string, device: string, repository: string): Promise<JobRow> {
     const file = this.#stand.path('large', 'file');
-    const row = await this.#timed(`${job}: backup of ${statSync(file).size} bytes`, () => this.#server.startJob(job, 'Full'));
+    const row = await this.#backup(`${job}: backup of ${statSync(file).size} bytes`, job, device);
     if (device === 'Fuse') await this.#committed();
     this.#stand.context.log(`${job}: the repository has ${bytesBelow(this.#stand.path(repository))} bytes`);
-    const target = this.#stand.path('out');
-    await this.#timed(`${job}: restore`, () => this.#server.startRestore([row.id], target, device));
+    const target = await this.#restore(job, device, row);
     const { status, stdout } = await runTool(['cmp', file, path.join(target, file)], { anyStatus: true, timeoutMs: COMMIT_MS });
     this.#stand.equal(`${job}: byte-exact`, [status, stdout.toString()], [0, '']);
     rmSync(target, { recursive: true });
@@ -137,14 +162,13 @@ class Round {
   async #many(job: string, device: string): Promise<void> {
     const lines = await liveManifest(this.#stand.path('many'));
     this.#stand.equal(`${job}: files there`, lines.filter(({ type }) => type === 'file').length, MANY);
-    const row = await this.#timed(`${job}: backup of ${MANY} files`, () => this.#server.startJob(job, 'Full'));
-    if (device === 'Fuse') {
-      await this.#committed();
+    const row = await this.#backup(`${job}: backup of ${MANY} files`, job, device);
+    if (device === 'Fuse') await this.#committed();
+    if (device !== 'File') {
       this.#stand.equal(`${job}: the catalog has all files and directories`, row.files, lines.length);
     }
-    const target = this.#stand.path('out');
-    await this.#timed(`${job}: restore`, () => this.#server.startRestore([row.id], target, device));
-    this.#stand.none(`${job}: equal in md5 and metadata`, await this.#stand.differences(lines, target, device === 'Fuse' ? lostByBacula : undefined));
+    const target = await this.#restore(job, device, row);
+    this.#stand.none(`${job}: equal in md5 and metadata`, await this.#stand.differences(lines, target, device === 'File' ? undefined : lostByBacula));
     rmSync(target, { recursive: true });
   }
 }
