@@ -13,13 +13,13 @@ const THRESHOLD_BYTES = 128 << 10;
 
 /** Percent by which a heap may grow before V8 marks all of it again. */
 const GROWTH_PERCENT = 50;
-/** What a small heap may grow by all the same: buffers of sockets and ciphers count as heap, and half of a heap of 10 MB is marked again for each message or two. */
-const GROWTH_BYTES = 32 << 20;
+/** What a smaller heap may grow to all the same: buffers of sockets and ciphers count as heap, and half of a heap of 10 MB is marked again for each message or two. */
+const SMALL_HEAP_BYTES = 40 << 20;
 const GROWTH_CHECK_MS = 500;
 
-/** The percentage for a heap of this size: {@link GROWTH_BYTES} or {@link GROWTH_PERCENT}, whichever is more. */
+/** The percentage for a heap of this size: up to {@link SMALL_HEAP_BYTES}, or by {@link GROWTH_PERCENT}, whichever is more. */
 export function growthPercent(heapBytes: number): number {
-  return Math.max(GROWTH_PERCENT, Math.round((GROWTH_BYTES / Math.max(heapBytes, 1 << 20)) * 100));
+  return Math.max(GROWTH_PERCENT, Math.round((SMALL_HEAP_BYTES / Math.max(heapBytes, 1 << 20) - 1) * 100));
 }
 
 /** Keeps V8's percentage right for the size that the heap has now, as long as the process lives for other reasons. */
