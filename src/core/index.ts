@@ -16,5 +16,6 @@ export * from './object-store.ts';
 export * from './source-path.ts';
 export * from './sources/memory.ts';
 export * from './sources/slice.ts';
+export * from './thread-arguments.ts';
 export * from './tree-walk.ts';
 export * from './world.ts';

@@ -32,4 +32,4 @@ export type { WireEvent } from './wire/events.ts';
 export { EnrolledHosts, createServerIdentity, createSiteKey, readClientCredentials, readServerCredentials, readServerIdentity } from './wire/channel/index.ts';
 export { acceptChannel, channelFault, connectChannel } from './wire/channel/index.ts';
 export type { Channel, ChannelCounts, ChannelFault, ChannelOptions, ClientCredentials, EnrolledHost, Peer, ServerCredentials, SiteKey } from './wire/channel/index.ts';
-export { memoryWorld, nodeWorld } from './world/index.ts';
+export { makeDirectories, memoryWorld, nodeWorld } from './world/index.ts';

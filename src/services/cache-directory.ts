@@ -1,8 +1,9 @@
 /** The directory of this host in which caches are, below it one for each repository. All of it may be lost at any time. */
+import { lstatSync, statSync } from 'node:fs';
 import { homedir } from 'node:os';
 import * as path from 'node:path';
 import { ToolError, type World } from '../core/index.ts';
-import { nodeWorld } from '../engine/index.ts';
+import { makeDirectories, nodeWorld } from '../engine/index.ts';
 
 /** Which it is. */
 export interface CacheChoice {
@@ -18,12 +19,24 @@ function cacheRoot({ cacheDirectory }: CacheChoice): string {
   return path.join(path.isAbsolute(caches) ? caches : path.join(homedir(), '.cache'), 'holdfast');
 }
 
-/** A cache's directory, made for this user alone unless it is there. @throws {ToolError} it can't be made. */
+/** What another user may change is no cache of ours: not the directory, nor a link to it. What root has is as good as ours. */
+function checkOwner(directory: string): void {
+  const own = process.geteuid?.();
+  for (const { uid } of [lstatSync(directory), statSync(directory)]) {
+    if (own !== undefined && uid !== own && uid !== 0) throw new Error(`'${directory}' belongs to another user, with id '${uid}'`);
+  }
+}
+
+/** A cache's directory, made for this user alone unless it is there. @throws {ToolError} it can't be made, or belongs to another user. */
 export async function makeCache(choice: CacheChoice, name: string): Promise<World> {
-  const directory = path.join(path.resolve(cacheRoot(choice)), name);
+  const root = path.resolve(cacheRoot(choice));
+  const directory = path.join(root, name);
   const world = nodeWorld(directory);
   try {
+    makeDirectories(root);
+    checkOwner(root);
     await world.disk.makeDirectory('');
+    checkOwner(directory);
     return world;
   } catch (error) {
     throw new ToolError(`Make cache directory '${directory}': ${(error as Error).message}; choose another with --cache-dir`, { path: directory }, error);

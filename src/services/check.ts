@@ -1,6 +1,6 @@
 /** Looking for damage: in a repository, in Bacula volumes, or in any tree by reading all of it. */
 import assert from 'node:assert';
-import { UnsupportedError, UsageError, type FileTree, type TreeProblem } from '../core/index.ts';
+import { UsageError, type FileTree, type TreeProblem } from '../core/index.ts';
 import type { CheckProgress, ReadSelection } from '../engine/index.ts';
 import { checkDisk, type CheckedPart } from './check-disk.ts';
 import { checkTree, type TreeCounts } from './check-tree.ts';
@@ -9,6 +9,7 @@ import type { BaculaLayer } from './locations/bacula-layer.ts';
 import type { Location } from './locations/index.ts';
 import type { DiskPlace } from './locations/place.ts';
 import { diskOf } from './next-step.ts';
+import { objectsNeeded } from './repository-place.ts';
 import { walk } from './trees/walk.ts';
 
 /** How deep to look. */
@@ -105,7 +106,7 @@ class Check {
     assert(place.kind === 'repository');
     const { direct, name } = place;
     const { readData = false, signal, onProgress } = this.#options;
-    if (direct === undefined) throw new UnsupportedError(`Check '${name}': only the host of the daemon reaches its objects; run 'holdfast check' there`, { root: name });
+    if (direct === undefined) throw objectsNeeded(name);
     const { ok: _, problems: found, ...rest } = await direct.check({
       readData,
       onProblem: this.#add,

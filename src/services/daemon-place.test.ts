@@ -1,5 +1,6 @@
 /** Repositories behind a daemon as verbs open them: where pages of directories are kept, and that a host that can keep none does without. */
 import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import * as fs from 'node:fs';
 import * as net from 'node:net';
@@ -70,4 +71,40 @@ test('where no directory can be made, the backup goes on without', async () => {
     assert.ok(files >= 2_000);
     assert.ok(notes.includes(`pages of directories are not kept on this host: Make cache directory '${cache}/daemons'`), notes);
   }
+});
+
+test('what is no file has no pages: neither in a cache nor as one', async () => {
+  const cache = path.join(work, 'odd');
+  await backup(cache);
+  const [pages = ''] = fs.readdirSync(path.join(cache, 'daemons'));
+  const directory = path.join(cache, 'daemons', pages);
+  for (const name of fs.readdirSync(directory)) {
+    fs.rmSync(path.join(directory, name));
+    assert.equal(spawnSync('mkfifo', [path.join(directory, name)]).status, 0);
+  }
+  assert.equal((await backup(cache)).notes, '');
+  assert.ok(fs.readdirSync(directory).every((name) => fs.statSync(path.join(directory, name)).isFile()));
+  fs.rmSync(directory, { recursive: true });
+  assert.equal(spawnSync('mkfifo', [directory]).status, 0);
+  assert.match((await backup(cache)).notes, /^pages of directories are not kept on this host from now on: Create directory '.*': EEXIST$/);
+});
+
+test('a cache that belongs to another user is not used', { skip: process.geteuid?.() !== 0 && 'only root can give something to another user' }, async () => {
+  const [theirs, link, below] = ['theirs', 'link', 'below'].map((name) => path.join(work, name)) as [string, string, string];
+  fs.mkdirSync(theirs);
+  fs.chownSync(theirs, 12_345, 12_345);
+  fs.mkdirSync(path.join(work, 'ours'), { mode: 0o700 });
+  fs.symlinkSync('ours', link);
+  fs.lchownSync(link, 12_345, 12_345);
+  fs.mkdirSync(path.join(below, 'daemons'), { recursive: true });
+  fs.chownSync(path.join(below, 'daemons'), 12_345, 12_345);
+  for (const cache of [theirs, link, below]) {
+    const { directory, files, notes } = await backup(cache);
+    assert.equal(directory, undefined);
+    assert.ok(files >= 2_000);
+    assert.match(notes, /^pages of directories are not kept on this host: Make cache directory '.*': '.*' belongs to another user, with id '12345'; choose another with --cache-dir$/);
+  }
+  assert.deepEqual([fs.readdirSync(theirs), fs.readdirSync(path.join(work, 'ours')), fs.readdirSync(path.join(below, 'daemons'))], [[], [], []]);
+  fs.lchownSync(link, 0, 0);
+  assert.equal((await backup(link)).directory, path.join(link, 'daemons'));
 });

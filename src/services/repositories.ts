@@ -31,7 +31,7 @@ export function openRepository(location: string, options: KeyedOptions & PlaceCh
 
 /**
  * Opens a repository whose objects can be reached from here, for what only they allow: check, forget, collect.
- * @throws as {@link openRepository}; {UnsupportedError} also for one behind a daemon.
+ * @throws as {@link openRepository}; {UsageError} also for one behind a daemon.
  */
 export function openDirectRepository(location: string, { cacheDirectory, wireKey: _, ...options }: KeyedOptions & PlaceChoice = {}): Promise<Repository> {
   const mode = options.mode ?? 'read';

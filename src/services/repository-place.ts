@@ -3,7 +3,7 @@
  * and locks; it may be lost at any time, and is built again from the bucket. It is named by the repository's id, so that one directory serves many.
  */
 import { existsSync } from 'node:fs';
-import { NotFoundError, UnsupportedError, type ObjectStore } from '../core/index.ts';
+import { NotFoundError, UsageError, type ObjectStore } from '../core/index.ts';
 import { Repository, nodeWorld, openS3Objects, s3Location } from '../engine/index.ts';
 import { makeCache, type CacheChoice } from './cache-directory.ts';
 import { isDaemonPlace } from './daemon-place.ts';
@@ -22,10 +22,15 @@ export interface PlaceChoice extends CacheChoice {
   readonly wireKey?: string | undefined;
 }
 
-/** Whether a text names a bucket, and not a directory. @throws {UnsupportedError} a place behind a daemon, whose objects cannot be reached from here. */
+/** Whether a text names a bucket, and not a directory. @throws {UsageError} a place behind a daemon, whose objects cannot be reached from here. */
 export function isRemotePlace(text: string): boolean {
-  if (isDaemonPlace(text)) throw new UnsupportedError(`Open '${text}': this needs the objects themselves, which only the daemon reaches: run it on the daemon's host, with the directory or bucket that it serves`, { root: text });
+  if (isDaemonPlace(text)) throw objectsNeeded(text);
   return text.startsWith('s3://');
+}
+
+/** What to run instead where a verb needs objects, and a daemon is in front of them. */
+export function objectsNeeded(text: string): UsageError {
+  return new UsageError(`Open '${text}': this needs the objects themselves, which only the daemon reaches: run the same command on the daemon's host, with the directory or bucket that its configuration names ('repository:') instead of '${text}'`, { root: text });
 }
 
 /**

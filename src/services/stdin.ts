@@ -1,10 +1,11 @@
 /** Standard input as a tree with one file. Its size must be known before it is stored, so it goes through a temporary file. */
 import { createWriteStream } from 'node:fs';
-import { mkdir, mkdtemp, rm, stat } from 'node:fs/promises';
+import { mkdtemp, rm, stat } from 'node:fs/promises';
 import * as os from 'node:os';
 import * as path from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import { NotFoundError, UsageError, utf8, type FileTree } from '../core/index.ts';
+import { makeDirectories } from '../engine/index.ts';
 import { PosixTree } from '../fs-adapters/posix/index.ts';
 
 /** What was read; `close` removes the temporary file. */
@@ -26,7 +27,7 @@ export async function spoolStdin(name: string, signal?: AbortSignal): Promise<Sp
   const close = (): Promise<void> => rm(directory, { recursive: true, force: true });
   try {
     const file = path.join(directory, relative);
-    await mkdir(path.dirname(file), { recursive: true, mode: 0o700 });
+    makeDirectories(path.dirname(file));
     await pipeline(process.stdin, createWriteStream(file, { mode: 0o600 }), signal === undefined ? {} : { signal });
     // A command that fails in front of a pipe leaves nothing else to be seen.
     if ((await stat(file)).size === 0) throw new NotFoundError(`Read stdin as '${name}': it was empty; the command that writes to it may have failed`, { name });

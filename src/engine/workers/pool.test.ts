@@ -182,3 +182,18 @@ test('closing a pool outlives the answers that are still to come', () => {
     rmSync(directory, { recursive: true });
   }
 });
+
+test('threads start in a program that Node was given as text', () => {
+  const script = `
+    import { Arena } from ${JSON.stringify(new URL('./arena.js', import.meta.url).href)};
+    import { WorkerPool } from ${JSON.stringify(new URL('./pool.js', import.meta.url).href)};
+    const pool = await WorkerPool.create({ memory: new Arena(1 << 20).memory, hash: 'sha256' }, 1);
+    const begun = new Promise((resolve, reject) => { process.once('worker', (thread) => { thread.once('message', resolve).once('error', reject); }); });
+    pool.expect(64 << 20);
+    const waiting = setInterval(() => undefined, 100); // the pool lets a program end while threads start
+    console.log(await begun);
+    clearInterval(waiting);
+    await pool.close();`;
+  const { stdout, stderr, status } = spawnSync(process.execPath, ['--max-old-space-size=200', '--input-type=module', '-e', script], { encoding: 'utf8' });
+  assert.deepEqual([stdout, stderr, status], ['{ ready: true }\n', '', 0]);
+});

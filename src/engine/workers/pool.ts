@@ -4,6 +4,7 @@
  */
 import { availableParallelism } from 'node:os';
 import { Worker } from 'node:worker_threads';
+import { threadArguments } from '../../core/index.ts';
 import { TaskRunner, taskBytes, type Task, type TaskResult, type TaskSettings } from './tasks.ts';
 
 /** Bytes worked on inline before threads are started: about 30 ms of compression. */
@@ -105,6 +106,7 @@ export class WorkerPool {
     for (let i = 0; i < this.#threadCount; i += 1) {
       const worker = new Worker(new URL('./worker.js', import.meta.url), {
         workerData: this.#settings,
+        ...threadArguments(),
         // Data is outside the heap: a small heap keeps the process small.
         resourceLimits: { maxYoungGenerationSizeMb: 1, maxOldGenerationSizeMb: 32 },
       });

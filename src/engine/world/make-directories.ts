@@ -1,16 +1,26 @@
-/** Directories with their parents, for this user alone. Node's own `recursive` never returns where a parent refuses children, as /proc does. */
+/** Directories with their parents. Node's own `recursive` never returns where a parent refuses children, as /proc does. */
 import * as fs from 'node:fs';
 import * as path from 'node:path';
 
-/** Makes `directory` and what is missing above it; one that exists is left alone. @throws what the system says. */
-export function makeDirectories(directory: string): void {
+function makeOne(directory: string, mode: number): void {
   try {
-    fs.mkdirSync(directory, { mode: 0o700 });
+    fs.mkdirSync(directory, { mode });
   } catch (error) {
-    const { code } = error as NodeJS.ErrnoException;
-    if (code === 'EEXIST') return;
-    if (code !== 'ENOENT' || path.dirname(directory) === directory) throw error;
-    makeDirectories(path.dirname(directory));
-    fs.mkdirSync(directory, { mode: 0o700 });
+    const isThere = (error as NodeJS.ErrnoException).code === 'EEXIST' && fs.statSync(directory, { throwIfNoEntry: false })?.isDirectory() === true;
+    if (!isThere) throw error;
+  }
+}
+
+/**
+ * Makes `directory` and what is missing above it, for this user alone unless `mode` says otherwise; one that exists is left alone.
+ * @throws what the system says, `EEXIST` when it is no directory.
+ */
+export function makeDirectories(directory: string, mode: number = 0o700): void {
+  try {
+    makeOne(directory, mode);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ENOENT' || path.dirname(directory) === directory) throw error;
+    makeDirectories(path.dirname(directory), mode);
+    makeOne(directory, mode); // another process may have made it meanwhile
   }
 }

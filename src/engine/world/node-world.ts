@@ -15,8 +15,8 @@ interface SystemError extends Error {
   readonly code?: string;
 }
 
-/** What opening a name says when there is no file: nothing at all, a file among its directories, a directory. */
-const notAFile = new Set(['ENOENT', 'ENOTDIR', 'EISDIR']);
+/** What opening a name says when there is no file: nothing at all, a file among its directories, a directory, a socket or device. */
+const notAFile = new Set(['ENOENT', 'ENOTDIR', 'EISDIR', 'ENXIO', 'ENODEV']);
 
 function systemCode(error: unknown): string {
   return (error as SystemError).code ?? 'UNKNOWN';
@@ -27,6 +27,17 @@ function wrap(action: string, error: unknown): Error {
   const code = systemCode(error);
   const hint = code === 'ENOSPC' || code === 'EDQUOT' ? ': the disk is full' : '';
   return new ToolError(`${action}: ${code}${hint}`, { errno: code }, error);
+}
+
+/** Opens a file, and does not wait where a FIFO is instead. */
+function openFile(file: string, flags: number): number {
+  try {
+    return fs.openSync(file, flags | fs.constants.O_NONBLOCK);
+  } catch (error) {
+    // Samba or a server of NFS has a lease on it, which the kernel now takes back: worth waiting for.
+    if (systemCode(error) !== 'EAGAIN' || !fs.statSync(file).isFile()) throw error;
+    return fs.openSync(file, flags);
+  }
 }
 
 class NodeFile implements DiskFile {
@@ -119,13 +130,13 @@ class NodeDisk implements Disk {
   async open(name: string, mode: 'read' | 'write'): Promise<DiskFile> {
     let fd: number;
     try {
-      fd = fs.openSync(this.#at(name), mode === 'read' ? 'r' : 'r+');
+      fd = openFile(this.#at(name), mode === 'read' ? fs.constants.O_RDONLY : fs.constants.O_RDWR);
     } catch (error) {
       if (notAFile.has(systemCode(error))) throw this.#absent(name, error);
       throw wrap(`Open '${this.#at(name)}'`, error);
     }
     const stat = fs.fstatSync(fd);
-    if (!stat.isDirectory()) return new NodeFile(fd, this.#at(name), stat.size);
+    if (stat.isFile()) return new NodeFile(fd, this.#at(name), stat.size);
     fs.closeSync(fd);
     throw this.#absent(name);
   }

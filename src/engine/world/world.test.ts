@@ -1,14 +1,15 @@
 /** Both worlds keep the same promises; the lock's promises need real processes. */
 import assert from 'node:assert/strict';
-import { spawn, type ChildProcess } from 'node:child_process';
-import { mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { spawn, spawnSync, type ChildProcess } from 'node:child_process';
+import { mkdirSync, mkdtempSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:net';
 import { hostname, tmpdir } from 'node:os';
 import path from 'node:path';
 import { after, describe, it, test } from 'node:test';
 import fc from 'fast-check';
 import { BusyError, NotFoundError, ToolError, type DiskFile, type World } from '../../core/index.ts';
 import { SimulatedDisk, simulatedWorld } from '../../core/testing/simulated-world.ts';
-import { memoryWorld, nodeWorld } from './index.ts';
+import { makeDirectories, memoryWorld, nodeWorld } from './index.ts';
 
 const directories: string[] = [];
 function temporary(): string {
@@ -143,6 +144,35 @@ for (const [name, make] of makers) {
     });
   });
 }
+
+test('what is no file is absent, and opening it does not wait', async () => {
+  const root = temporary();
+  const { disk } = nodeWorld(root);
+  assert.equal(spawnSync('mkfifo', [path.join(root, 'fifo')]).status, 0);
+  mkdirSync(path.join(root, 'directory'));
+  const server = createServer().listen(path.join(root, 'socket'));
+  try {
+    await new Promise((resolve) => { server.once('listening', resolve); });
+    for (const name of ['fifo', 'socket', 'directory', 'nothing']) for (const mode of ['read', 'write'] as const) await assert.rejects(disk.open(name, mode), NotFoundError, `${name} ${mode}`);
+    await assert.rejects(nodeWorld('/dev').disk.open('null', 'read'), NotFoundError);
+  } finally {
+    server.close();
+  }
+});
+
+test('directories are made with their parents; where that is refused it is said at once', () => {
+  const root = temporary();
+  makeDirectories(path.join(root, 'a/b/c'));
+  makeDirectories(path.join(root, 'a/open/too'), 0o755);
+  const modes = ['a', 'a/b', 'a/b/c', 'a/open', 'a/open/too'].map((name) => statSync(path.join(root, name)).mode & 0o777);
+  assert.deepEqual(modes, [0o700, 0o700, 0o700, ...[0o755, 0o755].map((mode) => mode & ~process.umask())]);
+  makeDirectories(path.join(root, 'a/b'));
+  writeFileSync(path.join(root, 'file'), '');
+  const isCode = (...codes: readonly string[]) => (error: NodeJS.ErrnoException): boolean => codes.includes(error.code ?? '');
+  assert.throws(() => { makeDirectories(path.join(root, 'file')); }, isCode('EEXIST'));
+  assert.throws(() => { makeDirectories(path.join(root, 'file/below')); }, isCode('ENOTDIR'));
+  assert.throws(() => { makeDirectories('/proc/x/y'); }, isCode('ENOENT', 'EACCES', 'EPERM'));
+});
 
 test('an unwritable place is a ToolError with its errno', async () => {
   await assert.rejects(nodeWorld('/proc/self').disk.create('nothing'), (error) => error instanceof ToolError && typeof error.data['errno'] === 'string');

@@ -5,8 +5,10 @@ import * as os from 'node:os';
 import * as path from 'node:path';
 import { after, describe, test } from 'node:test';
 import { crc32 } from 'node:zlib';
+import { ToolError } from '../../core/index.ts';
 import { opcodes, outHeader, writeOut } from './abi.layout.ts';
 import { LanePool, LaneThread, type AppendLane } from './append-lane.ts';
+import { dieInWrite } from './testing/dead-thread.ts';
 import { everyRequest, requestBytes, writeRequest } from './testing/requests.ts';
 
 const root = fs.mkdtempSync(path.join(os.tmpdir(), 'holdfast-lane-'));
@@ -81,6 +83,21 @@ describe('a lane', () => {
     lane.open({ descriptor, at: taken, offset: taken, bytesMax: 1e6 });
     assert.ok(thread.append(writeRequest(7, taken, text('y'))));
     assert.deepEqual(lane.close().map(({ checksum }) => checksum), [crc32('y')]);
+  });
+
+  test('of a thread that died in a write cannot be closed, which is said in time; what it appended before is there', () => {
+    const pool = new LanePool(20);
+    const lane = pool.lend(7) ?? assert.fail('no lane');
+    const thread = new LaneThread(pool.memory);
+    const { descriptor } = rig();
+    lane.open({ descriptor, at: 3, offset: 3, bytesMax: 100 });
+    assert.ok(thread.append(writeRequest(7, 3, text('def'))));
+    dieInWrite(lane);
+    assert.throws(() => lane.close(), (error) => error instanceof ToolError && /Close the lane of handle '7': the thread that writes through it has not ended its write for '20' ms/.test(error.message));
+    assert.deepEqual(lane.take().map(({ length }) => length), [3]);
+    assert.equal(thread.append(writeRequest(7, 6, text('g'))), undefined);
+    pool.giveBack(lane);
+    assert.deepEqual(Array.from({ length: 8 }, (_, i) => pool.lend(10 + i) !== undefined), [true, true, true, true, true, true, true, false], 'it is not lent again');
   });
 
   test('a mount has eight; one that was given back serves another handle', () => {

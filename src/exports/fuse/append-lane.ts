@@ -11,6 +11,7 @@
 import assert from 'node:assert';
 import { writeSync } from 'node:fs';
 import * as zlib from 'node:zlib';
+import { ToolError } from '../../core/index.ts';
 import { inHeader, opcodes, outHeader, readIn, writeOut } from './abi.layout.ts';
 
 const crc32 = (zlib as { crc32?: (data: Uint8Array) => number }).crc32;
@@ -22,6 +23,8 @@ const lanesMax = 8;
 const word = { state: 0, handle: 1, descriptor: 2, count: 3, records: 4 } as const;
 const number = { offset: 0, at: 1, room: 2, records: 3 } as const;
 const state = { closed: 0, open: 1, busy: 2 } as const;
+/** How long a thread may take for one write into the page cache: what takes longer has died, or its disk hangs. The kernel calls that a hung task, too. */
+const closeWaitMs = 120_000;
 /** Where the data of a write begins in its request. */
 const dataFrom = inHeader.size + readIn.size;
 
@@ -69,12 +72,15 @@ export class AppendLane {
   readonly #handle: number;
   readonly #words: Int32Array;
   readonly #numbers: Float64Array;
+  readonly #waitMs: number;
   #taken = 0;
+  #isLost = false;
 
-  /** @param handle the kernel's writes to it are taken, once the lane is open. */
-  constructor(memory: LaneMemory, handle: number) {
+  /** @param handle the kernel's writes to it are taken, once the lane is open. @param waitMs see {@link close}. */
+  constructor(memory: LaneMemory, handle: number, waitMs: number = closeWaitMs) {
     this.memory = memory;
     this.#handle = handle;
+    this.#waitMs = waitMs;
     ({ words: this.#words, numbers: this.#numbers } = new LaneWords(memory));
   }
 
@@ -93,6 +99,11 @@ export class AppendLane {
     return Atomics.load(this.#words, word.state) !== state.closed;
   }
 
+  /** Whether a thread did not end its write: the lane may be its for good. */
+  get isLost(): boolean {
+    return this.#isLost;
+  }
+
   /** What was appended since the last call, in order. The lane stays as it is. */
   take(): readonly Append[] {
     const count = Atomics.load(this.#words, word.count);
@@ -107,9 +118,15 @@ export class AppendLane {
   /**
    * Closes the lane: when it returns no thread writes through it any more. Waits for the one that does, which blocks this thread for one write
    * into the page cache. @returns what was appended and not taken
+   * @throws {ToolError} the thread did not end its write within two minutes. Then the lane is lost; what was appended before can be taken.
    */
   close(): readonly Append[] {
-    while (Atomics.compareExchange(this.#words, word.state, state.open, state.closed) === state.busy) Atomics.wait(this.#words, word.state, state.busy);
+    while (Atomics.compareExchange(this.#words, word.state, state.open, state.closed) === state.busy) {
+      if (Atomics.wait(this.#words, word.state, state.busy, this.#waitMs) !== 'timed-out') continue;
+      Atomics.store(this.#words, word.handle, 0);
+      this.#isLost = true;
+      throw new ToolError(`Close the lane of handle '${this.#handle}': the thread that writes through it has not ended its write for '${this.#waitMs}' ms; it has died, or the disk hangs`, { handle: this.#handle });
+    }
     Atomics.store(this.#words, word.handle, 0);
     return this.take();
   }
@@ -120,8 +137,11 @@ export class LanePool {
   /** For the threads; empty where Node has no CRC-32 (before 20.15): then all goes through the main thread. */
   readonly memory: readonly LaneMemory[];
   readonly #free: LaneMemory[];
+  readonly #waitMs: number | undefined;
 
-  constructor() {
+  /** @param waitMs of its lanes. */
+  constructor(waitMs?: number) {
+    this.#waitMs = waitMs;
     this.memory = Array.from({ length: crc32 === undefined ? 0 : lanesMax }, () => ({
       words: new SharedArrayBuffer((word.records + 2 * appendsMax) * Int32Array.BYTES_PER_ELEMENT),
       numbers: new SharedArrayBuffer((number.records + appendsMax) * Float64Array.BYTES_PER_ELEMENT),
@@ -132,11 +152,12 @@ export class LanePool {
   /** A closed lane for a handle, when there is one left. */
   lend(handle: number): AppendLane | undefined {
     const memory = handle <= 0x7fff_ffff ? this.#free.pop() : undefined;
-    return memory === undefined ? undefined : new AppendLane(memory, handle);
+    return memory === undefined ? undefined : new AppendLane(memory, handle, this.#waitMs);
   }
 
-  /** Takes a lane back that its file has closed. */
+  /** Takes a lane back that its file has closed; one that was lost is not lent again. */
   giveBack(lane: AppendLane): void {
+    if (lane.isLost) return;
     assert(!lane.isOpen, 'an open lane would lose what it brings');
     this.#free.push(lane.memory);
   }

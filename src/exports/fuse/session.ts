@@ -7,7 +7,7 @@
 import { close, writevSync } from 'node:fs';
 import { promisify } from 'node:util';
 import { Worker } from 'node:worker_threads';
-import { ProtocolError } from '../../core/index.ts';
+import { ProtocolError, threadArguments } from '../../core/index.ts';
 import { fuseVersion, initFlags, initOut, opcodes, outHeader, readBufferMin, requestHeadMax } from './abi.layout.ts';
 import { Refusal, errnoOf, errors, refuse } from './errno.ts';
 import { Lent, type FuseHandler, type Reply } from './handler.ts';
@@ -85,7 +85,7 @@ class Session implements FuseSession {
     const { writeBytesMax, lanes = [] } = this.#handler.settings;
     const memory = makeSlotMemory(writeBytesMax > copyMax ? 4 : 8, Math.max(readBufferMin, writeBytesMax + requestHeadMax));
     const slots = new SlotRing(memory);
-    const worker = new Worker(new URL('./device-worker.js', import.meta.url), { workerData: { fd: this.#fd, memory, lanes }, resourceLimits: { maxYoungGenerationSizeMb: 1, maxOldGenerationSizeMb: 16 } });
+    const worker = new Worker(new URL('./device-worker.js', import.meta.url), { workerData: { fd: this.#fd, memory, lanes }, ...threadArguments(), resourceLimits: { maxYoungGenerationSizeMb: 1, maxOldGenerationSizeMb: 16 } });
     return new Promise((resolve, reject) => {
       let end: string | undefined;
       worker.on('message', (message: number | string) => {

@@ -40,6 +40,13 @@ describe('enroll', () => {
     assert.match(run('enroll', '--list', '--hosts', 'hosts').out, /^web1 {2}domain d\n$/);
   });
 
+  test('a directory of hosts that cannot be made is an error, and no wait', () => {
+    const { code, err } = run('enroll', 'web1', '--hosts', '/proc/x/y', '--out', 'never.key');
+    assert.equal(code, 1);
+    assert.match(err, /mkdir '\/proc\/x/);
+    assert.equal(fs.existsSync(path.join(work, 'never.key')), false);
+  });
+
   test('a revoked host can be enrolled again, with another key', () => {
     json(0, 'enroll', '--revoke', 'web1', '--hosts', 'hosts');
     assert.equal(json(1, 'enroll', '--revoke', 'web1', '--hosts', 'hosts').error.code, 'NOT_FOUND');

@@ -116,3 +116,23 @@ test('a missing and an unknown verb are told with the verbs there are', () => {
   assert.match(run('help', 'restore').out, /^Usage: holdfast restore/);
   assert.match(run('help').out, /Exit codes/);
 });
+
+test('where the words or options are wrong the help of the verb is named, elsewhere the message says what to do', () => {
+  const last = (...words: readonly string[]): string | undefined => run(...words).err.trimEnd().split('\n').at(-1);
+  assert.equal(last('ls', 'src', '--no-such-option'), "Try 'holdfast help ls'.");
+  assert.equal(last('cat', 'src/note.txt', '--length', 'x'), "Try 'holdfast help cat'.");
+  assert.equal(last('nope'), "Try 'holdfast help'.");
+  assert.equal(last('help', 'nope'), "Try 'holdfast help'.");
+  for (const words of [['check', 'src'], ['init', 'new', '--label', 'x'], ['ls', 'holdfast://host']]) {
+    const { code, err } = run(...words);
+    assert.deepEqual([code, err.trimEnd().split('\n').length], [2, 1], err);
+  }
+});
+
+test('what must run beside the repository says where, exit code 2, also without a key of the wire', () => {
+  for (const words of [['check'], ['check', '--repair'], ['gc'], ['forget', '--keep-last', '1'], ['init'], ['clone', 'repo'], ['key', 'list']]) {
+    const { code, err } = run(...words, 'holdfast://host/x');
+    assert.equal(code, 2, `${words.join(' ')}: ${err}`);
+    assert.match(err, /run the same command on the daemon's host, with the directory or bucket that its configuration names \('repository:'\) instead of 'holdfast:\/\/host\/x'\n$/);
+  }
+});

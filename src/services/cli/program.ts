@@ -2,6 +2,7 @@
 import { Command, CommanderError, Option } from 'commander';
 import { UsageError } from '../../core/index.ts';
 import type { Context, CommonOptions, Outcome } from './context.ts';
+import { addGeneralOptions, collect, generalHelp } from './general-options.ts';
 import { endQuietlyWithoutReader, failUsage, runVerb, type RunStyle } from './run.ts';
 
 const locationHelp = `
@@ -20,10 +21,6 @@ const styles: Readonly<Record<string, RunStyle>> = { daemon: { quietSignals: tru
 
 type Load<Options> = () => Promise<{ run(context: Context, operands: readonly string[], options: Options): Promise<Outcome> }>;
 
-function collect(value: string, before: readonly string[] | undefined): readonly string[] {
-  return [...(before ?? []), value];
-}
-
 function count(text: string): number {
   if (!/^\d+$/.test(text) || !Number.isSafeInteger(Number(text))) throw new UsageError(`Read '${text}': expected a number of bytes`);
   return Number(text);
@@ -32,14 +29,7 @@ function count(text: string): number {
 /** Adds a verb: `syntax` is its name and operands as commander reads them. */
 function verb<Options extends CommonOptions>(program: Command, syntax: string, description: string, load: Load<Options>): Command {
   const command = program.command(syntax).description(description);
-  command.option('--json', 'print one JSON object on stdout');
-  command.option('-q, --quiet', 'no progress and no notes on stderr');
-  command.option('--key <file>', 'key of an encrypted layer (may be repeated)', collect);
-  command.option('--key-cmd <command>', 'command that prints a key');
-  command.option('--cache-dir <directory>', 'where caches of repositories in buckets and behind daemons are; default HOLDFAST_CACHE_DIR, else ~/.cache/holdfast');
-  command.option('--wire-key <file>', 'key for holdfast://HOST[:PORT][/DOMAIN], of the site or of this host; default HOLDFAST_WIRE_KEY_FILE');
-  command.option('--map-user <name=id>', 'id of a user name in ACLs of a volume, where this host has another or none (may be repeated)', collect);
-  command.option('--map-group <name=id>', 'the same for a group', collect);
+  addGeneralOptions(command);
   command.action(async () => {
     const { run } = await load();
     const options = command.opts<Options>();
@@ -192,7 +182,7 @@ export function buildProgram(version: string): Command {
     const [name] = program.args;
     throw new UsageError(`Read the command line: ${name === undefined ? 'a verb is missing' : `there is no verb '${name}'`}, ${verbsOf(program)}`);
   });
-  program.addHelpText('after', locationHelp);
+  program.addHelpText('after', `${generalHelp()}\n${locationHelp}`);
   for (const command of program.commands) command.exitOverride().configureOutput({ outputError: () => undefined });
   return program;
 }
@@ -210,17 +200,24 @@ function verbsOf(program: Command): string {
   return `the verbs are ${program.commands.map((command) => command.name()).join(', ')}`;
 }
 
+/** Where the words of a command line are explained. */
+function helpFor(program: Command, [, , name = '']: readonly string[]): string {
+  const isVerb = name !== 'help' && program.commands.some((command) => command.name() === name);
+  return `Try 'holdfast help${isVerb ? ` ${name}` : ''}'.`;
+}
+
 /** Runs the command line; sets the exit code. */
 export async function runProgram(argv: readonly string[], version: string): Promise<void> {
   endQuietlyWithoutReader();
+  const program = buildProgram(version);
   try {
-    await buildProgram(version).parseAsync(argv);
+    await program.parseAsync(argv);
   } catch (error) {
-    if (error instanceof CommanderError) {
-      // Help and version that were asked for are no errors; commander has printed them.
-      if (error.exitCode === 0) return;
-      process.exitCode = failUsage(new UsageError(`Read the command line: ${error.message.replace(/^error: /, '').replace(/\n/g, ' ')}`), argv.includes('--json'));
-    } else if (error instanceof UsageError) process.exitCode = failUsage(error, argv.includes('--json'));
-    else throw error;
+    // Help and version that were asked for are no errors; commander has printed them.
+    if (error instanceof CommanderError && error.exitCode === 0) return;
+    if (!(error instanceof CommanderError || error instanceof UsageError)) throw error;
+    const wrong = error instanceof UsageError ? error : new UsageError(`Read the command line: ${error.message.replace(/^error: /, '').replace(/\n/g, ' ')}`);
+    process.exitCode = failUsage(wrong, argv.includes('--json'));
+    process.stderr.write(`${helpFor(program, argv)}\n`);
   }
 }

@@ -23,10 +23,10 @@ export function errorObject(error: unknown): { readonly code: string; readonly m
   return { code: errorCode(error), message: errorMessage(error), data: error instanceof HoldfastError ? error.data : {} };
 }
 
-/** Reports a wrong command line. @returns the exit code. */
+/** Reports wrong use. @returns the exit code. */
 export function failUsage(error: UsageError, json: boolean): number {
   if (json) process.stdout.write(`${JSON.stringify({ error: errorObject(error) })}\n`);
-  process.stderr.write(`holdfast: ${errorMessage(error)}\nTry 'holdfast help'.\n`);
+  process.stderr.write(`holdfast: ${errorMessage(error)}\n`);
   return 2;
 }
 

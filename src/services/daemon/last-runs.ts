@@ -2,8 +2,9 @@
  * When tasks last began, across restarts: a daemon that is restarted or reloaded more often than a task is due must run it all the same. Kept in a small file of the
  * state directory; without one, for the life of the process. The file is a convenience: what cannot be read counts as never, and the next run writes it anew.
  */
-import { mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { readFileSync, renameSync, writeFileSync } from 'node:fs';
 import * as path from 'node:path';
+import { makeDirectories } from '../../engine/index.ts';
 import type { TaskName } from './metrics/maintenance.ts';
 
 const FILE = 'maintenance.json';
@@ -41,7 +42,7 @@ export class LastRuns {
     if (this.#directory === undefined) return;
     const file = path.join(this.#directory, FILE);
     try {
-      mkdirSync(this.#directory, { recursive: true, mode: 0o700 });
+      makeDirectories(this.#directory);
       writeFileSync(`${file}.new`, `${JSON.stringify(Object.fromEntries(this.#times))}\n`, { mode: 0o600 });
       renameSync(`${file}.new`, file);
     } catch (error) {

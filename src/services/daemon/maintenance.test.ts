@@ -125,3 +125,11 @@ test('a daemon that is restarted or reloaded before a task is due runs it when i
   assert.equal(new LastRuns(state, (text) => { notes.push(text); }).of('gc', 5), 5);
   assert.equal(notes.length, 1);
 });
+
+test('a state directory that cannot be made is told of, and tasks go on being counted', () => {
+  const notes: string[] = [];
+  const lastRuns = new LastRuns('/proc/x/y', (text) => { notes.push(text); });
+  lastRuns.begin('gc', 5);
+  assert.equal(lastRuns.of('gc', 9), 5);
+  assert.match(notes.join('|'), /^Write '\/proc\/x\/y\/maintenance\.json': E[A-Z]+: .*mkdir '\/proc\/x[^|]*$/);
+});

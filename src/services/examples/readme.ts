@@ -1,8 +1,11 @@
 /** The library example of the README, compiled and run by a test: `node dist/src/services/examples/readme.js REPOSITORY SOURCE`. */
-import { backupPaths, createRepository, openLocation, readRange } from '../index.ts';
+import { NotFoundError, backupPaths, createRepository, openLocation, openRepository, readRange } from '../index.ts';
 
 const [directory = 'repo', source = '/etc'] = process.argv.slice(2);
-const repository = await createRepository(directory);
+const repository = await openRepository(directory, { mode: 'write' }).catch((error: unknown) => {
+  if (error instanceof NotFoundError) return createRepository(directory); // the first time
+  throw error;
+});
 const { snapshot, chunksNew } = await backupPaths(repository, [source]);
 console.log(`stored snapshot ${snapshot}: ${chunksNew} new chunks`);
 await repository.close();

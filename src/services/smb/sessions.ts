@@ -8,11 +8,11 @@
  * Every file is written beside its place and renamed; changes are made one at a time, under a lock. A session whose process is gone is removed by the next
  * one. The directory must belong to root alone: what is in it configures a program that runs as root.
  */
-import { lstat, mkdir, readFile, readdir, rename, rm, rmdir, writeFile } from 'node:fs/promises';
+import { lstat, readFile, readdir, rename, rm, rmdir, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { BusyError, ToolError, UsageError, type DiskLock } from '../../core/index.ts';
-import { nodeWorld } from '../../engine/index.ts';
+import { makeDirectories, nodeWorld } from '../../engine/index.ts';
 import { isRunning, thisProcess, type ProcessIdentity } from './process-identity.ts';
 import { runProgram, type Samba } from './samba.ts';
 import { checkPath, checkShareName, shareSection, type ShareAccess } from './share.ts';
@@ -37,7 +37,12 @@ const LOCK_PAUSE_MS = 100;
 
 /** A directory that nobody but root can have changed; it is made where it is missing. @throws {UsageError} @throws {ToolError} */
 async function ownDirectory(directory: string, mode: 0o700 | 0o755): Promise<string> {
-  await mkdir(checkPath(directory), { recursive: true, mode }).catch((error: unknown) => { throw new ToolError(`Make directory '${directory}': ${(error as Error).message}`, { directory }, error); });
+  checkPath(directory);
+  try {
+    makeDirectories(directory, mode);
+  } catch (error) {
+    throw new ToolError(`Make directory '${directory}': ${(error as Error).message}`, { directory }, error);
+  }
   const found = await lstat(directory);
   const forbidden = mode === 0o700 ? 0o077 : 0o022;
   if (!found.isDirectory() || found.uid !== 0 || (found.mode & forbidden) !== 0) {
@@ -89,7 +94,7 @@ export class SmbSessions {
       }
       const session = { share, mount: path.join(this.#places.mounts, share) };
       await this.#write(`${share}.session`, `${JSON.stringify({ ...session, ...thisProcess() })}\n`);
-      await mkdir(session.mount, { recursive: true, mode: 0o700 });
+      makeDirectories(session.mount);
       return session;
     });
   }

@@ -335,3 +335,7 @@ test('two spools do not undo each other’s commits', async () => {
   await stored.close();
   await repository.close();
 });
+
+test('a spool that cannot be made is an error, and no wait', async () => {
+  await assert.rejects(openShelf(await newRepository(), '/proc/x/y'), (error) => error instanceof ToolError && error.message.startsWith("Make directory '/proc/x/y': E"));
+});

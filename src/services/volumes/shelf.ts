@@ -6,7 +6,7 @@ import * as fs from 'node:fs';
 import { hostname } from 'node:os';
 import * as path from 'node:path';
 import { BusyError, FormatError, IntegrityError, NotFoundError, UnsupportedError, UsageError, utf8, type DiskLock } from '../../core/index.ts';
-import { nodeWorld } from '../../engine/index.ts';
+import { makeDirectories, nodeWorld } from '../../engine/index.ts';
 import { volumeSnapshot, type ShelfRepository, type VolumeSnapshot } from './repository.ts';
 import type { Shelf, ShelfVolume, VolumeFacts } from './shelf-volume.ts';
 import { ShelvedVolume, type ShelfParts } from './shelved-volume.ts';
@@ -111,7 +111,7 @@ export class VolumeShelf implements Shelf {
    */
   static async open(repository: ShelfRepository, options: ShelfOptions): Promise<VolumeShelf> {
     const spool = path.resolve(options.spool);
-    await spoolCall('Make directory', spool, () => fs.promises.mkdir(spool, { recursive: true, mode: 0o700 }));
+    await spoolCall('Make directory', spool, async () => { makeDirectories(spool); });
     const lock = await nodeWorld(spool).disk.lock('lock', 'volume shelf');
     try {
       const note = (text: string): void => { options.note?.(text); };

@@ -115,7 +115,9 @@ export class ShelvedVolume {
   /** See `OpenStoredFile.offer`. So few bytes at a time that whether to commit is asked often enough. */
   offer(lane: AppendLane): void {
     const room = Math.min(this.#parts.spoolBytesMax - this.#spool.bytes, LENT_BYTES);
-    if (this.#changes === 0 && this.#failure === undefined && room > 0) this.#kept.lend(lane, room);
+    if (this.#changes > 0 || this.#failure !== undefined || room <= 0) return;
+    this.#recall();
+    if (this.#failure === undefined) this.#kept.lend(lane, room);
   }
 
   truncate(size: number): Promise<void> {
@@ -185,7 +187,7 @@ export class ShelvedVolume {
   /** Runs one change. `isCommit`: also after one that failed before it was logged; what was done before that is to be stored all the same. */
   #change<T>(run: () => Promise<T>, isCommit = false): Promise<T> {
     this.#changes += 1;
-    this.#kept.recall();
+    this.#recall();
     const done = this.#order.then(async () => {
       try {
         if (this.#failure !== undefined && !(isCommit && this.#spool.isSound)) throw this.#failure;
@@ -199,6 +201,15 @@ export class ShelvedVolume {
     });
     this.#order = done.then(() => undefined, () => undefined); // its caller gets the error, the next one meets `#failure`
     return done;
+  }
+
+  /** Ends appending by threads. One that does not end its write leaves the volume failed: it may write yet, and be answered. */
+  #recall(): void {
+    try {
+      this.#kept.recall();
+    } catch (error) {
+      this.#failure ??= error as Error;
+    }
   }
 
   #commitInBackground(pendingMax = 1): void {

@@ -109,11 +109,17 @@ export class VolumeSpool {
     this.#lane = lane;
   }
 
-  /** When it returns no thread appends, and what was appended is here. */
+  /** When it returns no thread appends, and what was appended is here. @throws {ToolError} a thread does not end its write: what was appended before that is here. */
   recall(): void {
     const lane = this.#lane;
     this.#lane = undefined;
-    if (lane !== undefined) this.#adopt(lane.close());
+    if (lane === undefined) return;
+    try {
+      this.#adopt(lane.close());
+    } catch (error) {
+      this.#adopt(lane.take());
+      throw error;
+    }
   }
 
   /** Takes over what threads have appended so far. */

@@ -5,7 +5,9 @@ import { checkLocation, checkProgress, problemLine, type CheckReport } from '../
 import type { CheckedPart } from '../../check-disk.ts';
 import { formatPathText, openLocation } from '../../locations/index.ts';
 import { credentialsOf } from '../../credentials.ts';
+import { isDaemonPlace } from '../../daemon-place.ts';
 import { isEncrypted, rebuildIndex, repairRepository } from '../../repositories.ts';
+import { objectsNeeded } from '../../repository-place.ts';
 import type { CommonOptions, Context, Outcome } from '../context.ts';
 import { percentOf } from '../percent.ts';
 import { formatBytes } from '../progress.ts';
@@ -88,6 +90,7 @@ function printReport(context: Context, text: string, { ok, problems, errors, cou
 export async function run(context: Context, operands: readonly string[], options: Options): Promise<Outcome> {
   const [text = ''] = operands;
   if ((options.rebuildIndex === true || options.repair === true) && text.includes('::')) throw new UsageError(`Repair '${text}': name the repository alone`);
+  if (isDaemonPlace(text) && !text.includes('::')) throw objectsNeeded(text); // also without a key of the wire, which would not help
   if (options.repair !== true && (options.addParity !== undefined || options.dryRun === true)) throw new UsageError('Check with --add-parity or --dry-run: they go with --repair');
   const rebuilt = options.rebuildIndex === true ? await rebuildIndex(text, { onNote: context.note, cacheDirectory: context.cacheDirectory }) : undefined;
   if (rebuilt !== undefined && credentialsOf(context.keys).length === 0 && await isEncrypted(text, context)) return withoutKey(context, text, rebuilt);

@@ -1,8 +1,8 @@
 /** `enroll`: keys of the wire: a host's own, or the one that a site shares. */
-import { existsSync, mkdirSync } from 'node:fs';
+import { existsSync } from 'node:fs';
 import * as path from 'node:path';
 import { UsageError } from '../../../core/index.ts';
-import { createServerIdentity, createSiteKey, EnrolledHosts, nodeWorld, readServerIdentity } from '../../../engine/index.ts';
+import { createServerIdentity, createSiteKey, EnrolledHosts, makeDirectories, nodeWorld, readServerIdentity } from '../../../engine/index.ts';
 import { IDENTITY_FILE } from '../../daemon/config.ts';
 import type { CommonOptions, Context, Outcome } from '../context.ts';
 
@@ -29,7 +29,7 @@ function enrollHost(context: Context, name: string, options: Options): Outcome {
   const identity = options.identity ?? path.join(hosts, IDENTITY_FILE);
   const enrolled = new EnrolledHosts(hosts);
   if (existsSync(out)) throw new UsageError(`Enroll host '${name}': '${out}' exists; a key is never overwritten`);
-  mkdirSync(hosts, { recursive: true, mode: 0o700 });
+  makeDirectories(hosts);
   const isNew = !existsSync(identity);
   const serverKey = isNew ? createServerIdentity(identity, world) : readServerIdentity(identity).publicKey;
   if (isNew) context.note(`made the daemon's identity '${identity}'`);
