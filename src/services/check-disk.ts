@@ -10,6 +10,7 @@ import { errorMessage, isFatal, problemFrom, type EntryError } from './entry-err
 import type { DiskList, DiskPart, PartPlace } from './guests/disk-parts.ts';
 import { listDisks } from './guests/disk-walk.ts';
 import { DiskTree } from './locations/disk-tree.ts';
+import { isForeign } from './locations/foreign-content.ts';
 import { enterFilesystem, enterVolume } from './locations/guest-layer.ts';
 import { isLocked } from './locations/key-remarks.ts';
 import { owning, type Owner } from './locations/owner.ts';
@@ -130,6 +131,7 @@ class DiskChecker {
     if (type === 'thin-pool') return table('other volumes lie in it');
     if (holds === undefined) return nothing('nothing that is known is on it');
     if (holds === 'swap') return nothing('swap space has nothing that could be');
+    if (isForeign(holds)) return nothing(`${holds} is recognised and not read`);
     if (!holdsFiles(part)) return table('its table was read; what is in it is listed by itself');
     await this.#filesystem(facts, at, nothing);
   }

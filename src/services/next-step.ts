@@ -3,6 +3,7 @@ import { UnsupportedError, formatSourcePath, textOf } from '../core/index.ts';
 import { imageFormatOf } from './guests/disk-head.ts';
 import type { DiskPart } from './guests/disk-parts.ts';
 import { listDisks } from './guests/disk-walk.ts';
+import { isForeign } from './locations/foreign-content.ts';
 import type { Location } from './locations/index.ts';
 import type { DiskPlace } from './locations/place.ts';
 
@@ -10,11 +11,11 @@ import type { DiskPlace } from './locations/place.ts';
 const NAMED_MAX = 3;
 
 /** What holds no files by itself. */
-const noFiles: readonly string[] = ['gpt', 'mbr', 'ldm', 'lvm', 'md', 'luks', 'swap', 'BitLocker'];
+const noFiles: readonly string[] = ['gpt', 'mbr', 'ldm', 'lvm', 'md', 'luks'];
 
-/** Whether files can be listed in it. */
+/** Whether files can be listed in it: it has some, and a reader. */
 export function holdsFiles({ holds, locked, error }: DiskPart): boolean {
-  return holds !== undefined && !noFiles.includes(holds) && locked === undefined && error === undefined;
+  return holds !== undefined && !noFiles.includes(holds) && !isForeign(holds) && locked === undefined && error === undefined;
 }
 
 /** The location of the root of a filesystem on a disk at `text`. */

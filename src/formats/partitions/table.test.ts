@@ -61,6 +61,18 @@ test('the backup is found where the first header says when the disk has grown', 
   assert.equal(await places(bytes), GPT_PLACES, 'the backup is not at the end');
 });
 
+test('the backup is found where the protective MBR ends when the disk has grown and the first header is gone', async () => {
+  for (const name of ['gpt', 'gpt-4kn']) {
+    const small = await copyOf(name);
+    const expected = await places(small);
+    const bytes = new Uint8Array(small.length + 3 * 4096);
+    bytes.set(small);
+    bytes.fill(0, 512, 17_408);
+    assert.equal(await places(bytes), expected, name);
+    assert.equal((await openDisks([bytes])).problems().length, 1);
+  }
+});
+
 test('a GPT of which neither copy holds is damaged, and names the field', async () => {
   const bytes = await copyOf('gpt');
   bytes.fill(0, 520, 524);

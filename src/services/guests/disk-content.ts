@@ -1,5 +1,6 @@
 /** What a disk holds that no table divides: a filesystem with its operating system, or marks of what is recognised and not opened. */
-import { readRange, textOf, type BlockSource, type TreeProblem } from '../../core/index.ts';
+import type { BlockSource, TreeProblem } from '../../core/index.ts';
+import { foreignContent } from '../locations/foreign-content.ts';
 import { openTree } from '../locations/guest-layer.ts';
 import type { OpenOptions } from '../locations/place.ts';
 import { filesystemOn } from '../locations/probes.ts';
@@ -16,20 +17,10 @@ export interface ContentVisitor {
   problem(problem: TreeProblem): void;
 }
 
-/** Marks of what is not opened. Source: swap(5)'s `struct swap_header` with pages of 4 KiB; the OEM name of BitLocker volumes. */
-async function markOf(source: BlockSource): Promise<Content> {
-  if (source.size < 4_096) return {};
-  const head = await readRange(source, 0, 4_096);
-  if (textOf(head.subarray(3, 11)) === '-FVE-FS-') return { holds: 'BitLocker', locked: true };
-  if (textOf(head.subarray(4_086, 4_096)) !== 'SWAPSPACE2') return {};
-  const label = textOf(head.subarray(1_052, 1_068)).replace(/\0.*$/s, '');
-  return { holds: 'swap', ...(label === '' ? {} : { label }) };
-}
-
 /** What the marks on a disk say, without opening anything. */
 export async function contentMark(source: BlockSource, visitor: ContentVisitor): Promise<Content> {
   const found = await filesystemOn(source);
-  if (found === undefined) return markOf(source);
+  if (found === undefined) return await foreignContent(source) ?? {};
   if (found.verdict.match === 'yes') return { holds: found.verdict.version };
   visitor.problem({ kind: 'damaged-filesystem', where: 'superblock', message: found.verdict.reason });
   return { holds: found.name };
@@ -37,7 +28,7 @@ export async function contentMark(source: BlockSource, visitor: ContentVisitor):
 
 /** Opens the filesystem on a disk, or on the devices that it has, and looks for an operating system. @throws as `openFilesystem`. */
 export async function contentOf(disks: Disks, name: string, options: OpenOptions, visitor: ContentVisitor): Promise<Content> {
-  if (await filesystemOn(disks[0]) === undefined) return markOf(disks[0]);
+  if (await filesystemOn(disks[0]) === undefined) return await foreignContent(disks[0]) ?? {};
   const arrival = await openTree({ disks, name }, options);
   try {
     const filesystem = arrival.place.kind === 'node' ? arrival.place.filesystem : undefined;

@@ -15,7 +15,7 @@ export interface DiskPart {
   readonly size: number;
   /** The partition's own identity. */
   readonly partUuid?: string;
-  /** The filesystem with its version, or `gpt`, `lvm`, `md`, `luks` …, `BitLocker`, `swap`; absent where nothing is known. */
+  /** The filesystem with its version, or `gpt`, `lvm`, `md`, `luks` …, or what is recognised and not read (`BitLocker`, `swap`, `ISO 9660` …); absent where nothing is known. */
   readonly holds?: string;
   readonly label?: string;
   readonly uuid?: string;

@@ -189,3 +189,19 @@ test('an image of a kind that is not read is no raw disk, unless that is asked f
   await assert.rejects(described(tree, '/b.hds'), (error) => error instanceof UnsupportedError && /Parallels/.test(error.message));
   await assert.rejects(tree.at(['raw:/a.qed', 'p1'], {}, () => undefined), NotFoundError);
 });
+
+test('what has no reader here is said by name, alone and in a partition', async () => {
+  const cases: readonly (readonly [string, number, string])[] = [
+    ['SquashFS', 0, 'hsqs'], ['ISO 9660', 32_769, 'CD001'], ['UDF', 34_817, 'NSR03'], ['HFS Plus', 1024, 'H+\0\x04'], ['JFS', 32_768, 'JFS1'], ['swap', 65_526, 'SWAPSPACE2'], ['a Sun disk label', 188, '\x60\x0d\xde\xee'],
+  ];
+  for (const [holds, offset, magic] of cases) {
+    const content = Buffer.alloc(1 << 17);
+    content.write(magic, offset, 'latin1');
+    if (holds === 'UDF') content.write('CD001', 32_769, 'latin1');
+    writeFileSync(path.join(directory, 'foreign.raw'), content);
+    writeFileSync(path.join(directory, 'foreign-disk.raw'), partitioned(content));
+    for (const text of ['foreign.raw::/', 'foreign.raw::p1', 'foreign-disk.raw::p1::/']) {
+      await assert.rejects(at(text, () => undefined), (error) => error instanceof UnsupportedError && error.message.includes(`holds ${holds}, `), `${text} ${holds}`);
+    }
+  }
+});

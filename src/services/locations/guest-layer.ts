@@ -8,6 +8,7 @@ import { openFilesystem, type Filesystem, type FilesystemVolume } from '../../fo
 import type { Volume, VolumeTable, VolumeTableName } from '../../formats/partitions/index.ts';
 import { borrowed } from './borrowed.ts';
 import { DiskTree } from './disk-tree.ts';
+import { foreignContent } from './foreign-content.ts';
 import { MemberSearch, type MemberGroup } from './member-search.ts';
 import { owning, type Closable, type Owner } from './owner.ts';
 import type { Arrival, DiskPlace, NodePlace, OpenOptions } from './place.ts';
@@ -38,10 +39,16 @@ async function enterTable(place: DiskPlace, name: VolumeTableName, step: string,
   });
 }
 
+/** Why nothing on a disk can be opened: it holds what has no reader here. */
+async function notRead({ disks: [first] }: DiskPlace, begin: string): Promise<UnsupportedError | undefined> {
+  const foreign = await foreignContent(first);
+  return foreign === undefined ? undefined : new UnsupportedError(`${begin}: it holds ${foreign.holds}, which is recognised and not read`, { holds: foreign.holds });
+}
+
 /** `pN`, and `luks` where it was asked for. */
 async function enterPartition(place: DiskPlace, step: string, options: OpenOptions): Promise<Arrival> {
   const found = await tableOn(place.disks[0]);
-  if (found === undefined) throw new NotFoundError(`Open step '${step}': '${place.name}' has no partition table`, { step });
+  if (found === undefined) throw await notRead(place, `Open step '${step}' of '${place.name}'`) ?? new NotFoundError(`Open step '${step}': '${place.name}' has no partition table`, { step });
   return enterTable(place, found.name, step, options);
 }
 
@@ -139,7 +146,7 @@ function arriveAtTree(filesystem: Filesystem, owned?: Closable, missing = 0): Ar
 /** What a disk has instead of a filesystem, for people. */
 async function noTree(place: DiskPlace, name: VolumeTableName | undefined, options: OpenOptions): Promise<Error> {
   const begin = `Open the filesystem of '${place.name}'`;
-  if (name === undefined) return new NotFoundError(`${begin}: found no filesystem, partition table or volume group that is known`);
+  if (name === undefined) return await notRead(place, begin) ?? new NotFoundError(`${begin}: found no filesystem, partition table or volume group that is known`);
   const table = await openTable([place.disks[0]], name, options);
   try {
     return new UsageError(`${begin}: it has no filesystem of its own (${name}); name one of ${stepList(table.volumes, 'its volumes: it has none')}`);

@@ -1,6 +1,6 @@
 /**
  * GUID partition tables of disks with 512 and 4096 bytes a sector (a raw file does not say which: both are tried). The backup is used when the
- * first header or its entries don't hold; it is at the end of the disk, or where the first header says. An MBR that protects nothing wins over a
+ * first header or its entries don't hold; it is at the end of the disk, where the first header says, or where the protective MBR ends. An MBR that protects nothing wins over a
  * GPT that an older tool left behind.
  */
 import { type BlockSource, checkLimit, FormatError, HoldfastError, type Limits, type OpenContext, type ProbeVerdict, type TreeProblem } from '../../../core/index.ts';
@@ -42,15 +42,17 @@ async function hasSignature(disk: BlockSource, { lba, sectorSize }: Candidate): 
 async function candidates(disk: BlockSource): Promise<readonly Candidate[]> {
   const mbr = await readMbr(disk);
   const record = await readBootRecord(disk, 0);
-  const protectedBy = record?.entries.some(({ type }) => type === MBR_TYPE.gptProtective) ?? false;
-  if (mbr !== undefined && !protectedBy) return [];
+  const protective = record?.entries.find(({ type }) => type === MBR_TYPE.gptProtective);
+  if (mbr !== undefined && protective === undefined) return [];
   const found: Candidate[] = [];
   for (const sectorSize of sectorSizes(disk)) if (await hasSignature(disk, { lba: 1, sectorSize })) found.push({ lba: 1, sectorSize });
   // A backup alone proves nothing on a disk that was given another use, unless the protective MBR is still there.
-  if (found.length === 0 && !protectedBy) return [];
+  if (found.length === 0 && protective === undefined) return [];
   for (const sectorSize of sectorSizes(disk)) {
-    const last = { lba: Math.floor(disk.size / sectorSize) - 1, sectorSize };
-    if (last.lba > 1 && await hasSignature(disk, last)) found.push(last);
+    const last = Math.floor(disk.size / sectorSize) - 1;
+    // What the protective MBR covers is the disk as large as it was when the table was written: containers round sizes up.
+    const then = protective === undefined ? last : protective.start + protective.sectors - 1;
+    for (const lba of then < last ? [last, then] : [last]) if (lba > 1 && await hasSignature(disk, { lba, sectorSize })) found.push({ lba, sectorSize });
   }
   return found;
 }

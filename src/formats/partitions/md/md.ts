@@ -10,7 +10,7 @@ import { damagedVerdict, PieceMap, tableOf } from '../parts.ts';
 import type { VolumeMember, VolumeTable, VolumeTableDriver } from '../volume-table.ts';
 import { Raid10Map } from './mirrored.ts';
 import { ParityMap } from './parity.ts';
-import { type ArrayDisk, StripedMap } from './striped.ts';
+import { type ArrayDisk, raid0Size, StripedMap } from './striped.ts';
 import { findSuperblock, type MdSuperblock, readSuperblock } from './superblock.ts';
 
 /** A disk with what it says. */
@@ -97,7 +97,11 @@ function mapOf({ truth, disks }: MdArray): BlockMap & { readonly size: number } 
       const pieces = complete(disks, level).map(({ file, at, length }) => ({ file, at, length: chunkBytes > 0 ? Math.floor(length / chunkBytes) * chunkBytes : length }));
       return Object.assign(new PieceMap(pieces), { size: pieces.reduce((sum, { length }) => sum + length, 0) });
     }
-    case 0: return new StripedMap(complete(disks, level), chunkBytes, layout);
+    case 0: {
+      const members = complete(disks, level);
+      const map = new StripedMap(members, chunkBytes, layout);
+      return { size: raid0Size(members, chunkBytes), runAt: (offset, lengthMax) => map.runAt(offset, lengthMax) };
+    }
     case 1: {
       const disk = disks.find((one) => one !== undefined);
       if (disk === undefined) throw new NotFoundError('Open md array: no disk of the mirror is in sync');

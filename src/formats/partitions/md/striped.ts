@@ -14,6 +14,8 @@ export interface ArrayDisk {
   readonly length: number;
 }
 
+const SECTOR = 512;
+
 /** Values of RAID 0's layout. */
 export const RAID0_LAYOUT = { untold: 0, original: 1, alternate: 2 } as const;
 
@@ -40,6 +42,18 @@ function zonesOf(disks: readonly ArrayDisk[], chunkBytes: number): readonly Zone
     start = end;
     diskStart = diskEnd;
   }
+}
+
+/**
+ * Bytes of a RAID 0 array of md. Linux rounds each disk down with a mask as if chunks were powers of two: where they are not (`--chunk=20`), the array ends a
+ * little before its last zone does. Source: `drivers/md/raid0.c`, `raid0_size`.
+ */
+export function raid0Size(disks: readonly ArrayDisk[], chunkBytes: number): number {
+  const chunkSectors = chunkBytes / SECTOR;
+  return disks.reduce((sum, { length }) => {
+    const sectors = Math.floor(length / chunkBytes) * chunkSectors;
+    return sum + (sectors - ((sectors & (chunkSectors - 1)) >>> 0)) * SECTOR;
+  }, 0);
 }
 
 /** The map. */
