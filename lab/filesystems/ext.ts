@@ -1,4 +1,7 @@
-/** ext2, ext3 and ext4 with random options and trees, and after a power cut, against the kernel; some that it cannot mount, against what mke2fs was given. */
+/**
+ * ext2, ext3 and ext4 with random options and trees, after a power cut, and copied with fast commits in the journal, against the kernel; some that it
+ * cannot mount, against what mke2fs was given.
+ */
 import { copyFileSync, mkdirSync, rmSync } from 'node:fs';
 import path from 'node:path';
 import { defaultLimits } from '../../src/core/index.ts';
@@ -11,6 +14,7 @@ import { runTool } from '../images/tools.ts';
 import type { Scenario, ScenarioContext } from '../scenario.ts';
 import { compareWithMount, type CompareOptions } from './differential.ts';
 import { surveyTree } from './entry-facts.ts';
+import { checkFastImage } from './ext-fast.ts';
 import { filledRecipes, randomRecipe, type ExtRecipe } from './ext-recipe.ts';
 import { cutPower, makeImage, withMount } from './loop-image.ts';
 import { below, type Random } from './random-name.ts';
@@ -19,6 +23,9 @@ import { growTree, posixProfile } from './random-tree.ts';
 const IMAGES = 48;
 /** Of those, every third is left by a power cut. */
 const CUT_EVERY = 3;
+/** Images with fast commits; of those, every third is read once more with a torn log. */
+const FAST_IMAGES = 18;
+const TORN_EVERY = 3;
 
 async function openImage(file: string, journal: 'replay' | 'ignore' = 'replay'): Promise<Filesystem> {
   const source = await fileSource(file);
@@ -131,6 +138,26 @@ async function checkFilled(folder: string, parameters: readonly string[], random
   }
 }
 
+/** Images that are copied while they are mounted. */
+async function checkFastCommits(folder: string, images: number, random: Random, checks: Checks): Promise<void> {
+  let [replayed, losses] = [0, 0];
+  for (let number = 0; number < images; number += 1) {
+    const own = below(random, 2 ** 32);
+    const place = path.join(folder, `fast-${number}`);
+    try {
+      const { what, differences: found, fastFacts, kernelLosses, torn } = await checkFastImage(place, seededRandom(own), number % TORN_EVERY === 0, openImage);
+      report(checks, `image ${number} of random ${own}, ${what}`, found);
+      if (torn !== undefined) report(checks, `the same, ${torn.what}`, torn.differences);
+      if (fastFacts > 0) replayed += 1;
+      losses += kernelLosses.length;
+    } catch (error) {
+      checks.expect(`image ${number} of random ${own} with fast commits`, false, String(error));
+    }
+    rmSync(place, { recursive: true, force: true });
+  }
+  checks.expect(`${replayed} of ${images} images have other facts without their fast commits; ${losses} facts are as at the last sync that the kernel's replay loses`, images === 0 || replayed * 2 > images, 'too few: replaying was not tested');
+}
+
 async function run({ seed, workDirectory, log }: ScenarioContext): Promise<Checks['tally']> {
   const checks = new Checks({ log });
   const random = seededRandom(seed);
@@ -144,6 +171,7 @@ async function run({ seed, workDirectory, log }: ScenarioContext): Promise<Check
     rmSync(folder, { recursive: true });
   }
   if (images >= CUT_EVERY) checks.expect(`${journals} images after a power cut have other names or sizes without their journals`, journals > 0, 'none: replaying was not tested');
+  await checkFastCommits(workDirectory, Math.min(images, FAST_IMAGES), seededRandom(below(random, 2 ** 32)), checks);
   for (const [i, parameters] of filledRecipes.entries()) {
     const folder = path.join(workDirectory, `filled-${i}`);
     mkdirSync(folder);

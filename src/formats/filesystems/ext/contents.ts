@@ -8,16 +8,20 @@ import { IndirectMap, indirectBytesMax } from './indirect-map.ts';
 import { inlineFile } from './inline-data.ts';
 import { I_BLOCK_BYTES, INODE } from './inode.layout.ts';
 import type { Inode } from './inode.ts';
+import { type BlockRange, RangedMap } from './range-table.ts';
 import { RO_COMPAT } from './superblock.layout.ts';
 
 /** Opens contents. The sources don't own the filesystem's. */
 export class Contents {
   readonly #source: BlockSource;
   readonly #blocks: BlockReader;
+  readonly #ranges: ReadonlyMap<number, readonly BlockRange[]> | undefined;
 
-  constructor(source: BlockSource, blocks: BlockReader) {
+  /** `ranges`: parts of inodes that are elsewhere than these say, by number. */
+  constructor(source: BlockSource, blocks: BlockReader, ranges?: ReadonlyMap<number, readonly BlockRange[]>) {
     this.#source = source;
     this.#blocks = blocks;
+    this.#ranges = ranges;
   }
 
   /** The content of a file, a directory that is not inline, a long symlink, or a journal. @throws {FormatError} */
@@ -32,7 +36,9 @@ export class Contents {
     const { blockBytes } = this.#blocks.geometry;
     const bytesMax = inode.has('extents') ? 2 ** 32 * blockBytes : indirectBytesMax(blockBytes);
     if (inode.size > bytesMax) throw inode.fault('i_size_lo', inode.size, `at most ${bytesMax}`);
-    return inode.has('extents') ? new ExtentMap(this.#source, this.#blocks, inode) : new IndirectMap(this.#source, this.#blocks, inode);
+    const map = inode.has('extents') ? new ExtentMap(this.#source, this.#blocks, inode) : new IndirectMap(this.#source, this.#blocks, inode);
+    const ranges = this.#ranges?.get(inode.number);
+    return ranges === undefined ? map : new RangedMap(map, this.#source, blockBytes, ranges);
   }
 
   /** The target of a short symlink, which is in its inode; `undefined` for others. */

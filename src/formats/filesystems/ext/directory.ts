@@ -4,6 +4,7 @@
  */
 import { FormatError, HoldfastError, IntegrityError, type BlockSource, type FormatFault, type NodeType } from '../../../core/index.ts';
 import { chainCrc, chainCrcOfU32 } from './checksum.ts';
+import { inlineDirectory } from './inline-data.ts';
 import { DIRENT } from './inode.layout.ts';
 import type { Inode } from './inode.ts';
 import type { ExtGeometry } from './superblock.ts';
@@ -71,6 +72,12 @@ export class DirectoryReader {
       at += length;
     }
     return found;
+  }
+
+  /** All entries of a directory, wherever it keeps them; `content` opens what is in blocks. @throws as {@link pieces} does. */
+  async *all(inode: Inode, content: (inode: Inode) => BlockSource): AsyncIterable<readonly Dirent[]> {
+    if (!inode.has('inline_data')) yield* this.pieces(inode, content(inode));
+    else for (const [i, part] of inlineDirectory(inode).entries()) yield this.entries(inode, part, i * part.length);
   }
 
   /** Whether a block of a directory with an index is a node of it. */

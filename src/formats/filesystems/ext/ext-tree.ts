@@ -12,8 +12,8 @@ import { inTurn } from '../in-turn.ts';
 import type { BlockReader } from './block-reader.ts';
 import type { Contents } from './contents.ts';
 import { DirectoryReader, type Dirent } from './directory.ts';
+import { nameKey, type DirectoryChanges } from './fast-commit.ts';
 import { hashedBlocks } from './hash-index.ts';
-import { inlineDirectory } from './inline-data.ts';
 import { ROOT_INODE } from './inode.layout.ts';
 import type { InodeTable } from './inode-table.ts';
 import type { Inode } from './inode.ts';
@@ -33,6 +33,8 @@ export interface ExtParts {
   readonly problems: ProblemList;
   readonly limits: Limits;
   readonly facts: FilesystemFacts;
+  /** Names that are not in the blocks of directories, by inode. */
+  readonly changes?: ReadonlyMap<number, DirectoryChanges> | undefined;
 }
 
 /** Why a name cannot be part of a path; `undefined` when it can, '' for the two that every directory has. */
@@ -76,6 +78,8 @@ export class ExtTree implements Filesystem {
   async lookup(directory: NodeId, name: Uint8Array): Promise<NodeId | undefined> {
     if (wrongName(name) !== undefined || name.length > 255) return undefined;
     const inode = await this.#directory(directory);
+    const changed = this.#parts.changes?.get(directory)?.names.get(nameKey(name));
+    if (changed !== undefined) return changed === 0 ? undefined : changed as NodeId;
     for await (const entries of await this.#candidates(inode, name)) {
       for (const entry of entries) if (equalBytes(entry.name, name)) return entry.inode as NodeId;
     }
@@ -85,17 +89,22 @@ export class ExtTree implements Filesystem {
   /** Entries among which a name is, if it is there: those that its hash leads to, else all. */
   async #candidates(inode: Inode, name: Uint8Array): Promise<AsyncIterable<readonly Dirent[]>> {
     const { geometry } = this.#parts.blocks;
+    if (this.#parts.changes?.get(inode.number)?.isNew === true) return this.#entries(inode);
     if (!inode.has('index') || inode.has('inline_data') || inode.has('casefold') || inode.has('encrypt')) return this.#entries(inode);
     const content = this.#parts.contents.open(inode);
     return await hashedBlocks({ directories: this.#directories, geometry, inode, content }, name) ?? this.#entries(inode);
   }
 
   async *#entries(inode: Inode): AsyncIterable<readonly Dirent[]> {
-    if (!inode.has('inline_data')) {
-      yield* this.#directories.pieces(inode, this.#parts.contents.open(inode));
+    const stored = this.#directories.all(inode, (one) => this.#parts.contents.open(one));
+    const changes = this.#parts.changes?.get(inode.number);
+    if (changes === undefined) {
+      yield* stored;
       return;
     }
-    for (const [i, part] of inlineDirectory(inode).entries()) yield this.#directories.entries(inode, part, i * part.length);
+    const { isNew, names } = changes;
+    yield [...names].filter(([, number]) => number !== 0).map(([name, number]) => ({ inode: number, name: Buffer.from(name, 'latin1'), type: undefined }));
+    if (!isNew) for await (const entries of stored) yield entries.filter(({ name }) => !names.has(nameKey(name)));
   }
 
   async stat(id: NodeId): Promise<NodeStat> {
@@ -158,7 +167,8 @@ export class ExtTree implements Filesystem {
   #typedEntry(dirent: Dirent): DirectoryEntry | Promise<DirectoryEntry> {
     const { name, inode } = dirent;
     const id = inode as NodeId;
-    if (dirent.type !== undefined) return { name, id, type: dirent.type };
+    // A fast commit may have given the inode's number to something else.
+    if (dirent.type !== undefined && this.#parts.changes === undefined) return { name, id, type: dirent.type };
     try {
       const type = this.#parts.inodes.type(inode);
       return type instanceof Promise ? type.then((found) => ({ name, id, type: found }), (error: unknown) => this.#damagedEntry(dirent, error)) : { name, id, type };

@@ -3,11 +3,13 @@
  * descriptor of which there is a sound copy.
  * Source: Linux, Documentation/filesystems/ext4.
  */
-import { HoldfastError, NotFoundError, readRange, type BlockSource, type ProbeVerdict } from '../../../core/index.ts';
+import { HoldfastError, NotFoundError, readRange, type BlockSource, type Limits, type ProbeVerdict } from '../../../core/index.ts';
 import type { Filesystem, FilesystemContext, FilesystemDriver, FilesystemFacts } from '../filesystem.ts';
 import { BlockReader } from './block-reader.ts';
 import { Contents } from './contents.ts';
 import { ExtTree, type ExtParts } from './ext-tree.ts';
+import { readFastCommits, type FastCommitArea } from './fast-commit-log.ts';
+import { replayFastCommits, type FastReplay } from './fast-commit.ts';
 import { GroupTable } from './group-table.ts';
 import { InodeTable } from './inode-table.ts';
 import { replayJournal } from './journal.ts';
@@ -65,10 +67,17 @@ async function readGeometry(source: BlockSource, problems: ProblemList): Promise
 
 type Readers = Pick<ExtParts, 'blocks' | 'inodes' | 'contents'>;
 
-function readersOf(source: BlockSource, geometry: ExtGeometry, problems: ProblemList, cacheBytes: number): Readers {
+/** What is on the disk, and what stands for parts of it. */
+interface Disk {
+  readonly source: BlockSource;
+  readonly geometry: ExtGeometry;
+  readonly replay?: FastReplay | undefined;
+}
+
+function readersOf({ source, geometry, replay }: Disk, problems: ProblemList, cacheBytes: number): Readers {
   const blocks = new BlockReader(source, geometry, Math.floor(cacheBytes / 4));
   const groups = new GroupTable(blocks, (group, error) => { problems.add('damaged-group-descriptor', `group ${group}`, `${error.message}; a copy is used`); });
-  return { blocks, inodes: new InodeTable(source, geometry, groups, Math.floor(cacheBytes * 3 / 4)), contents: new Contents(source, blocks) };
+  return { blocks, inodes: new InodeTable({ source, geometry, replaced: replay?.inodes }, groups, Math.floor(cacheBytes * 3 / 4)), contents: new Contents(source, blocks, replay?.ranges) };
 }
 
 function factsOf(geometry: ExtGeometry, source: BlockSource, clean: boolean, remarks: readonly string[]): FilesystemFacts {
@@ -81,6 +90,19 @@ function factsOf(geometry: ExtGeometry, source: BlockSource, clean: boolean, rem
   };
 }
 
+/** What fast commits add to a filesystem; with none of them when one is damaged, or says what is unknown here. */
+async function replayFast(area: FastCommitArea, base: Disk & Readers, limits: Limits): Promise<{ readonly replay?: FastReplay; readonly remarks: readonly string[] }> {
+  try {
+    const { changes, commits } = await readFastCommits(area, base.geometry.inodeBytes, limits);
+    if (commits === 0) return { remarks: [] };
+    const replay = await replayFastCommits({ ...base, limits }, changes);
+    return { replay, remarks: [`not unmounted: ${commits} fast commits behind the last transaction, ${changes.length} changes, are replayed in memory`] };
+  } catch (error) {
+    if (!(error instanceof HoldfastError)) throw error;
+    return { remarks: [`fast commits behind the last transaction of the journal are left out: ${error.message}`] };
+  }
+}
+
 async function open(sources: readonly BlockSource[], context: FilesystemContext): Promise<Filesystem> {
   const [raw] = sources;
   if (raw === undefined || sources.length !== 1) throw new NotFoundError(`Open ext filesystem: found ${sources.length} sources, expected 1`);
@@ -88,16 +110,24 @@ async function open(sources: readonly BlockSource[], context: FilesystemContext)
   const problems = new ProblemList();
   const first = await readGeometry(raw, problems);
   const needsReplay = (first.incompat & INCOMPAT.recover) !== 0 || (first.superblockAt !== SUPERBLOCK_AT && first.journalInode !== 0);
+  let replay: FastReplay | undefined;
   let [source, geometry, remarks]: [BlockSource, ExtGeometry, readonly string[]] = [raw, first, []];
   if (needsReplay && context.journal === 'ignore') remarks = ['not unmounted: what its journal holds is left out, as asked'];
   else if (needsReplay) {
-    const readers = readersOf(raw, first, problems, limits.filesystemCacheBytesMax);
-    ({ source, remarks } = await replayJournal({ source: raw, geometry: first, ...readers, limits }));
+    const readers = readersOf({ source: raw, geometry: first }, problems, limits.filesystemCacheBytesMax);
+    const replayed = await replayJournal({ source: raw, geometry: first, ...readers, limits });
+    ({ source, remarks } = replayed);
     // The journal may hold a newer superblock.
     if (source !== raw) geometry = await readGeometry(source, problems);
+    if (replayed.fastCommits !== undefined) {
+      const disk = { source, geometry };
+      const fast = await replayFast(replayed.fastCommits, { ...disk, ...readersOf(disk, problems, limits.filesystemCacheBytesMax) }, limits);
+      replay = fast.replay;
+      remarks = [...remarks, ...fast.remarks];
+    }
   }
-  const readers = readersOf(source, geometry, problems, limits.filesystemCacheBytesMax);
-  const tree = new ExtTree({ source, ...readers, problems, limits, facts: factsOf(geometry, source, first.clean, remarks) });
+  const readers = readersOf({ source, geometry, replay }, problems, limits.filesystemCacheBytesMax);
+  const tree = new ExtTree({ source, ...readers, problems, limits, facts: factsOf(geometry, source, first.clean, remarks), changes: replay?.directories });
   await tree.stat(tree.rootId);
   return tree;
 }

@@ -3,18 +3,17 @@ import assert from 'node:assert/strict';
 import test from 'node:test';
 import fc from 'fast-check';
 import { FormatError, HoldfastError, IntegrityError, lookupPath, MemorySource, readRange, textOf, UnsupportedError, utf8, type NodeId } from '../../../core/index.ts';
-import type { Filesystem } from '../filesystem.ts';
 import { chainCrcAround } from './checksum.ts';
 import { extDriver } from './ext.ts';
 import { EXTENT, INODE, XATTR } from './inode.layout.ts';
 import { journalLayout } from './journal.layout.ts';
 import { INCOMPAT, RO_COMPAT, superblockLayout } from './superblock.layout.ts';
 import { entriesOf, fixture, openBytes } from './testdata/fixture.ts';
+import { useAll } from './testdata/use-all.ts';
 
 /** More by HOLDFAST_FUZZ_RUNS: a long run. */
 const RUNS = Number(process.env['HOLDFAST_FUZZ_RUNS'] ?? 60);
 const SUPERBLOCK = 1024;
-const ENTRIES_MAX = 500;
 
 function set(bytes: Uint8Array, at: number, hex: string): Uint8Array {
   const copy = bytes.slice();
@@ -29,52 +28,6 @@ function inodeAt(bytes: Uint8Array, number: number): number {
   const blockBytes = 1024 << shift;
   const descriptor = (first === 0 && blockBytes === 1024 ? 2 : first + 1) * blockBytes + Math.floor((number - 1) / perGroup) * ((incompat & INCOMPAT['64bit']) === 0 ? 32 : 64);
   return view.getUint32(descriptor + 8, true) * blockBytes + (number - 1) % perGroup * inodeBytes;
-}
-
-/** Reads everything, but not more than a little of what says that it is huge. */
-async function useAll(tree: Filesystem): Promise<void> {
-  let failure: unknown;
-  let count = 0;
-  const attempt = async (work: () => Promise<unknown>): Promise<void> => {
-    try {
-      await work();
-    } catch (error) {
-      assert.ok(error instanceof HoldfastError, String((error as Error).stack));
-      failure ??= error;
-    }
-  };
-  const use = async (id: NodeId, depth: number): Promise<void> => {
-    const { type } = await tree.stat(id);
-    await attempt(() => tree.attributes(id));
-    if (type === 'symlink') await attempt(() => tree.readLink(id));
-    if (type === 'file') await attempt(() => readSome(tree, id));
-    if (type !== 'directory' || depth > 20) return;
-    const names: Uint8Array[] = [];
-    await attempt(async () => {
-      for await (const page of tree.list(id)) {
-        for (const entry of page) {
-          if ((count += 1) > ENTRIES_MAX) return;
-          if (names.length < 20) names.push(entry.name);
-          await attempt(() => use(entry.id, depth + 1));
-        }
-      }
-    });
-    for (const name of names) await attempt(() => tree.lookup(id, name));
-  };
-  await attempt(() => use(tree.rootId, 0));
-  if (failure !== undefined) throw failure;
-}
-
-async function readSome(tree: Filesystem, id: NodeId): Promise<void> {
-  const source = await tree.open(id);
-  const length = Math.min(source.size, 1 << 16);
-  await readRange(source, 0, length);
-  await readRange(source, source.size - length, length);
-  let count = 0;
-  for await (const extent of source.extents(0, source.size)) {
-    assert.ok(extent.length > 0);
-    if ((count += 1) > 2000) break;
-  }
 }
 
 /** Image, superblock field, little-endian bytes. There is one group only, so that no copy helps. */
@@ -195,7 +148,7 @@ function withoutChecksums(image: Uint8Array): Uint8Array {
 
 const values = fc.oneof(fc.constantFrom('00', 'ff', '7f', '80', 'ffff', '0000', 'ffffffff', '00000000', 'ffffffffffffffff'), fc.uint8Array({ minLength: 1, maxLength: 8 }).map((bytes) => Buffer.from(bytes).toString('hex')));
 
-for (const name of ['ext2-1k', 'ext3-2k', 'ext4-4k', 'ext4-1k', 'ext4-inline', 'ext4-cut', 'ext4-encrypted']) {
+for (const name of ['ext2-1k', 'ext3-2k', 'ext4-4k', 'ext4-1k', 'ext4-inline', 'ext4-cut', 'ext4-encrypted', 'ext4-fast']) {
   test(`mutated ${name} reads or fails in order, within bounds`, async () => {
     const good = await fixture(`${name}.img`);
     const cells = usedCells(good);

@@ -18,10 +18,14 @@ export class InodeTable {
   /** The part that was used last, and the numbers of the inodes in it. */
   #newest: { readonly first: number; readonly end: number; readonly view: DataView } = { first: 0, end: 0, view: new DataView(new ArrayBuffer(0)) };
 
-  /** `budget` in bytes. */
-  constructor(source: BlockSource, geometry: ExtGeometry, groups: GroupTable, budget: number) {
+  /** Inodes that are not what the table says, by number. */
+  readonly #replaced: ReadonlyMap<number, Uint8Array> | undefined;
+
+  /** `budget` in bytes; `replaced`: whole inodes that stand for those of the table, not copied. */
+  constructor({ source, geometry, replaced }: { readonly source: BlockSource; readonly geometry: ExtGeometry; readonly replaced?: ReadonlyMap<number, Uint8Array> | undefined }, groups: GroupTable, budget: number) {
     this.#geometry = geometry;
     this.#groups = groups;
+    this.#replaced = replaced;
     this.#partBytes = Math.max(PART_BYTES, geometry.blockBytes);
     this.#cache = new TableCache(source, { partBytes: this.#partBytes, budget, structure: 'ext inode table' });
   }
@@ -30,6 +34,12 @@ export class InodeTable {
   async get(number: number): Promise<Inode> {
     const { view, at } = await this.#part(number);
     return new Inode(number, bytesOf(view).slice(at, at + this.#geometry.inodeBytes), this.#geometry);
+  }
+
+  /** The bytes of an inode that may be none yet: not checked, a copy. @throws {FormatError} */
+  async raw(number: number): Promise<Uint8Array> {
+    const { view, at } = await this.#part(number);
+    return bytesOf(view).slice(at, at + this.#geometry.inodeBytes);
   }
 
   /** What `lstat` would tell; without a promise when the inode is in memory. @throws {FormatError} @throws {IntegrityError} */
@@ -56,6 +66,8 @@ export class InodeTable {
 
   /** The part of a table with an inode. */
   #part(number: number): InodePlace | Promise<InodePlace> {
+    const replaced = this.#replaced?.get(number);
+    if (replaced !== undefined) return { view: new DataView(replaced.buffer, replaced.byteOffset, replaced.length), at: 0 };
     const { first, end, view } = this.#newest;
     // Files of a directory mostly lie side by side.
     if (number >= first && number < end) return { view, at: (number - first) * this.#geometry.inodeBytes };

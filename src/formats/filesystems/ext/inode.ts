@@ -105,7 +105,13 @@ export function checkInode(place: InodePlace, number: number, geometry: ExtGeome
   }
 }
 
-function verify({ view, at }: InodePlace, number: number, extra: number, { inodeBytes, seed }: ExtGeometry): void {
+/** Whether an inode has the upper half of its checksum. */
+function hasHighChecksum(extra: number): boolean {
+  return INODE.i_checksum_hi + 2 <= INODE_BYTES_MIN + extra;
+}
+
+/** What the checksum of an inode's bytes is: as many bits as it has room for. */
+function checksumOf({ view, at }: InodePlace, number: number, { inodeBytes, seed }: ExtGeometry, hasHigh: boolean): number {
   if (scratch.byteLength !== 8 + inodeBytes) {
     scratch = new DataView(new ArrayBuffer(8 + inodeBytes));
     scratchBytes = new Uint8Array(scratch.buffer);
@@ -113,13 +119,28 @@ function verify({ view, at }: InodePlace, number: number, extra: number, { inode
   scratch.setUint32(0, number, true);
   scratch.setUint32(4, view.getUint32(at + INODE.i_generation, true), true);
   for (let from = 0; from < inodeBytes; from += 4) scratch.setUint32(8 + from, view.getUint32(at + from, true), true);
-  const hasHigh = INODE.i_checksum_hi + 2 <= INODE_BYTES_MIN + extra;
   scratch.setUint16(8 + INODE.i_checksum_lo, 0);
   if (hasHigh) scratch.setUint16(8 + INODE.i_checksum_hi, 0);
   const crc = chainCrc(seed, scratchBytes);
+  return hasHigh ? crc : crc & 0xffff;
+}
+
+/** Gives the bytes of an inode that was put together from parts their checksum. */
+export function sealInode(bytes: Uint8Array, number: number, geometry: ExtGeometry): void {
+  if (geometry.checksums !== 'crc32c') return;
+  const place: InodePlace = { view: new DataView(bytes.buffer, bytes.byteOffset, bytes.length), at: 0 };
+  const hasHigh = hasHighChecksum(extraBytesOf(place, geometry));
+  const crc = checksumOf(place, number, geometry, hasHigh);
+  place.view.setUint16(INODE.i_checksum_lo, crc & 0xffff, true);
+  if (hasHigh) place.view.setUint16(INODE.i_checksum_hi, crc >>> 16, true);
+}
+
+function verify(place: InodePlace, number: number, extra: number, geometry: ExtGeometry): void {
+  const { view, at } = place;
+  const hasHigh = hasHighChecksum(extra);
+  const found = checksumOf(place, number, geometry, hasHigh);
   const low = view.getUint16(at + INODE.i_checksum_lo, true);
   const stored = hasHigh ? view.getUint16(at + INODE.i_checksum_hi, true) * 0x1_0000 + low : low;
-  const found = hasHigh ? crc : crc & 0xffff;
   if (found === stored) return;
   throw new IntegrityError(`Read ext inode ${number}: i_checksum is '${stored}', its bytes give '${found}'`, { structure: STRUCTURE, field: 'i_checksum', inode: number });
 }

@@ -1,7 +1,8 @@
 /** The journal's own superblock, and what it says about the blocks of the log. */
 import { FormatError, IntegrityError, readRange, UnsupportedError, type BlockSource } from '../../../core/index.ts';
 import { chainCrc, chainCrcAround } from './checksum.ts';
-import { FAST_COMMIT, JOURNAL_BLOCK, JOURNAL_FEATURE, JOURNAL_MAGIC, journalLayout } from './journal.layout.ts';
+import { FC_BLOCKS_DEFAULT } from './fast-commit.layout.ts';
+import { JOURNAL_BLOCK, JOURNAL_FEATURE, JOURNAL_MAGIC, journalLayout } from './journal.layout.ts';
 
 const STRUCTURE = journalLayout.name;
 const HEAD_BYTES = 1024;
@@ -21,8 +22,8 @@ export interface JournalHead {
   /** `v1` is over the blocks of a transaction, in its commit block; the others are in each block and tag. */
   readonly checksums: 'none' | 'v1' | 'v2' | 'v3';
   readonly seed: number;
-  /** First block behind the log for fast commits; absent without the feature. */
-  readonly fastCommits?: number;
+  /** Blocks behind the log for fast commits: the first, and behind the last; absent without the feature. */
+  readonly fastCommits?: { readonly first: number; readonly end: number };
 }
 
 function fault(field: keyof typeof journalLayout.offsets, found: number, expected: string): FormatError {
@@ -58,13 +59,13 @@ export async function readJournalHead(content: BlockSource, blockBytes: number):
   const checksums = isOld ? 'none' : checksumsOf(view);
   if (checksums === 'v2' || checksums === 'v3') verify(bytes, view);
   const hasFast = (incompat & JOURNAL_FEATURE.fast_commit) !== 0;
-  const last = view.s_maxlen - (hasFast ? view.s_num_fc_blks === 0 ? FAST_COMMIT.blocksDefault : view.s_num_fc_blks : 0);
+  const last = view.s_maxlen - (hasFast ? view.s_num_fc_blks === 0 ? FC_BLOCKS_DEFAULT : view.s_num_fc_blks : 0);
   const { s_first: first, s_start: start } = view;
   if (view.s_maxlen * blockBytes > content.size) throw fault('s_maxlen', view.s_maxlen, `at most ${Math.floor(content.size / blockBytes)}: blocks of the journal`);
   if (first === 0 || first >= last) throw fault('s_first', first, `1 to ${last - 1}`);
   if (start !== 0 && (start < first || start >= last)) throw fault('s_start', start, `0, or ${first} to ${last - 1}`);
   return {
     blockBytes, first, last, sequence: view.s_sequence, start, error: view.s_errno, wideTags: (incompat & JOURNAL_FEATURE['64bit']) !== 0,
-    asyncCommit: (incompat & JOURNAL_FEATURE.async_commit) !== 0, checksums, seed: chainCrc(0xffff_ffff, view.s_uuid), ...(hasFast ? { fastCommits: last + 1 } : {}),
+    asyncCommit: (incompat & JOURNAL_FEATURE.async_commit) !== 0, checksums, seed: chainCrc(0xffff_ffff, view.s_uuid), ...(hasFast ? { fastCommits: { first: last + 1, end: view.s_maxlen } } : {}),
   };
 }

@@ -27,5 +27,3 @@ export const JOURNAL_FEATURE = { checksum: 1, revoke: 0x1, '64bit': 0x2, async_c
 export const TAG_FLAG = { escape: 1, same_uuid: 2, last_tag: 8 } as const;
 /** Header of each block, its checksum at the end, and the fields of commit and revoke blocks. */
 export const JOURNAL_FIELD = { headerBytes: 12, tailBytes: 4, uuidBytes: 16, r_count: 12, r_records: 16, h_chksum_type: 12, h_chksum_size: 13, h_chksum: 16, h_commit_sec: 48, commitBytes: 60 } as const;
-/** Blocks for fast commits when `s_num_fc_blks` is 0; the tag that begins them. */
-export const FAST_COMMIT = { blocksDefault: 256, tag_head: 9, fc_tid: 8 } as const;

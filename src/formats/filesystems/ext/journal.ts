@@ -4,9 +4,10 @@ import { MappedSource } from '../../mapping/mapped-source.ts';
 import type { BlockMap, Run } from '../../mapping/run.ts';
 import type { Contents } from './contents.ts';
 import type { InodeTable } from './inode-table.ts';
-import { readJournalHead, type JournalHead } from './journal-head.ts';
+import type { FastCommitArea } from './fast-commit-log.ts';
+import { readJournalHead } from './journal-head.ts';
 import { JournalLog, type JournalledBlock } from './journal-log.ts';
-import { FAST_COMMIT, JOURNAL_MAGIC } from './journal.layout.ts';
+import { JOURNAL_MAGIC } from './journal.layout.ts';
 import type { ExtGeometry } from './superblock.ts';
 
 /** What a replay in memory gave. */
@@ -14,6 +15,8 @@ export interface Replayed {
   /** The source with what the journal adds; it owns the one below. The very same source when the journal adds nothing. */
   readonly source: BlockSource;
   readonly remarks: readonly string[];
+  /** Where fast commits may follow the last transaction. */
+  readonly fastCommits?: FastCommitArea;
 }
 
 /** What a replay needs: the filesystem as it is on the disk. */
@@ -82,13 +85,6 @@ async function placesOf(map: BlockMap, blocks: ReadonlyMap<number, JournalledBlo
   return places.sort((a, b) => a.block - b.block);
 }
 
-/** Whether fast commits follow the last transaction: they are not replayed here. */
-async function hasFastCommits(content: BlockSource, head: JournalHead, end: number): Promise<boolean> {
-  if (head.fastCommits === undefined || (head.fastCommits + 1) * head.blockBytes > content.size) return false;
-  const view = new DataView((await readRange(content, head.fastCommits * head.blockBytes, head.blockBytes)).buffer);
-  return view.getUint16(0, true) === FAST_COMMIT.tag_head && view.getUint32(FAST_COMMIT.fc_tid, true) === end;
-}
-
 /**
  * Replays the journal of a filesystem that was not unmounted.
  * @throws {UnsupportedError} when the journal is on another device. @throws {FormatError} @throws {IntegrityError} @throws {LimitError}
@@ -101,10 +97,11 @@ export async function replayJournal({ source, geometry, inodes, contents, limits
   const { blocks, end, transactions } = await new JournalLog(content, head, limits).replay();
   const remarks: string[] = [];
   if (head.error !== 0) remarks.push(`the journal notes that writing failed with error ${head.error}`);
-  if (head.start !== 0 && await hasFastCommits(content, head, end)) remarks.push('fast commits behind the last transaction of the journal are left out');
-  if (blocks.size === 0) return { source, remarks };
+  // With an empty log, the kernel doesn't look for fast commits either.
+  const fast = head.fastCommits === undefined || head.start === 0 ? {} : { fastCommits: { content, blockBytes: head.blockBytes, ...head.fastCommits, transaction: end } };
+  if (blocks.size === 0) return { source, remarks, ...fast };
   const places = await placesOf(contents.map(inode), blocks, geometry);
   const map = new JournalMap(source, geometry.blockBytes, places);
   remarks.unshift(`not unmounted: ${transactions} transactions of the journal, ${blocks.size} blocks, are replayed in memory`);
-  return { source: new MappedSource(source.size, source.sectorSize, { what: 'ext filesystem', map, owned: [source], place: { structure: 'ext journal block', field: 't_blocknr' } }), remarks };
+  return { source: new MappedSource(source.size, source.sectorSize, { what: 'ext filesystem', map, owned: [source], place: { structure: 'ext journal block', field: 't_blocknr' } }), remarks, ...fast };
 }

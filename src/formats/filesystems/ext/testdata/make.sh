@@ -130,3 +130,70 @@ ln -s target "$mount/secret/link"
 umount "$mount"
 : > "$work/$name.txt"
 save "$name"
+
+# Fast commits: what happened after the last sync of everything is in them alone. The image is copied while it is mounted; then the kernel replays
+# the copy ("kernel"), or, where it does that wrongly or not at all, what was there when the copy was made is told ("live").
+fast() {
+  name=$1; who=$2; shift 2
+  truncate -s 6M "$work/$name.img"
+  mke2fs -q -F -t ext4 -N 200 -J size=2 -O 64bit,metadata_csum,fast_commit -b 1024 "$@" "$work/$name.img"
+  mount -t ext4 -o loop "$work/$name.img" "$mount"
+  "$(echo "$name" | tr - _)"
+  cp "$work/$name.img" "$work/copy.img"
+  cp "$work/copy.img" "$work/replayed.img"
+  [ "$who" = kernel ] || tell
+  exec 5>&-
+  umount "$mount"
+  if [ "$who" = kernel ]; then
+    mount -t ext4 -o loop "$work/replayed.img" "$mount"
+    tell
+    umount "$mount"
+  fi
+  mv "$work/copy.img" "$work/$name.img"
+  mv "$work/tell" "$work/$name.txt"
+  save "$name"
+}
+
+ext4_fast() {
+  mkdir "$mount/old"
+  seq 1 3000 > "$mount/old/numbers"
+  for file in gone target moved cut hole; do seq 1 2000 > "$mount/old/$file"; done
+  sync -f "$mount"
+  mkdir -p "$mount/new/folder"
+  echo first > "$mount/new/folder/file"
+  seq 1 500 >> "$mount/old/numbers"
+  mv "$mount/old/moved" "$mount/old/target"
+  rm "$mount/old/gone"
+  sync "$mount/new/folder/file"
+  ln "$mount/new/folder/file" "$mount/old/same"
+  truncate -s 1500 "$mount/old/cut"
+  fallocate -p -o 1024 -l 4096 "$mount/old/hole"
+  fallocate -l 20000 "$mount/new/unwritten"
+  printf far | dd of="$mount/new/sparse" bs=1 seek=700000 conv=notrunc status=none
+  chmod 4711 "$mount/old/numbers"
+  touch -d @15032385000.123456789 "$mount/old/numbers"
+  for file in cut hole numbers; do sync "$mount/old/$file"; done
+  for file in unwritten sparse; do sync "$mount/new/$file"; done
+  mv "$mount/new/folder/file" "$mount/new/moved again"
+  sync "$mount/new/moved again"
+}
+
+# A file that lost its name while it was open, a directory and a file with the numbers of others that were removed, the latter with attributes.
+ext4_fast_live() {
+  mkdir "$mount/old"
+  seq 1 100 > "$mount/open"
+  seq 1 100 > "$mount/secret"
+  setfattr -n user.secret -v secret "$mount/secret"
+  sync -f "$mount"
+  exec 5<> "$mount/open"
+  rm "$mount/open" "$mount/secret"
+  rmdir "$mount/old"
+  mkdir "$mount/new"
+  echo inside > "$mount/new/file"
+  echo public > "$mount/public"
+  sync "$mount/new/file"
+  sync "$mount/public"
+}
+
+fast ext4-fast kernel
+fast ext4-fast-live live
