@@ -9,7 +9,7 @@ import { inlineFile } from './inline-data.ts';
 import { I_BLOCK_BYTES, INODE } from './inode.layout.ts';
 import type { Inode } from './inode.ts';
 import { type BlockRange, RangedMap } from './range-table.ts';
-import { RO_COMPAT } from './superblock.layout.ts';
+import { INCOMPAT, RO_COMPAT } from './superblock.layout.ts';
 
 /** Opens contents. The sources don't own the filesystem's. */
 export class Contents {
@@ -44,7 +44,9 @@ export class Contents {
   /** The target of a short symlink, which is in its inode; `undefined` for others. */
   shortTarget(inode: Inode): Uint8Array | undefined {
     if (inode.has('inline_data') || inode.size >= I_BLOCK_BYTES) return undefined;
-    const { blockBytes, roCompat } = this.#blocks.geometry;
+    const { blockBytes, incompat, roCompat } = this.#blocks.geometry;
+    // Values of attributes in inodes of their own count among its blocks; such filesystems tell by the size. Source: Linux, fs/ext4/inode.c, ext4_inode_is_fast_symlink.
+    if ((incompat & INCOMPAT.ea_inode) !== 0) return inode.size === 0 ? undefined : inode.block.slice(0, inode.size);
     // Without extents the count of blocks tells: a target takes one more than attributes do. Clusters are only used with extents.
     const attributes = inode.attributeBlock === 0 ? 0 : blockBytes / 512;
     const counted = (roCompat & RO_COMPAT.bigalloc) === 0 && inode.data.getUint32(INODE.i_blocks_lo, true) > attributes;

@@ -5,7 +5,9 @@ import test from 'node:test';
 import { defaultLimits, HoldfastError, IntegrityError, MemorySource, readRange, textOf, UnsupportedError, utf8, lookupPath, type FileTree, type NodeId } from '../../../core/index.ts';
 import { blockSourceSuite, fileTreeSuite, type ExpectedNode } from '../../../core/conformance/index.ts';
 import { extDriver } from './ext.ts';
+import { INODE } from './inode.layout.ts';
 import { nameHash } from './name-hash.ts';
+import { RO_COMPAT, superblockLayout } from './superblock.layout.ts';
 import { entriesOf, fixture, openBytes, told, type ToldPath } from './testdata/fixture.ts';
 
 const names = ['ext2-1k', 'ext3-2k', 'ext4-4k', 'ext4-1k', 'ext4-inline', 'ext4-cut'] as const;
@@ -142,6 +144,21 @@ test('a name is found by its hash, without reading the whole directory', async (
   assert.ok(await tree.lookup(directory, utf8('entry number 1440')) !== undefined);
   assert.equal(await tree.lookup(directory, utf8('entry number 1443')), undefined);
   assert.ok(bytes < 40_000, String(bytes));
+});
+
+test('a short target is in the inode also where values of attributes count among its blocks', async () => {
+  const image = (await fixture('ext4-4k.img')).slice(); // has ea_inode
+  const superblock = superblockLayout.view(image, 1024);
+  const data = new DataView(image.buffer, image.byteOffset, image.byteLength);
+  // Without checksums, an inode can be changed.
+  data.setUint32(1024 + superblockLayout.offsets.s_feature_ro_compat, superblock.s_feature_ro_compat & ~RO_COMPAT.metadata_csum, true);
+  const number = await nodeAt(await openBytes(image), 'link59');
+  const table = data.getUint32(4096 + 8, true) * 4096;
+  data.setUint32(table + (number - 1) * superblock.s_inode_size + INODE.i_blocks_lo, 800, true);
+  const tree = await openBytes(image);
+  const expected = (await told('ext4-4k')).get('link59')?.target;
+  assert.equal(expected?.length, 59);
+  assert.equal(Buffer.from(await tree.readLink(number)).toString('latin1'), expected);
 });
 
 test('names hash as debugfs says', () => {
