@@ -3,6 +3,7 @@ import { createHash } from 'node:crypto';
 import { type BlockSource, defaultLimits, HoldfastError } from '../../src/core/index.ts';
 import { openVolumeTable, type Volume, type VolumeTable } from '../../src/formats/partitions/index.ts';
 import { fileSource } from '../../src/fs-adapters/posix/index.ts';
+import { openLocation } from '../../src/services/locations/index.ts';
 import type { VolumeJob, VolumeSum } from './volume-job.ts';
 
 const PART_BYTES = 1 << 20;
@@ -61,6 +62,29 @@ async function differencesOf(table: VolumeTable, sums: readonly VolumeSum[], com
   return differences;
 }
 
+/** Differences of volumes as a location names them, from the last disk to the first. */
+async function locationDifferences(files: readonly string[], sums: readonly VolumeSum[]): Promise<readonly string[]> {
+  const differences: string[] = [];
+  for (const { step, sha256 } of sums) {
+    let found: string;
+    try {
+      const location = await openLocation(`${files.toReversed().join(',')}::${step}`);
+      try {
+        const { tree, id } = await location.node();
+        const source = await tree.open(id);
+        found = await digestOf(source).finally(() => source.close());
+      } finally {
+        await location.close();
+      }
+    } catch (error) {
+      if (!(error instanceof HoldfastError)) throw error;
+      found = `${error.name}: ${error.message}`;
+    }
+    if (found !== sha256 && !found.startsWith(`${sha256}: `)) differences.push(`as a location: ${step}: '${found}', the kernel's is '${sha256}'`);
+  }
+  return differences;
+}
+
 /** Reads the disks of a job, whole and without each spare set. @returns differences, and how many readings were compared. */
 export async function compareJob(files: readonly string[], job: VolumeJob, sums: readonly VolumeSum[]): Promise<{ readonly differences: readonly string[]; readonly readings: number }> {
   const differences: string[] = [];
@@ -79,6 +103,10 @@ export async function compareJob(files: readonly string[], job: VolumeJob, sums:
     } catch (error) {
       differences.push(`${how}: ${String(error)}`);
     }
+  }
+  if (job.byLocation === true) {
+    differences.push(...await locationDifferences(files, sums));
+    readings += sums.length;
   }
   return { differences, readings };
 }

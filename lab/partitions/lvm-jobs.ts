@@ -71,11 +71,14 @@ export function lvmJob(index: number, random: () => number): VolumeJob {
   const disks = Array.from({ length: count }, () => (30 + Math.floor(random() * 8)) * MIB);
   const names = disks.map((_, i) => `$D${i}`).join(' ');
   const kind = kinds[index % kinds.length] as (typeof kinds)[number];
+  // Disks that keep no description of their group: only another one says that they belong to it.
+  const lone = index % kinds.length === 0 ? 2 : 0;
+  const create = (copies: number, from: number, to: number): readonly string[] => (from === to ? [] : [`lvm pvcreate -y -ff --metadatasize ${pick(random, ['128k', '1m'])} --pvmetadatacopies ${copies} ${disks.slice(from, to).map((_, i) => `$D${from + i}`).join(' ')}`]);
   const lines = [
-    `lvm pvcreate -y -ff --metadatasize ${pick(random, ['128k', '1m'])} --pvmetadatacopies ${pick(random, [1, 2])} ${names}`,
+    ...create(0, 0, lone), ...create(pick(random, [1, 2]), lone, count),
     `lvm vgcreate -y -s ${pick(random, ['64k', '256k', '1m'])} vg ${names}`,
     // RAID first: it needs room on all disks, the others go where room is left.
     ...raidLines('r', index * 2, random), ...raidLines('q', index * 2 + 1, random), ...kind('a', count, random), 'sync', 'lvm vgchange -an vg',
   ];
-  return { name: `lvm-${index}`, disks, script: lines.join('\n'), spareSets: disks.map((_, i) => [i]) };
+  return { name: `lvm-${index}`, disks, script: lines.join('\n'), spareSets: disks.map((_, i) => [i]), byLocation: lone > 0 };
 }

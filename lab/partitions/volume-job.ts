@@ -11,6 +11,8 @@ export interface VolumeJob {
   readonly spareSets: readonly (readonly number[])[];
   /** What disk `index` holds at first, where that is not zeroes; the guest doesn't get it. */
   readonly content?: (index: number) => Uint8Array;
+  /** Whether the volumes are also read as a location names them: then it is to be found out which disks belong together. */
+  readonly byLocation?: boolean;
   /** Text of the key, for containers. */
   readonly key?: string;
 }

@@ -26,6 +26,11 @@ test('cat gives the disk in an image, with the files that it names, in a snapsho
   ] as const) assert.ok(disk(location).equals(Buffer.from(await fixture(raw))), location);
   assert.ok(disk('raw:zstd.qcow2').equals(readFileSync(path.join(work, 'zstd.qcow2'))), 'raw: is the file itself');
   assert.ok(disk('.::/zstd.qcow2').equals(readFileSync(path.join(work, 'zstd.qcow2'))), 'a path is the file that it is');
+  const content = `QED\0${'q'.repeat(600)}`;
+  writeFileSync(path.join(work, 'own.qed'), content);
+  const { code, out, err } = command.run('cat', 'own.qed');
+  assert.deepEqual([code, out], [0, content]);
+  assert.match(err, /not read \('qed'\): these are the bytes of the file/);
 });
 
 test('info tells the layer and its geometry; a name in an image is not followed', () => {
@@ -49,6 +54,8 @@ test('convert writes a disk in another format, never over a file, and leaves not
   }
   assert.equal(command.json(2, 'convert', 'zstd.qcow2', '--to', 'vdi', 'new.vdi').error.code, 'USAGE');
   assert.equal(command.json(2, 'convert', 'zstd.qcow2', '--to', 'qed', 'new.qed').error.code, 'USAGE');
+  writeFileSync(path.join(work, 'a.qed'), `QED\0${'\0'.repeat(4_096)}`);
+  assert.match(command.run('convert', 'a.qed', '--to', 'raw', 'new-qed.raw').err, /QED images are recognised and not read/);
   writeFileSync(path.join(work, 'short.qcow2'), (await fixture('base.qcow2')).subarray(0, 1 << 20));
   assert.equal(command.json(1, 'convert', 'short.qcow2', '--to', 'raw', 'short.raw').error.code, 'FORMAT');
   assert.ok(!existsSync(path.join(work, 'short.raw')) && !readdirSync(work).some((name) => name.endsWith('.partial')));

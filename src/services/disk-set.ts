@@ -4,11 +4,12 @@
  */
 import { UnsupportedError, textOf, utf8, type BlockSource, type FileTree, type NodeId } from '../core/index.ts';
 import type { DiskImage, ImageFormatName } from '../formats/images/index.ts';
-import type { DiskList } from './guests/disk-parts.ts';
+import type { DiskList, IncompleteSet } from './guests/disk-parts.ts';
 import { listDisks } from './guests/disk-walk.ts';
 import { openImageFile } from './locations/image-layer.ts';
 import type { OpenOptions } from './locations/index.ts';
 import { Owner } from './locations/owner.ts';
+import { ambiguousClaim, SetClaims } from './locations/set-claims.ts';
 
 /** A file of a tree that is a disk. */
 export interface DiskFile {
@@ -53,13 +54,26 @@ export function joinedPath(paths: readonly Uint8Array[]): Uint8Array {
   return Buffer.concat(paths.flatMap((path, i) => (i === 0 ? [path] : [utf8(','), path])));
 }
 
+function claimsOf(units: readonly ListedFiles[]): SetClaims {
+  const claims = new SetClaims();
+  for (const { list } of units) for (const set of list.incomplete) claims.add(set);
+  return claims;
+}
+
+/** The group that the members of a set belong to: of a disk that knows only itself, the one group that lists it. */
+function groupOf({ group, members: [member = ''], isLone }: IncompleteSet, claims: SetClaims): string {
+  const [home = group, ...others] = isLone === true ? claims.of(member) : [];
+  return others.length > 0 ? group : home;
+}
+
 /** Groups with two disks that say to be the same member: nobody knows which of them belong together. */
-function ambiguousGroups(units: readonly ListedFiles[]): ReadonlySet<string> {
+function ambiguousGroups(units: readonly ListedFiles[], claims: SetClaims): ReadonlySet<string> {
   const seen = new Set<string>();
   const twice = new Set<string>();
   for (const { list } of units) {
-    for (const { group, members } of list.incomplete) {
-      for (const member of members) {
+    for (const set of list.incomplete) {
+      const group = groupOf(set, claims);
+      for (const member of set.members) {
         const key = `${group} ${member}`;
         if (seen.has(key)) twice.add(group);
         seen.add(key);
@@ -69,11 +83,22 @@ function ambiguousGroups(units: readonly ListedFiles[]): ReadonlySet<string> {
   return twice;
 }
 
-/** The first unit and those that share a set with it. */
-function together(units: readonly ListedFiles[], ambiguous: ReadonlySet<string>): readonly ListedFiles[] {
-  const [first] = units;
-  const groups = new Set(first?.list.incomplete.map(({ group }) => group).filter((group) => !ambiguous.has(group)));
-  return units.filter((unit) => unit === first || unit.list.incomplete.some(({ group }) => groups.has(group)));
+/** One unit and those that share a set with it; last those that know only themselves: what lists them may lie on a set that others form. */
+function together(units: readonly ListedFiles[], ambiguous: ReadonlySet<string>, claims: SetClaims): readonly ListedFiles[] {
+  const first = units.find(({ list }) => !list.incomplete.every(({ isLone }) => isLone === true)) ?? units[0];
+  const groups = new Set(first?.list.incomplete.map((set) => groupOf(set, claims)).filter((group) => !ambiguous.has(group)));
+  return units.filter((unit) => unit === first || unit.list.incomplete.some((set) => groups.has(groupOf(set, claims))));
+}
+
+/** Why one of the sets of a disk was not joined with others; undefined where that was not the reason. */
+function whyAlone(list: DiskList, ambiguous: ReadonlySet<string>, claims: SetClaims): string | undefined {
+  for (const set of list.incomplete) {
+    if (ambiguous.has(groupOf(set, claims))) return 'has a member of which there is another copy; name those that belong together';
+    const [member = ''] = set.members;
+    const homes = set.isLone === true ? claims.of(member) : [];
+    if (homes.length > 1) return `has a member that is ambiguous: ${ambiguousClaim(member, homes)}`;
+  }
+  return undefined;
 }
 
 /**
@@ -81,17 +106,20 @@ function together(units: readonly ListedFiles[], ambiguous: ReadonlySet<string>)
  * are, each is listed alone, and `failed` is told.
  */
 export async function joinDisks(units: readonly ListedFiles[], opening: OpenOptions, failed: (path: Uint8Array, error: unknown) => void): Promise<readonly ListedFiles[]> {
-  const ambiguous = ambiguousGroups(units);
+  const claims = claimsOf(units);
+  const ambiguous = ambiguousGroups(units, claims);
   const done: ListedFiles[] = [];
   for (let left = [...units]; left.length > 0;) {
-    const joined = together(left, ambiguous);
+    const joined = together(left, ambiguous, claims);
     left = left.filter((unit) => !joined.includes(unit));
     const files = joined.flatMap((unit) => unit.files);
     try {
       const listed = await listFiles(files, opening, joined.length === 1);
       // On the whole set there may be members of another one.
-      if (joined.length > 1 && listed.list.incomplete.length > 0) left = [...left, listed];
-      else done.push(listed);
+      if (joined.length > 1 && listed.list.incomplete.length > 0) {
+        left = [...left, listed];
+        for (const set of listed.list.incomplete) claims.add(set);
+      } else done.push(listed);
     } catch (error) {
       failed(joinedPath(files.map(({ path }) => path)), error);
       done.push(...joined);
@@ -99,7 +127,8 @@ export async function joinDisks(units: readonly ListedFiles[], opening: OpenOpti
   }
   for (const { files, list } of units) {
     const [path] = files.map((file) => file.path);
-    if (path !== undefined && list.incomplete.some(({ group }) => ambiguous.has(group))) failed(path, new UnsupportedError(`List disks that belong together: '${textOf(path)}' has a member of which there is another copy; name those that belong together`));
+    const why = whyAlone(list, ambiguous, claims);
+    if (path !== undefined && why !== undefined) failed(path, new UnsupportedError(`List disks that belong together: '${textOf(path)}' ${why}`));
   }
   return done;
 }

@@ -10,6 +10,7 @@ import { encodeAttributes, encodeLstat, SessionWriter, VolumeWriter } from '../f
 import { image as poolFixture } from '../formats/filesystems/btrfs/testdata/fixture.ts';
 import { fixture as volumeFixture } from '../formats/partitions/testdata/fixture.ts';
 import { luksDisk, luksKey } from '../formats/partitions/testing/luks-disk.ts';
+import { inOtherGroup, withoutDescription } from '../formats/partitions/testing/lvm-disk.ts';
 import type { DiskError, GuestDisk } from './disks.ts';
 import { guestsDisk } from './guests/testdata/fixture.ts';
 import { partitioned, partitionStart, partitionTable } from './locations/testing/disks.ts';
@@ -126,6 +127,20 @@ test('Bacula volumes: all jobs or one; a damaged job does not keep the others fr
 function shownDisks(disks: readonly GuestDisk[]): readonly (readonly [string, string, readonly string[]])[] {
   return disks.map(({ path: name, format, parts }) => [name.split(',').map((one) => path.basename(one)).join(','), format, parts.map(({ step }) => step)]);
 }
+
+test('files of a volume group that keep no description of it are found by the one that lists them, or told where two do', async () => {
+  mkdirSync(path.join(work, 'lone'));
+  writeFileSync(path.join(work, 'lone/a'), withoutDescription(await volumeFixture('lvm-0')));
+  writeFileSync(path.join(work, 'lone/b'), partitioned(withoutDescription(await volumeFixture('lvm-2'))));
+  writeFileSync(path.join(work, 'lone/c'), await volumeFixture('lvm-1'));
+  const set = catalog(0, 'lone').disks.at(-1) as GuestDisk;
+  assert.deepEqual([set.format, set.missing, set.members?.map(({ path: name, step }) => [path.basename(name), step])], ['lvm', undefined, [['a', ''], ['b', 'p1'], ['c', '']]]);
+  assert.ok(set.parts.length > 5 && set.parts.every(({ error }) => error === undefined));
+  writeFileSync(path.join(work, 'lone/b'), inOtherGroup(await volumeFixture('lvm-2')));
+  const { disks, errors } = catalog(3, 'lone');
+  assert.deepEqual(disks.map(({ format }) => format), ['raw', 'raw', 'raw']);
+  assert.deepEqual(errors.filter(({ message }) => /2 sets list it/.test(message)).map(({ path: name }) => path.basename(name)), ['a']);
+});
 
 test('several files that belong together: members of a volume group, named or found', async () => {
   for (const i of [0, 1, 2]) writeFileSync(path.join(work, `pv-${i}`), await volumeFixture(`lvm-${i}`));

@@ -4,11 +4,11 @@ import { createHash } from 'node:crypto';
 import test from 'node:test';
 import fc from 'fast-check';
 import { crc32c, defaultLimits, HoldfastError, MemorySource } from '../../core/index.ts';
-import { crc32, crc32Register } from '../crc32.ts';
-import { LVM_CRC_START } from './lvm/lvm.layout.ts';
+import { crc32 } from '../crc32.ts';
 import { memberOf, openVolumeTable, probeVolumeTable } from './open.ts';
 import { fixture, fixtureDisks } from './testdata/fixture.ts';
 import { containers } from './testdata/sums.ts';
+import { repairLvm } from './testing/lvm-disk.ts';
 import type { VolumeTableName } from './volume-table.ts';
 
 const RUNS = Number(process.env['HOLDFAST_FUZZ_RUNS'] ?? 60);
@@ -38,14 +38,6 @@ function repairMd(at: number): Repair {
     for (let i = 0; i < 256 + Math.min(1900, view.getUint32(at + 220, true)) * 2; i += 4) sum += i + 4 <= 256 + view.getUint32(at + 220, true) * 2 ? view.getUint32(at + i, true) : view.getUint16(at + i, true);
     view.setUint32(at + 216, (sum % 2 ** 32 + Math.floor(sum / 2 ** 32)) >>> 0, true);
   };
-}
-
-function repairLvm(bytes: Uint8Array): void {
-  const view = viewOf(bytes);
-  view.setUint32(512 + 16, crc32Register(LVM_CRC_START, bytes.subarray(512 + 20, 1024)), true);
-  const [offset, size] = [view.getUint32(4096 + 40, true), view.getUint32(4096 + 48, true)];
-  if (4096 + offset + size <= bytes.length) view.setUint32(4096 + 56, crc32Register(LVM_CRC_START, bytes.subarray(4096 + offset, 4096 + offset + size)), true);
-  view.setUint32(4096, crc32Register(LVM_CRC_START, bytes.subarray(4100, 4096 + 512)), true);
 }
 
 function repairLuks2(bytes: Uint8Array): void {

@@ -53,6 +53,12 @@ export interface VolumeMember {
   readonly member: string;
   /** Disks that belong together. */
   readonly members: number;
+  /** Identities of all disks that belong together, where this one lists them. */
+  readonly listed?: readonly string[];
+  /** It knows only itself, and belongs to the group that lists it, if there is one; `group` is then its own. */
+  readonly isLone?: true;
+  /** Why it knows only itself, where what it says of its group is damaged: opened alone it fails. */
+  readonly damage?: string;
 }
 
 /** The reader of one kind. */

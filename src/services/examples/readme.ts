@@ -1,11 +1,8 @@
 /** The library example of the README, compiled and run by a test: `node dist/src/services/examples/readme.js REPOSITORY SOURCE`. */
-import { NotFoundError, backupPaths, createRepository, openLocation, openRepository, readRange } from '../index.ts';
+import { backupPaths, createRepository, openLocation, openRepository, readRange } from '../index.ts';
 
 const [directory = 'repo', source = '/etc'] = process.argv.slice(2);
-const repository = await openRepository(directory, { mode: 'write' }).catch((error: unknown) => {
-  if (error instanceof NotFoundError) return createRepository(directory); // the first time
-  throw error;
-});
+const repository = await createRepository(directory).catch(() => openRepository(directory, { mode: 'write' })); // made the first time
 const { snapshot, chunksNew } = await backupPaths(repository, [source]);
 console.log(`stored snapshot ${snapshot}: ${chunksNew} new chunks`);
 await repository.close();

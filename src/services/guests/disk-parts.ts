@@ -1,7 +1,7 @@
 /** What lists of disks consist of: parts of one disk, and sets of parts of several. */
 import type { TreeProblem } from '../../core/index.ts';
 import type { VolumeTableFacts } from '../../formats/partitions/index.ts';
-import type { SetName } from '../locations/probes.ts';
+import type { SetMember, SetName } from '../locations/probes.ts';
 import type { GuestOs } from './guest-os.ts';
 
 /** One volume, partition, or the whole disk. Names and labels are the guest's, unescaped. JSON-safe. */
@@ -55,12 +55,17 @@ export interface PartPlace {
   readonly step: string;
 }
 
+/** A set that was not opened, because members are missing. */
+export interface IncompleteSet extends Pick<SetMember, 'group' | 'listed' | 'isLone'> {
+  /** Identities of those that are here. */
+  readonly members: readonly string[];
+}
+
 /** A list of what is on some disks. */
 export interface DiskList {
   readonly disks: readonly ListedDisk[];
   readonly sets: readonly ListedSet[];
-  /** Sets that were not opened, because members are missing; with the identities of those that are here. */
-  readonly incomplete: readonly { readonly group: string; readonly members: readonly string[] }[];
+  readonly incomplete: readonly IncompleteSet[];
   /** What could not be read. */
   readonly failures: readonly (PartPlace & { readonly error: unknown })[];
   /** Damage, and members that are missing. */

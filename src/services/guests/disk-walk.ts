@@ -9,9 +9,10 @@ import { isLocked } from '../locations/key-remarks.ts';
 import { Owner } from '../locations/owner.ts';
 import type { OpenOptions } from '../locations/place.ts';
 import { filesystemOn, groupOn, poolOn, tableOn, type SetMember } from '../locations/probes.ts';
+import { ambiguousClaim, SetClaims } from '../locations/set-claims.ts';
 import { openTable, openVolume, type Disks } from '../locations/tables.ts';
 import { contentMark, contentOf, type Content, type ContentVisitor } from './disk-content.ts';
-import type { DiskList, DiskPart, PartPlace } from './disk-parts.ts';
+import type { DiskList, DiskPart, IncompleteSet, PartPlace } from './disk-parts.ts';
 
 /** Tables in each other: a partition, an array, a container, a volume group, and a guest's own disk in a volume. */
 const DEPTH_MAX = 8;
@@ -42,6 +43,8 @@ interface Member extends SetMember {
   readonly source: BlockSource;
   readonly line: Line;
   readonly spot: Spot;
+  /** Members that were found before it. */
+  readonly order: number;
 }
 
 interface GatheredSet {
@@ -59,6 +62,11 @@ function missingOf({ members }: GatheredSet): number {
   return Math.max(0, members[0].members - members.length);
 }
 
+function incompleteOf({ members }: GatheredSet): IncompleteSet {
+  const [{ group, isLone }] = members;
+  return { group, members: members.map(({ member }) => member), listed: [...new Set(members.flatMap(({ listed = [] }) => listed))], ...(isLone === undefined ? {} : { isLone }) };
+}
+
 function flat(lines: readonly Line[]): readonly DiskPart[] {
   return lines.flatMap(({ part, below }) => [part, ...flat(below)]);
 }
@@ -69,6 +77,7 @@ class DiskWalk {
   readonly #owner = new Owner();
   readonly #roots: Line[];
   readonly #sets = new Map<string, GatheredSet>();
+  readonly #claims = new SetClaims();
   readonly #failures: DiskList['failures'][number][] = [];
   readonly #problems: DiskList['problems'][number][] = [];
   #lines = 0;
@@ -100,15 +109,36 @@ class DiskWalk {
           ...(list.table === undefined ? {} : { table: list.table }), parts: flat(list.lines),
         }];
       }),
-      incomplete: sets.filter(({ isOpened }) => !isOpened).map(({ members }) => ({ group: members[0].group, members: members.map(({ member }) => member) })),
+      incomplete: sets.filter(({ isOpened }) => !isOpened).map(incompleteOf),
       failures: this.#failures, problems: this.#problems,
     };
   }
 
   /** The next set to open, those that are whole first. */
   #next(): GatheredSet | undefined {
+    const lone = [...this.#sets.values()].filter(({ members: [{ isLone }], isOpened }) => isLone === true && !isOpened);
+    for (const set of lone) this.#claim(set);
     const sets = [...this.#sets.values()].filter(({ isOpened }) => !isOpened);
-    return sets.find((set) => missingOf(set) === 0) ?? (this.#options.degraded ? sets[0] : undefined);
+    const known = sets.filter((set) => !lone.includes(set));
+    return known.find((set) => missingOf(set) === 0) ?? (this.#options.degraded ? known[0] ?? sets[0] : undefined);
+  }
+
+  /** Puts a disk that knows only itself into the set that lists it. */
+  #claim(set: GatheredSet): void {
+    const { members: [member] } = set;
+    const homes = this.#claims.of(member.member);
+    const home = this.#sets.get(homes[0] ?? '');
+    if (home === undefined) return;
+    set.isOpened = true;
+    try {
+      if (homes.length > 1) throw new UnsupportedError(`List disks: ${ambiguousClaim(member.member, homes)}`);
+      this.#sets.delete(member.group);
+      const { group, members } = home.members[0];
+      const { isLone: _, ...rest } = member;
+      this.#enlist({ ...rest, group, members });
+    } catch (error) {
+      member.line.part = { ...member.line.part, error: this.#fail(member.spot, error) };
+    }
   }
 
   #add(lines: Line[], part: DiskPart): Line {
@@ -134,7 +164,7 @@ class DiskWalk {
       const table = await tableOn(source);
       if (table !== undefined) line.part = { ...line.part, holds: table.name };
       const set = table === undefined ? await poolOn(source) : await groupOn(source);
-      if (set !== undefined) this.#gather({ ...set, source, line, spot });
+      if (set !== undefined) this.#gather({ ...set, source, line, spot, order: this.#members });
       else if (table !== undefined) line.table = await this.#table([source], table.name, line.below, spot);
       else {
         // Should opening it fail, the part says at least what it is.
@@ -148,16 +178,22 @@ class DiskWalk {
   }
 
   #gather(member: Member): void {
-    const { format, group, line } = member;
-    line.part = { ...line.part, holds: format };
+    member.line.part = { ...member.line.part, holds: member.format };
+    this.#enlist(member);
+    this.#members += 1;
+    this.#claims.add(member);
+  }
+
+  #enlist(member: Member): void {
+    const { format, group } = member;
     const set = this.#sets.get(group);
     if (set?.members.some((other) => other.member === member.member) === true) {
       throw new UnsupportedError(`List disks: another one is the same member of its ${format} set, and only the first is used; name those that belong together`);
     }
     if (set?.isOpened === true) throw new UnsupportedError(`List disks: its ${format} set had to be opened before this member was found`);
-    this.#members += 1;
     if (set === undefined) this.#sets.set(group, { members: [member], isOpened: false });
     else set.members.push(member);
+    set?.members.sort((a, b) => a.order - b.order);
   }
 
   /** Opens a set. With one member its parts are below that; on one disk, below the disk; else they are a list of their own. */

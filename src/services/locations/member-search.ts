@@ -9,6 +9,7 @@ import { isFatal } from '../entry-error.ts';
 import type { Owner } from './owner.ts';
 import type { OpenOptions } from './place.ts';
 import { groupOn, poolOn, tableOn, type SetMember, type SetName } from './probes.ts';
+import { ambiguousClaim, SetClaims } from './set-claims.ts';
 import { openTable, openVolume, type Disks } from './tables.ts';
 
 /** Tables in each other: a partition, an array, a container. */
@@ -49,6 +50,17 @@ export class MemberGroup {
   add(member: string, found: Found): void {
     if (!this.#members.has(member)) this.#members.set(member, found);
   }
+
+  remove(member: string, found: Found): void {
+    if (this.#members.get(member) === found) this.#members.delete(member);
+  }
+}
+
+/** A disk that knows only itself; `own` is a group that it forms alone until another disk lists it, if it can be opened alone. */
+interface LoneDisk {
+  readonly group: string;
+  readonly own?: MemberGroup;
+  readonly found: Found;
 }
 
 /** See the header. What it opens, `owner` closes; the disks stay the caller's. */
@@ -57,6 +69,8 @@ export class MemberSearch {
   readonly #owner: Owner;
   readonly #pools: boolean;
   readonly #groups = new Map<string, MemberGroup>();
+  readonly #claims = new SetClaims();
+  readonly #lone = new Map<string, LoneDisk>();
   readonly #entered = new Set<MemberGroup>();
   readonly #containers: Found[] = [];
   readonly #failures: string[] = [];
@@ -93,11 +107,35 @@ export class MemberSearch {
     else {
       const look = table !== undefined ? groupOn : this.#pools ? poolOn : undefined;
       const set = look === undefined ? undefined : await this.#attempt(() => look(source));
-      if (set === undefined) return;
-      const group = this.#groups.get(set.group) ?? new MemberGroup(set);
-      this.#groups.set(set.group, group);
-      group.add(set.member, { source, depth });
+      if (set !== undefined) this.#join(set, { source, depth });
     }
+  }
+
+  #join(set: SetMember, found: Found): void {
+    const { group: id, member, isLone, listed = [], damage } = set;
+    const group = this.#groups.get(id) ?? new MemberGroup(set);
+    this.#claims.add(set);
+    group.add(member, found);
+    if (isLone !== true) this.#groups.set(id, group);
+    else if (!this.#lone.has(member)) this.#lone.set(member, { group: id, found, ...(damage === undefined ? { own: group } : {}) });
+    if (damage !== undefined) this.#failures.push(damage);
+    for (const one of isLone === true ? [member] : listed) this.#settle(one);
+  }
+
+  /** Puts a disk that knows only itself into the group that lists it, whichever was found first; where several list it, into none. */
+  #settle(member: string): void {
+    const lone = this.#lone.get(member);
+    if (lone === undefined) return;
+    const homes = this.#claims.of(member);
+    const [home, ...others] = homes;
+    if (home !== undefined && others.length === 0) {
+      this.#groups.delete(lone.group);
+      this.#groups.get(home)?.add(member, lone.found);
+      return;
+    }
+    for (const one of homes) this.#groups.get(one)?.remove(member, lone.found);
+    if (lone.own !== undefined) this.#groups.set(lone.group, lone.own);
+    if (home !== undefined) this.#failures.push(ambiguousClaim(member, homes));
   }
 
   /** Looks one stage deeper: into an array that is whole, else into a container, else into an array with members missing. @returns whether there was one. */

@@ -36,6 +36,12 @@ export interface SetMember {
   readonly member: string;
   /** Members of the whole set. */
   readonly members: number;
+  /** Identities of all members, where this one lists them. */
+  readonly listed?: readonly string[];
+  /** It knows only itself: see `SetClaims`. */
+  readonly isLone?: true;
+  /** Why it knows only itself, where what it says of its set is damaged: opened alone it fails. */
+  readonly damage?: string;
 }
 
 const groups: readonly VolumeTableName[] = ['lvm', 'md', 'ldm'];
@@ -45,7 +51,9 @@ export const groupOn: Lookup<SetMember | undefined> = once(async (source) => {
   const table = await tableOn(source);
   if (table === undefined || !groups.includes(table.name)) return undefined;
   const found = await memberOf(source, table);
-  return found === undefined ? undefined : { format: table.name as SetName, group: found.group, member: found.member, members: found.members };
+  if (found === undefined) return undefined;
+  const { name: _, ...said } = found;
+  return { format: table.name as SetName, ...said };
 });
 
 /** The filesystem of several devices that a disk without a table is one of; undefined where it is none. @throws {FormatError} */

@@ -26,8 +26,8 @@ interface LabelledDisk {
   readonly label: PvLabel;
 }
 
-/** The newest description on any of the disks; undefined for disks that no group has, or that keep no description. */
-async function newestGroup(disks: readonly LabelledDisk[], limits: Limits, problems: TreeProblem[]): Promise<VolumeGroup | undefined> {
+/** The newest description on any of the disks, undefined for disks that no group has, or that keep no description; and the first failure to read one. */
+async function newestGroup(disks: readonly LabelledDisk[], limits: Limits, problems: TreeProblem[]): Promise<{ readonly group: VolumeGroup | undefined; readonly failure: HoldfastError | undefined }> {
   let newest: VolumeGroup | undefined;
   let failure: HoldfastError | undefined;
   for (const { file, label } of disks) {
@@ -41,14 +41,14 @@ async function newestGroup(disks: readonly LabelledDisk[], limits: Limits, probl
       if (newest === undefined || group.seqno > newest.seqno) newest = group;
     }
   }
-  if (newest === undefined && failure !== undefined) throw failure;
-  return newest;
+  return { group: newest, failure };
 }
 
 async function member(source: BlockSource): Promise<VolumeMember> {
   const label = await readLabel(source);
-  const group = await newestGroup([{ file: source, label }], defaultLimits, []);
-  return group === undefined ? { group: `pv:${label.uuid}`, member: label.uuid, members: 1 } : { group: group.uuid, member: label.uuid, members: group.disks.size };
+  const { group, failure } = await newestGroup([{ file: source, label }], defaultLimits, []);
+  if (group === undefined) return { group: `pv:${label.uuid}`, member: label.uuid, members: 1, isLone: true, ...(failure === undefined ? {} : { damage: failure.message }) };
+  return { group: group.uuid, member: label.uuid, members: group.disks.size, listed: [...group.disks.values()].map(({ uuid }) => uuid) };
 }
 
 /** Whether people see a volume. Of a snapshot of the older kind, the text shows the internal volume that joins origin and store: people see the store's name. */
@@ -92,7 +92,8 @@ async function open(sources: readonly BlockSource[], { limits }: OpenContext): P
   const disks: LabelledDisk[] = [];
   for (const file of sources) disks.push({ file, label: await readLabel(file) });
   const problems: TreeProblem[] = [];
-  const group = await newestGroup(disks, limits, problems);
+  const { group, failure } = await newestGroup(disks, limits, problems);
+  if (group === undefined && failure !== undefined) throw failure;
   const sectorSize = Math.max(SECTOR, ...sources.map((source) => source.sectorSize));
   const remarks: string[] = [];
   if (group === undefined) {

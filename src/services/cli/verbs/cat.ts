@@ -1,6 +1,7 @@
 /** `cat`: the bytes of one file on stdout. */
 import { UsageError, type BlockSource } from '../../../core/index.ts';
 import { entryRecord } from '../../entry-record.ts';
+import { foreignImage } from '../../locations/foreign-image.ts';
 import { openLocation } from '../../locations/index.ts';
 import { diskHint } from '../../next-step.ts';
 import { pieceBytes, readContent } from '../../trees/content.ts';
@@ -34,6 +35,9 @@ export async function run(context: Context, operands: readonly string[], options
     if (stat.type !== 'file') throw new UsageError(`Write '${text}' to stdout: it is a ${stat.type}, expected a file${diskHint(location)}`);
     const source = await tree.open(id);
     try {
+      // Of an image that is read, the disk in it is written: nobody may take these bytes for a disk's.
+      const foreign = location.layers.length > 1 ? undefined : await foreignImage(source, text);
+      if (foreign !== undefined) context.note(`'${text}' is an image of a kind that is not read ('${foreign.data['imageFormat']}'): these are the bytes of the file, not of the disk in it`);
       const from = Math.min(options.offset ?? 0, source.size);
       const range = { from, to: Math.min(source.size, from + (options.length ?? source.size)), signal: context.signal };
       if (!context.json) {

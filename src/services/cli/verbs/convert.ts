@@ -2,12 +2,21 @@
 import * as path from 'node:path';
 import { UsageError } from '../../../core/index.ts';
 import { convertDisk, writableFormat } from '../../convert.ts';
-import { openLocation } from '../../locations/index.ts';
+import { foreignImage } from '../../locations/foreign-image.ts';
+import { openLocation, type Location } from '../../locations/index.ts';
 import { diskHint } from '../../next-step.ts';
 import type { CommonOptions, Context, Outcome } from '../context.ts';
 
 interface Options extends CommonOptions {
   readonly to: string;
+}
+
+/** Why a file is no disk to convert. */
+async function noImage(location: Location, text: string): Promise<Error> {
+  const { tree, id } = await location.node();
+  const source = await tree.open(id);
+  const foreign = await foreignImage(source, text).finally(() => source.close());
+  return foreign ?? new UsageError(`Convert '${text}': it is no disk image of a known format; 'raw:FILE' says that its bytes are the disk`);
 }
 
 /** Runs the verb. A file without a magic number is a raw disk only where the caller says so: it may as well be a damaged image. */
@@ -19,7 +28,7 @@ export async function run(context: Context, operands: readonly string[], options
     const view = await location.node();
     const stat = await view.tree.stat(view.id);
     if (stat.type !== 'file') throw new UsageError(`Convert '${text}': it is a ${stat.type}, expected a disk image or a raw disk${diskHint(location)}`);
-    if (!location.layers.some(({ layer }) => layer === 'image')) throw new UsageError(`Convert '${text}': it is no disk image of a known format; 'raw:FILE' says that its bytes are the disk`);
+    if (!location.layers.some(({ layer }) => layer === 'image')) throw await noImage(location, text);
     const source = await view.tree.open(view.id);
     try {
       const report = await convertDisk(source, path.resolve(out), format, {
