@@ -15,8 +15,10 @@ const PIECE_BYTES = 64_512;
 /** Head of a block up to its length. */
 const HEAD_BYTES = 24;
 const BLOCK_BYTES_MAX = 20_000_000;
-/** Blocks among which one is as long as the device's buffer, unless the volume ends before. */
+/** Blocks among which one fills the device's buffer but for less than the head of a record, unless the volume ends before. */
 const BLOCKS_LOOKED_AT = 256;
+/** Devices have block sizes of whole such units: the storage daemon warns of others (src/stored/dev.c). */
+const UNIT_BYTES = 1024;
 /** How often a reader may close the FIFO early, as the storage daemon does when it only looks. */
 const READERS_MAX = 20;
 
@@ -26,22 +28,22 @@ const READERS_MAX = 20;
  */
 export async function feedVolume(fifo: string, volume: StoredVolume): Promise<void> {
   checkFifo(fifo);
-  const bufferBytes = await longestBlock(volume);
+  const bufferBytes = await deviceBuffer(volume);
   for (let readers = 0; readers < READERS_MAX; readers += 1) {
     if (await feedReader(fifo, volume, bufferBytes)) return;
   }
   throw new ToolError(`Feed volume '${volume.facts.name}' to '${fifo}': '${READERS_MAX}' readers closed it before the end`, { path: fifo });
 }
 
-/** Bytes of the longest block near the start: those of the buffer of the device that wrote the volume. */
-async function longestBlock(volume: StoredVolume): Promise<number> {
+/** Bytes of the buffer of the device that wrote the volume. In a short job no block may fill it to the last byte. */
+async function deviceBuffer(volume: StoredVolume): Promise<number> {
   let longest = 0;
   for (let at = 0, blocks = 0; at < volume.size && blocks < BLOCKS_LOOKED_AT; blocks += 1) {
     const size = await blockBytes(volume, at);
     longest = Math.max(longest, size);
     at += size;
   }
-  return longest;
+  return Math.ceil(longest / UNIT_BYTES) * UNIT_BYTES;
 }
 
 /** @returns whether the reader took everything. */

@@ -83,6 +83,20 @@ test('jobs are stored, confirmed and fed back', async () => {
   assert.deepEqual(blocksOf(await back, 64_512), blocksOf(first.bytes));
 });
 
+test('a first block that does not fill the buffer of the device is fed with zeroes up to it', async () => {
+  const bytes = Buffer.concat([64_507, 3000].map((size) => {
+    const block = Buffer.alloc(size, 0x55);
+    block.writeUInt32BE(size, 4);
+    return block;
+  }));
+  const storing = run('store', '--fifo', fifo, '--volume', 'two-blocks');
+  await writeJob(bytes);
+  assert.equal((await storing).code, 1); // these are no jobs; it is kept all the same
+  const back = fs.promises.readFile(fifo);
+  assert.equal((await run('feed', '--fifo', fifo, '--volume', 'two-blocks')).code, 0);
+  assert.deepEqual(await back, Buffer.concat([bytes.subarray(0, 64_507), Buffer.alloc(5), bytes.subarray(64_507)]));
+});
+
 test('what is not whole, or not there, is not confirmed', async () => {
   const { name, bytes } = fixture('b15-sparselzo');
   const storing = run('store', '--fifo', fifo, '--volume', name);

@@ -24,6 +24,11 @@ export const FILE_FLAG = {
   metadataOnly: 2,
 } as const;
 
+/** Columns with a value for each row, but for the owner. */
+const ROW_COLUMNS = ['fileIndex', 'path', 'type', 'stream', 'flags', 'digest', 'block', 'offset', 'size', 'modified', 'accessed', 'changed'] as const;
+/** Columns of some rows: the ascending row first. */
+const SPARSE_COLUMNS = [['linkRow', 'linkTarget'], ['metadataRow', 'metadataBlock', 'metadataOffset'], ['packedRow', 'packedRecords', 'packedBlock', 'packedOffset']] as const;
+
 /** Columns by row; rows are only appended, and only the last one may still change. */
 export class FileTable {
   readonly fileIndex: Column = new Column(1);
@@ -98,6 +103,29 @@ export class FileTable {
     if (record.type === FILE_TYPE.DELETED) this.deletions += 1;
     if (record.type === FILE_TYPE.BASE) this.baseEntries += 1;
     return row;
+  }
+
+  /** A table with the first `rows` rows, to go on with; this one when it has no others. */
+  head(rows: number): FileTable {
+    if (rows >= this.rows) return this;
+    const kept = new FileTable();
+    for (const name of ROW_COLUMNS) for (let row = 0; row < rows; row += 1) kept[name].push(this[name].get(row));
+    for (let row = 0; row < rows; row += 1) kept.#owner.push(this.#owner.get(row));
+    for (const [number, owner] of this.#owners.entries()) {
+      kept.#owners.push(owner);
+      kept.#ownerNumbers.set(`${owner.mode} ${owner.uid} ${owner.gid}`, number);
+    }
+    for (const names of SPARSE_COLUMNS) {
+      const end = this[names[0]].lowerBound(rows);
+      for (const name of names) for (let at = 0; at < end; at += 1) kept[name].push(this[name].get(at));
+    }
+    for (const [row, bytes] of this.actualSize) if (row < rows) kept.actualSize.set(row, bytes);
+    for (const [row, place] of this.damage) if (row < rows) kept.damage.set(row, place);
+    for (let row = 0; row < rows; row += 1) {
+      if (this.type.get(row) === FILE_TYPE.DELETED) kept.deletions += 1;
+      if (this.type.get(row) === FILE_TYPE.BASE) kept.baseEntries += 1;
+    }
+    return kept;
   }
 
   /** Mode (type bits included), uid and gid of a row. */

@@ -3,7 +3,7 @@ import { FILE_TYPE } from './attributes.ts';
 import { Column } from './column.ts';
 import type { FileTable } from './file-table.ts';
 import { nodeType } from './node-type.ts';
-import type { VolumeProblemKind } from './problem.ts';
+import type { DamagePlace, VolumeProblemKind } from './problem.ts';
 
 /** A finding about one row. */
 export interface RowFinding {
@@ -66,4 +66,12 @@ function sameEntry(files: FileTable, a: number, b: number): boolean {
   const isDirectory = nodeType(files.type.get(a), one.mode, 0) === 'directory';
   return one === other && files.modified.get(a) === files.modified.get(b) && files.changed.get(a) === files.changed.get(b)
     && (isDirectory || files.size.get(a) === files.size.get(b));
+}
+
+/** Of the files that a job was storing when it was stopped, by path, those that it did not store after its restart. */
+export function* notStoredAgain(files: FileTable, stopped: ReadonlyMap<number, DamagePlace>): Generator<{ readonly path: number; readonly place: DamagePlace }> {
+  if (stopped.size === 0) return;
+  const missing = new Map(stopped);
+  for (let row = 0; row < files.rows; row += 1) missing.delete(files.path.get(row));
+  for (const [path, place] of missing) yield { path, place };
 }

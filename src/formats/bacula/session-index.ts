@@ -12,9 +12,9 @@ import { FILE_FLAG, FileTable, type RecordPlace } from './file-table.ts';
 import { parseSessionEnd, parseSessionStart, type SessionEnd, type SessionLabel } from './label.ts';
 import type { PathTable } from './path-table.ts';
 import type { DamagePlace, ProblemList, VolumeProblem, VolumeProblemKind } from './problem.ts';
-import { checkRows, relink } from './session-check.ts';
+import { checkRows, notStoredAgain, relink } from './session-check.ts';
+import { isNextSpool, isRestart, startsWithSessionLabel, STOPPED } from './session-start.ts';
 import { dataStream, isAppliedMetadata, STREAM, STREAM_BITS_UNSUPPORTED, STREAM_TYPE_MASK, streamRole } from './stream.ts';
-import { labelBytes } from './volume-head.ts';
 
 /** What all sessions of a set share. */
 export interface SetState {
@@ -57,17 +57,11 @@ interface OpenRecord {
   readonly pieces: Uint8Array[] | undefined;
 }
 
-/** Records whose bytes the index needs. */
-function isParsed(stream: number): boolean {
-  const role = streamRole(stream & STREAM_TYPE_MASK);
-  return role === 'attributes' || role === 'attributes-update';
-}
-
 /** Built by a scan, then only read. */
 export class SessionIndex {
   readonly id: number;
   readonly time: number;
-  readonly files: FileTable = new FileTable();
+  files: FileTable = new FileTable();
   /** Rows of the block table, in the session's order. */
   readonly blocks: Column = new Column(1);
   /** By number of a block: what was lost in front of it. */
@@ -101,6 +95,10 @@ export class SessionIndex {
   #linkPath = new Column();
   #skipping = false;
   #damaged = false;
+  /** By path: files that a stopped job was storing, which it should have stored again when it was restarted. */
+  readonly #stopped = new Map<number, DamagePlace>();
+  /** A restarted job has not stored a file yet. */
+  #restarted = false;
 
   constructor(id: number, time: number, state: SetState) {
     this.id = id;
@@ -154,8 +152,10 @@ export class SessionIndex {
 
   /** Ends the scan: a session without its end label was cut off. */
   finish(lastVolume: string): void {
+    if (this.end?.status === STOPPED) this.#endWith(this.end);
     if (this.end === undefined && !this.#endsWell()) this.#cutOff(lastVolume);
     this.#finishRow();
+    for (const { path, place } of notStoredAgain(this.files, this.#stopped)) this.#reportDamage(path, place);
     if (this.consolidated) relink(this.files, this.#linkPath);
     this.#linkPath = new Column();
     this.#checkEnd();
@@ -192,7 +192,8 @@ export class SessionIndex {
       if (!startsWithSessionLabel(block.payload)) this.#missingStart(block);
       return true;
     }
-    if (block.number === expected) return true;
+    if (block.number === expected || (block.number === 0 && isNextSpool(block.payload, this.#open, this.#lastIndex))) return true;
+    if (this.start !== undefined && (this.end?.status ?? STOPPED) === STOPPED && !this.consolidated && isRestart(this.start, block.payload)) return this.#restart(block);
     if (block.number < expected) {
       this.#problem(block.number === this.#number ? 'duplicate-block' : 'block-order', `block ${block.number} comes again, expected block ${expected}; it is left out`, block);
       return false;
@@ -201,6 +202,21 @@ export class SessionIndex {
     const message = `blocks ${expected} to ${block.number - 1} of ${this.name} are missing`
       + (other ? ` between volumes '${this.#block?.volume ?? ''}' and '${block.volume}': a volume is missing or was cut short` : '');
     this.#gap(block, expected, other ? 'missing-volume' : 'missing-blocks', message);
+    return true;
+  }
+
+  /** Bacula restarts a stopped job in the session that it had, with a new start label and blocks from 0 on (measured, 9.6.7); its end label counts what came after that. */
+  #restart({ volume, number, offset }: SessionBlock): true {
+    const row = this.#row;
+    const place = { volume, block: number, offset, message: 'the job was stopped before all of it was stored, and restarted without it' };
+    const isPart = row >= 0 && this.#rowDigests === 0 && (this.#open !== undefined || ((this.#rowRecords > 0 || this.files.type.get(row) === FILE_TYPE.REG) && (this.#digests > 0 || this.#rowBytes < this.files.size.get(row))));
+    if (isPart) {
+      this.files.damage.set(row, place);
+      this.#stopped.set(this.files.path.get(row), place);
+    }
+    this.#finishRow();
+    if (isPart) this.files = this.files.head(row);
+    [this.#open, this.#skipping, this.#restarted, this.#bytes] = [undefined, false, true, 0];
     return true;
   }
 
@@ -229,9 +245,13 @@ export class SessionIndex {
 
   #markDamaged(place: DamagePlace): void {
     this.files.damage.set(this.#row, place);
+    this.#reportDamage(this.files.path.get(this.#row), place);
+  }
+
+  #reportDamage(path: number, place: DamagePlace): void {
     this.#report({
       kind: 'damaged-file', volume: place.volume, block: place.block, offset: place.offset,
-      message: `Read ${this.name}: '${this.#pathText(this.#row)}' is damaged or may miss data: ${place.message}`,
+      message: `Read ${this.name}: '/${Buffer.from(this.#state.paths.bytes(path)).toString('utf8')}' is damaged or may miss data: ${place.message}`,
     });
   }
 
@@ -243,7 +263,7 @@ export class SessionIndex {
     if (fileIndex === 0) return this.#problem('bad-record', `a record has FileIndex '0' and stream '${stream}'`);
     this.#bytes += size;
     if (bytes.length === size) return this.#complete(record);
-    const parsed = isParsed(stream);
+    const parsed = streamRole(stream & STREAM_TYPE_MASK).startsWith('attributes'); // whose bytes the index needs
     if (parsed && size > this.#state.limits.baculaRecordBytesMax) throw new LimitError('baculaRecordBytesMax', size, this.#state.limits.baculaRecordBytesMax, this.name);
     this.#open = { fileIndex, stream, size, place, remaining: size - bytes.length, pieces: parsed ? [new Uint8Array(bytes)] : undefined };
   }
@@ -336,6 +356,8 @@ export class SessionIndex {
 
   #attributes(fileIndex: number, bytes: Uint8Array, place: RecordPlace, update: boolean): void {
     this.#finishRow();
+    if (this.#restarted) this.files = this.files.head(this.files.fileIndex.lowerBound(fileIndex)); // from there on it stores its files again
+    this.#restarted = false;
     this.#skipping = false;
     try {
       parseAttributes(bytes, this.#record);
@@ -416,15 +438,18 @@ export class SessionIndex {
       if (bytes.length !== size) return this.#problem('bad-label', 'a session label is cut short');
       if (fileIndex === LABEL.SOS_LABEL) return this.#begin(parseSessionStart(bytes));
       this.end = parseSessionEnd(bytes);
-      const { errors, status } = this.end;
       this.#ending = { block: this.#block, lastIndex: this.#lastIndex, bytes: this.#bytes };
-      if (!'TW'.includes(status)) this.#endEarly(status);
-      this.#finishRow();
-      if (!'TW'.includes(status) || errors > 0) this.#problem('job-not-ok', `the job ended with status '${status}' and '${errors}' errors`);
+      if (this.end.status !== STOPPED) this.#endWith(this.end); // else it may be restarted yet
     } catch (error) {
       if (!(error instanceof HoldfastError)) throw error;
       this.#problem('bad-label', error.message);
     }
+  }
+
+  #endWith({ errors, status }: SessionEnd): void {
+    if (!'TW'.includes(status)) this.#endEarly(status);
+    this.#finishRow();
+    if (!'TW'.includes(status) || errors > 0) this.#problem('job-not-ok', `the job ended with status '${status}' and '${errors}' errors`);
   }
 
   #begin(label: SessionLabel): void {
@@ -470,10 +495,4 @@ export class SessionIndex {
       message: `Read ${this.name} in block ${block?.number ?? 0} at offset ${block?.offset ?? 0} of volume '${block?.volume ?? ''}': ${message}`,
     });
   }
-}
-
-/** Whether the session begins with this block. On a device that cannot go back, a FIFO, the volume's label stands in front of it in the same block. */
-function startsWithSessionLabel(payload: Uint8Array): boolean {
-  const at = labelBytes(payload);
-  return at + 12 <= payload.length && new DataView(payload.buffer, payload.byteOffset, payload.byteLength).getInt32(at) === LABEL.SOS_LABEL;
 }

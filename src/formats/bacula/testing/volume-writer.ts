@@ -29,6 +29,8 @@ export interface SessionNames {
   readonly time: number;
   readonly jobId: number;
   readonly level?: string;
+  /** Microseconds after its first start at which the job was restarted; default 0. */
+  readonly restarted?: number;
 }
 
 const ID = 'Bacula 1.0 immortal\n';
@@ -177,6 +179,11 @@ export class SessionWriter {
     this.flush();
   }
 
+  /** Counts blocks from 0 again, beginning with the one that is being filled, as with every spool that Bacula has emptied. */
+  spoolAgain(): void {
+    this.#number = 0;
+  }
+
   /** Writes the block that is being filled, if it holds anything. */
   flush(): void {
     if (this.#filled === 0) return;
@@ -187,9 +194,9 @@ export class SessionWriter {
   }
 
   #labelBody(jobId: number = this.#names.jobId): Uint8Array {
-    const { level = 'F', time } = this.#names;
+    const { level = 'F', time, restarted = 0 } = this.#names;
     return Buffer.concat([
-      cstr(ID), sessionLabelLayout.encode({ VerNum: 11, JobId: jobId, write_btime: time * 1e6 + jobId, write_time: 0 }),
+      cstr(ID), sessionLabelLayout.encode({ VerNum: 11, JobId: jobId, write_btime: time * 1e6 + jobId + restarted, write_time: 0 }),
       cstr('pool', 'Backup', `job-${jobId}`, 'client', `job-${jobId}.unique`, 'fileset'),
       sessionKindLayout.encode({ JobType: 'B'.charCodeAt(0), JobLevel: level.charCodeAt(0) }), cstr('digest'),
     ]);
