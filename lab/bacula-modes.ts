@@ -1,6 +1,6 @@
 /**
  * All modes beside each other under one unmodified Bacula, once with a client that encrypts (PKI) and once with one that does not: accurate chains of Full, Incremental and
- * Differential, two jobs at once on a volume, jobs over several volumes. Each job is restored by Bacula and by holdfast from the repository, in md5 and metadata.
+ * Differential, two jobs at once on a volume, one of them spooled, jobs over several volumes. Each job is restored by Bacula and by holdfast from the repository, in md5 and metadata.
  */
 import { execFileSync, spawn, type ChildProcess } from 'node:child_process';
 import { appendFileSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
@@ -32,6 +32,8 @@ const volumeBytesMax = 1_300_021;
 const quirk = 'Bacula 9.6.7 restores an encrypted file of 65,537 bytes as it was, and calls it an error';
 const chained = { options: { signature: 'SHA256', sparse: 'yes', aclsupport: 'yes', xattrsupport: 'yes', accurate: 'pinsugmc5' }, accurate: true };
 const simple = { options: { signature: 'MD5' } };
+/** Blocks of a spooled job are counted from 0 again whenever the spool is emptied. */
+const spooled = { ...simple, isSpooled: true };
 
 type Level = (typeof LEVELS)[number];
 /** Modes whose volumes Bacula reads itself. */
@@ -77,9 +79,9 @@ class Round {
     };
     return [
       ...readable.flatMap(({ mode, device }) => [
-        { ...chained, name: `${mode}-chain`, device }, { ...simple, name: `${mode}-other`, device, poolOf: `${mode}-chain` }, { ...simple, name: `${mode}-span`, device, volumeBytesMax },
+        { ...chained, name: `${mode}-chain`, device }, { ...spooled, name: `${mode}-other`, device, poolOf: `${mode}-chain` }, { ...simple, name: `${mode}-span`, device, volumeBytesMax },
       ]),
-      { ...chained, name: 'fifo-chain', device: 'Fifo', volumeJobsMax: 1, scripts }, { ...simple, name: 'fifo-span', device: 'Fifo', volumeBytesMax, scripts },
+      { ...chained, name: 'fifo-chain', device: 'Fifo', volumeJobsMax: 1, scripts, isSpooled: true }, { ...simple, name: 'fifo-span', device: 'Fifo', volumeBytesMax, scripts },
       bpipe('bpipe-chain', 'tree'), bpipe('bpipe-other', 'long'),
     ];
   }

@@ -48,6 +48,8 @@ export interface JobSetup {
   readonly scripts?: readonly RunScript[];
   /** Name of a device; default `File`. */
   readonly device?: string;
+  /** The storage daemon collects the job's data in its spool, a little at a time, before it writes them. */
+  readonly isSpooled?: boolean;
   /** Another job whose pool, and so whose volumes, it uses; the pool's settings are that job's. */
   readonly poolOf?: string;
 }
@@ -83,6 +85,8 @@ export type SetupChoices = Pick<Setup, 'devices' | 'restoreScripts' | 'keyPair' 
 
 const loopback = '127.0.0.1';
 const jobsMax = 10;
+/** So small that a spooled job fills it several times. */
+const SPOOL_BYTES = 900_000;
 
 /** Text of a resource as Bacula reads it. */
 export function renderResource(resource: Resource, indent = ''): string {
@@ -112,7 +116,7 @@ function scriptResources(scripts: readonly RunScript[] = []): readonly Resource[
 }
 
 function jobResources(setup: Setup, job: JobSetup): readonly Resource[] {
-  const { name, options, accurate, volumeBytesMax, volumeJobsMax, plugins = [], scripts, device = 'File', poolOf } = job;
+  const { name, options, accurate, volumeBytesMax, volumeJobsMax, plugins = [], scripts, device = 'File', poolOf, isSpooled = false } = job;
   const paths: Directives = plugins.length > 0 ? { Plugin: plugins.map(quoted) } : { File: `"\\\\<${listFile(setup, name)}"` };
   const include: Resource = { kind: 'Include', directives: paths, children: [{ kind: 'Options', directives: options }] };
   const pool: Directives = {
@@ -122,7 +126,7 @@ function jobResources(setup: Setup, job: JobSetup): readonly Resource[] {
   return [
     { kind: 'FileSet', directives: { Name: name }, children: [include] },
     ...(poolOf === undefined ? [{ kind: 'Pool', directives: pool }] : []),
-    { kind: 'Job', directives: { ...jobDirectives(name, name, device), Pool: poolOf ?? name, Type: 'Backup', Level: 'Full', Accurate: yesNo(accurate === true) }, children: scriptResources(scripts) },
+    { kind: 'Job', directives: { ...jobDirectives(name, name, device), Pool: poolOf ?? name, Type: 'Backup', Level: 'Full', Accurate: yesNo(accurate === true), SpoolData: yesNo(isSpooled) }, children: scriptResources(scripts) },
   ];
 }
 
@@ -173,7 +177,7 @@ function storageResource(name: string, ports: Ports, password: string): Resource
 }
 
 function deviceResource({ name, kind, archive }: DeviceSetup): Resource {
-  const common = { Name: `${name}Device`, MediaType: name, ArchiveDevice: quoted(archive), LabelMedia: 'yes', RemovableMedia: 'no', AlwaysOpen: 'no' };
+  const common = { Name: `${name}Device`, MediaType: name, ArchiveDevice: quoted(archive), LabelMedia: 'yes', RemovableMedia: 'no', AlwaysOpen: 'no', MaximumJobSpoolSize: SPOOL_BYTES };
   const own = kind === 'file'
     ? { DeviceType: 'File', RandomAccess: 'yes', AutomaticMount: 'yes' }
     : { DeviceType: 'Fifo', RandomAccess: 'no', AutomaticMount: 'no', MaximumOpenWait: 60, MaximumConcurrentJobs: 1 };
