@@ -3,7 +3,7 @@
  * Bacula's restore. The director cannot be told by a RunScript after the job that it failed (measured, 9.6.7 and 15.0.3), so the script that asks `confirm`
  * marks the job in the catalog itself: `docs/bacula.md` has it.
  */
-import { execFileSync, spawn, type ChildProcess } from 'node:child_process';
+import { execFileSync, type ChildProcess } from 'node:child_process';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -37,8 +37,7 @@ class Round {
 
   /** A command of the adapter in the background. */
   #start(verb: string, ...words: readonly string[]): ChildProcess {
-    const child = spawn(this.#stand.program(PROGRAM), [verb, ...this.#common, '--fifo', this.#stand.path('fifo'), ...words], { stdio: ['ignore', 'ignore', 'pipe'] });
-    child.stderr.setEncoding('utf8').on('data', (text: string) => { this.#stand.context.log(`${verb}: ${text.trim()}`); });
+    const child = this.#stand.start(PROGRAM, verb, ...this.#common, '--fifo', this.#stand.path('fifo'), ...words);
     this.#children.push(child);
     return child;
   }

@@ -2,7 +2,7 @@
  * Size under an unmodified Bacula: one file of 12 GB, whose job goes on over several volumes where it can, and a tree of 25,071 files, in mode A on a mount and through a FIFO and in mode B; restored
  * byte-exact. HOLDFAST_LARGE_GB sets another size of the file (10^9 bytes). Needs twice the file's size on the disk, and the volumes' while they wait to be committed.
  */
-import { execFileSync, spawn, type ChildProcess } from 'node:child_process';
+import { execFileSync, type ChildProcess } from 'node:child_process';
 import { closeSync, ftruncateSync, mkdirSync, openSync, rmSync, statSync, writeFileSync, writeSync } from 'node:fs';
 import path from 'node:path';
 import type { JobSetup } from './bacula/config.ts';
@@ -127,7 +127,7 @@ class Round {
   }
 
   #fifo(verb: string, ...words: readonly string[]): ChildProcess {
-    return spawn(this.#stand.program('holdfast-bacula-fifo'), [verb, '--repo', this.#stand.path('fifos'), '--fifo', this.#stand.path('fifo'), ...words], { stdio: ['ignore', 'ignore', 'inherit'] });
+    return this.#stand.start('holdfast-bacula-fifo', verb, '--repo', this.#stand.path('fifos'), '--fifo', this.#stand.path('fifo'), ...words);
   }
 
   /** A full job, and the reader of its volume where it goes through the FIFO. */

@@ -196,9 +196,7 @@ class Round {
   }
 
   #fifo(verb: string, ...words: readonly string[]): ChildProcess {
-    const child = spawn(this.#stand.program(FIFO), [verb, ...this.#common, '--fifo', this.#stand.path('fifo'), ...words], { stdio: ['ignore', 'ignore', 'pipe'] });
-    child.stderr.setEncoding('utf8').on('data', (text: string) => { this.#stand.context.log(`${verb}: ${text.trim()}`); });
-    return child;
+    return this.#stand.start(FIFO, verb, ...this.#common, '--fifo', this.#stand.path('fifo'), ...words);
   }
 
   #row(name: string, level: Level): JobRow {

@@ -40,14 +40,17 @@ async function backup(words: readonly string[], core?: number): Promise<BackupFi
   return JSON.parse(await lastLine(start(core, words, 'ignore'))) as BackupFigures;
 }
 
-/** Runs `use` with a daemon over a new repository, and a function that gives the processor seconds that it took so far. */
+/** Runs `use` with a daemon over a new repository, warmed by one backup, and a function that gives the processor seconds that it took so far. */
 async function withDaemon<T>(place: { readonly directory: string; readonly core?: number }, use: (port: string, cpuSeconds: () => Promise<number>) => Promise<T>): Promise<{ readonly result: T; readonly residentBytesMax: number }> {
+  mkdirSync(place.directory);
   const child = start(place.core, ['daemon', place.directory], 'pipe') as ChildProcessByStdio<Writable, Readable, null>;
   const ended = lastLine(child);
   const lines = createInterface({ input: child.stdout });
   const line = async (): Promise<string> => (await once(lines, 'line') as [string])[0];
   try {
-    const result = await use(await line(), async () => {
+    const port = await line();
+    await backup(['remote', port, isQuick ? SMALL : WARMING, 'none']);
+    const result = await use(port, async () => {
       child.stdin.write('\n');
       return Number(await line());
     });
@@ -61,9 +64,7 @@ async function withDaemon<T>(place: { readonly directory: string; readonly core?
 
 /** The backups of a round over loopback, the first of them beside `local`. */
 async function overLoopback(directory: string, source: string, cache: string): Promise<Omit<WireRound, 'local' | 'apart'>> {
-  mkdirSync(directory);
   const { result, residentBytesMax } = await withDaemon({ directory }, async (port, cpuSeconds) => {
-    await backup(['remote', port, isQuick ? SMALL : WARMING, 'none']);
     const before = await cpuSeconds();
     const first = await backup(['remote', port, source, 'none', cache]);
     return {
@@ -79,11 +80,7 @@ async function overLoopback(directory: string, source: string, cache: string): P
 
 /** As on two machines: the backup has one core, the daemon another one. */
 async function apart(directory: string, source: string): Promise<WireRound['apart']> {
-  mkdirSync(directory);
-  const { result } = await withDaemon({ directory, core: cpus().length - 1 }, async (port) => {
-    await backup(['remote', port, isQuick ? SMALL : WARMING, 'none'], 0);
-    return backup(['remote', port, source, 'none'], 0);
-  });
+  const { result } = await withDaemon({ directory, core: cpus().length - 1 }, (port) => backup(['remote', port, source, 'none'], 0));
   return { local: await alone(`${directory}-local`, source, 0), first: result };
 }
 

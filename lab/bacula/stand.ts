@@ -1,4 +1,5 @@
 /** What the scenarios of adapters share: programs as an administrator installs them, a source, checks of what jobs and restores gave. */
+import { spawn, type ChildProcess } from 'node:child_process';
 import { chmodSync, existsSync, lstatSync, mkdirSync, readFileSync, readdirSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { Checks } from '../checks.ts';
@@ -33,6 +34,13 @@ export class Stand {
   /** Full name of an installed program. It leaves its process id in `<program>.pids`. */
   program(name: string): string {
     return this.path('bin', name);
+  }
+
+  /** Starts an adapter in the background; what it says on stderr is logged with its verb. */
+  start(name: string, verb: string, ...words: readonly string[]): ChildProcess {
+    const child = spawn(this.program(name), [verb, ...words], { stdio: ['ignore', 'ignore', 'pipe'] });
+    child.stderr.setEncoding('utf8').on('data', (text: string) => { this.context.log(`${verb}: ${text.trim()}`); });
+    return child;
   }
 
   /** Process ids that a program had, oldest first. */

@@ -49,14 +49,16 @@ async function deviceBuffer(volume: StoredVolume): Promise<number> {
 /** @returns whether the reader took everything. */
 async function feedReader(fifo: string, volume: StoredVolume, bufferBytes: number): Promise<boolean> {
   const handle = await fs.promises.open(fifo, 'w');
-  let buffer = new Uint8Array(bufferBytes);
+  let buffer = new Uint8Array();
   try {
     for (let at = 0; at < volume.size;) {
       const size = await blockBytes(volume, at);
       const isLast = at + size === volume.size;
       const length = isLast ? size : Math.max(size, bufferBytes);
-      if (length > buffer.length) buffer = new Uint8Array(length);
-      makeRoom(handle.fd, length);
+      if (length > buffer.length) {
+        buffer = new Uint8Array(length);
+        makeRoom(handle.fd, length);
+      }
       await volume.readInto(at, buffer.subarray(0, size), { sequential: true });
       buffer.fill(0, size, length);
       if (!await emptied(handle.fd)) return false;

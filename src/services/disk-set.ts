@@ -60,10 +60,15 @@ function claimsOf(units: readonly ListedFiles[]): SetClaims {
   return claims;
 }
 
+/** The groups that list a disk which knows only itself; none of others. */
+function homesOf({ members: [member = ''], isLone }: IncompleteSet, claims: SetClaims): readonly string[] {
+  return isLone === true ? claims.of(member) : [];
+}
+
 /** The group that the members of a set belong to: of a disk that knows only itself, the one group that lists it. */
-function groupOf({ group, members: [member = ''], isLone }: IncompleteSet, claims: SetClaims): string {
-  const [home = group, ...others] = isLone === true ? claims.of(member) : [];
-  return others.length > 0 ? group : home;
+function groupOf(set: IncompleteSet, claims: SetClaims): string {
+  const [home = set.group, ...others] = homesOf(set, claims);
+  return others.length > 0 ? set.group : home;
 }
 
 /** Groups with two disks that say to be the same member: nobody knows which of them belong together. */
@@ -94,9 +99,8 @@ function together(units: readonly ListedFiles[], ambiguous: ReadonlySet<string>,
 function whyAlone(list: DiskList, ambiguous: ReadonlySet<string>, claims: SetClaims): string | undefined {
   for (const set of list.incomplete) {
     if (ambiguous.has(groupOf(set, claims))) return 'has a member of which there is another copy; name those that belong together';
-    const [member = ''] = set.members;
-    const homes = set.isLone === true ? claims.of(member) : [];
-    if (homes.length > 1) return `has a member that is ambiguous: ${ambiguousClaim(member, homes)}`;
+    const homes = homesOf(set, claims);
+    if (homes.length > 1) return `has a member that is ambiguous: ${ambiguousClaim(set.members[0] ?? '', homes)}`;
   }
   return undefined;
 }
