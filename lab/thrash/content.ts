@@ -6,10 +6,11 @@ import { seededBytes, seededRandom } from '../../src/core/testing/random.ts';
 
 const POOL = 24;
 
-/** The tree of a seed; always the same. */
+/** The tree of a seed; always the same. What only this seed holds has a time of its own: two files of one size and one time at the same place are one file to a backup. */
 export function treeOf(seed: number): MemoryNode {
   const next = seededRandom(seed);
-  const children = new Map<string, MemoryNode>([['own', fileNode(seededBytes(5_000 + Math.floor(next() * 60_000), seed))]]);
+  const time = { seconds: 1_500_000_000 + Math.floor(seed / 1e9), nanoseconds: seed % 1e9 };
+  const children = new Map<string, MemoryNode>([['own', fileNode(seededBytes(5_000 + Math.floor(next() * 60_000), seed), { stat: { modified: time, changed: time } })]]);
   for (let i = 1 + Math.floor(next() * 6); i > 0; i -= 1) {
     const number = Math.floor(next() * POOL);
     children.set(`pool ${number}`, fileNode(seededBytes(20_000 + number * 17_000, 1_000_000 + number)));
