@@ -98,15 +98,23 @@ export async function withShelf<T>(
   }
 }
 
+/** What is printed instead of running; undefined where the arguments ask for something else. */
+function answerTo(given: readonly string[], usage: string): string | undefined {
+  if (given[0] === '--version') return version();
+  return given[0] === 'help' || given.some((one) => one === '--help' || one === '-h') ? usage : undefined;
+}
+
 /**
- * Runs a command to its end and ends the process: 0 done, 1 failed, 2 wrong use. Errors are one line on stderr.
+ * Runs a command to its end and ends the process: 0 done, 1 failed, 2 wrong use. Errors are one line on stderr. Who asks for its version or for help
+ * gets that alone.
  * @returns never.
  */
-export async function endWith(name: string, run: () => Promise<number>): Promise<never> {
+export async function endWith(name: string, usage: string, run: () => Promise<number>): Promise<never> {
   let code = 1;
   try {
-    if (process.argv[2] === '--version') process.stdout.write(`${version()}\n`);
-    code = process.argv[2] === '--version' ? 0 : await run();
+    const answer = answerTo(process.argv.slice(2), usage);
+    if (answer !== undefined) process.stdout.write(`${answer}\n`);
+    code = answer === undefined ? await run() : 0;
   } catch (error) {
     code = error instanceof UsageError ? 2 : 1;
     process.stderr.write(`${name}: ${error instanceof HoldfastError ? error.message : (error as Error).stack ?? String(error)}\n`);

@@ -7,6 +7,7 @@ import { createHash, randomBytes } from 'node:crypto';
 import { mkdirSync, readFileSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import * as path from 'node:path';
 import { NotFoundError, ToolError, UsageError } from '../../src/core/index.ts';
+import { makeDirectories } from '../../src/engine/index.ts';
 
 const RECEIPT = '.receipt';
 const FAILURE = '.failure';
@@ -73,7 +74,7 @@ export class Ledger {
   begin(job: string): void {
     if (job === '' || job.length > JOB_NAME_MAX) throw new UsageError(`Begin job '${job}': its name must have 1 to ${JOB_NAME_MAX} characters`);
     try {
-      mkdirSync(this.#state, { recursive: true, mode: 0o700 });
+      makeDirectories(this.#state);
       for (const name of readdirSync(this.#state)) if (name === CURRENT || name.startsWith('job-')) rmSync(path.join(this.#state, name), { recursive: true });
       mkdirSync(this.#directory(job), { mode: 0o700 });
       const file = path.join(this.#state, CURRENT);

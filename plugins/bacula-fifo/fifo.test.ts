@@ -114,6 +114,14 @@ test('what is not whole, or not there, is not confirmed', async () => {
   assert.equal((await run('confirm', '--volume', 'Another', '--wait', '0')).code, 1);
 });
 
+test('help is given to whoever asks for it, in every way', () => {
+  for (const words of [['help'], ['--help'], ['-h'], ['feed', '--help']]) {
+    const { status, stdout, stderr } = spawnSync(process.execPath, [main, ...words], { encoding: 'utf8' });
+    assert.deepEqual([status, stderr], [0, ''], words.join(' '));
+    assert.match(stdout, /^Usage:\n {2}holdfast-bacula-fifo store /);
+  }
+});
+
 test('wrong use is told apart', async () => {
   for (const words of [[], ['store'], ['store', '--fifo', fifo], ['feed', '--volume', 'x'], ['confirm'], ['confirm', '--volume', 'x', '--job', 'y'], ['store', '--nonsense']]) {
     assert.equal((await run(...words)).code, 2, words.join(' '));

@@ -79,18 +79,14 @@ async function confirm(values: Values): Promise<void> {
 }
 
 keepProcessSmall();
-await endWith('holdfast-bacula-fifo', async () => {
+await endWith('holdfast-bacula-fifo', USAGE, async () => {
   const { values, positionals } = readArguments({
     args: process.argv.slice(2), allowPositionals: true, strict: true,
     options: {
       ...commonOptions, fifo: { type: 'string' }, volume: { type: 'string', multiple: true }, job: { type: 'string' }, files: { type: 'string' },
-      wait: { type: 'string' }, help: { type: 'boolean' },
+      wait: { type: 'string' },
     },
   });
-  if (values.help === true) {
-    process.stdout.write(`${USAGE}\n`);
-    return 0;
-  }
   const [verb, ...rest] = positionals;
   const names = { ...values, volume: [...(values.volume ?? []), ...rest] };
   if (verb === 'store') await store(names);

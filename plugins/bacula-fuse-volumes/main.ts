@@ -72,15 +72,11 @@ function report(error: unknown, { opcode }: RequestHeader): void {
 }
 
 keepProcessSmall();
-await endWith('holdfast-bacula-fuse-volumes', async () => {
+await endWith('holdfast-bacula-fuse-volumes', USAGE, async () => {
   const { values, positionals } = readArguments({
     args: process.argv.slice(2), allowPositionals: true, strict: true,
-    options: { ...commonOptions, owner: { type: 'string' }, mode: { type: 'string' }, 'allow-other': { type: 'boolean' }, help: { type: 'boolean' } },
+    options: { ...commonOptions, owner: { type: 'string' }, mode: { type: 'string' }, 'allow-other': { type: 'boolean' } },
   });
-  if (values.help === true) {
-    process.stdout.write(`${USAGE}\n`);
-    return 0;
-  }
   const [given, ...others] = positionals;
   if (given === undefined || others.length > 0) throw new UsageError(`Name one directory\n${USAGE}`);
   const directory = path.resolve(given);

@@ -27,15 +27,11 @@ function stopSignal(): AbortSignal {
 }
 
 keepProcessSmall();
-await endWith('holdfast-bacula-tail', async () => {
+await endWith('holdfast-bacula-tail', USAGE, async () => {
   const { values, positionals } = readArguments({
     args: process.argv.slice(2), allowPositionals: true, strict: true,
-    options: { ...commonOptions, once: { type: 'boolean' }, interval: { type: 'string' }, help: { type: 'boolean' } },
+    options: { ...commonOptions, once: { type: 'boolean' }, interval: { type: 'string' } },
   });
-  if (values.help === true) {
-    process.stdout.write(`${USAGE}\n`);
-    return 0;
-  }
   const [given, ...others] = positionals;
   if (given === undefined || others.length > 0) throw new UsageError(`Name one directory\n${USAGE}`);
   if (fs.statSync(given, { throwIfNoEntry: false })?.isDirectory() !== true) throw new NotFoundError(`Follow '${given}': no such directory`, { path: given });

@@ -86,6 +86,12 @@ async function withinTime<T>(duplex: Duplex, options: ChannelOptions, work: (tra
   }
 }
 
+/** What a server that refuses may mean by it, who must not tell strangers more. */
+const refusals = {
+  site: 'it has another site key, or takes enrolled hosts only',
+  host: 'this host is not enrolled there or was revoked, its key file is of another server, or the server takes no enrolled hosts',
+} as const;
+
 /**
  * Opens a channel as the client. Takes over `duplex`, which must be connected and unread; it is destroyed when this fails.
  * @throws {ProtocolError} with a {@link ChannelFault}. @throws {AbortedError} by `options.signal`.
@@ -101,9 +107,7 @@ export function connectChannel(duplex: Duplex, credentials: ClientCredentials, o
     try {
       transport.outbound.write([Buffer.concat([greeting(number), handshake.write()])]);
       const answer = await takeGreeting(transport);
-      if (answer !== number) {
-        throw faultError('refused', `Open a channel: the server refused (it answered '${answer}'): it has other keys, this host is not enrolled or was revoked, or it does not offer handshake '${pattern.name}'`);
-      }
+      if (answer !== number) throw faultError('refused', `Open a channel: the server refused: ${refusals[credentials.kind]}`);
       handshake.read(await take(transport, messageBytes(pattern, 1)));
       const channel = new FramedChannel({ kind: 'server' }, transport, handshake.finish(), paceOf(options));
       channel.sendProof();

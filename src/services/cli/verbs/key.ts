@@ -41,6 +41,7 @@ async function list(context: Context, directory: string): Promise<Outcome> {
   const { slots, problems } = await repositoryKeySlots(directory, context);
   for (const row of slots) context.print(rowLine(row));
   for (const { name, reason } of problems) context.warn(`${name}: ${reason}`);
+  if (slots.length + problems.length === 0) context.note(`'${directory}' has no key slots: it is not encrypted, and whoever reaches it can read it`);
   return { exitCode: problems.length > 0 ? 1 : 0, result: { slots: slots.map(rowObject), problems } };
 }
 
