@@ -15,10 +15,13 @@ const THRESHOLD_BYTES = 128 << 10;
 const GROWTH_PERCENT = 50;
 /** What a smaller heap may grow to all the same: buffers of sockets and ciphers count as heap, and half of a heap of 10 MB is marked again for each message or two. */
 const SMALL_HEAP_BYTES = 40 << 20;
+/** A process whose heap and buffers are larger together is not small any more: the tables of a million files leave no room for a heap that grows as it likes. */
+const SMALL_PROCESS_BYTES = 64 << 20;
 const GROWTH_CHECK_MS = 500;
 
-/** The percentage for a heap of this size: up to {@link SMALL_HEAP_BYTES}, or by {@link GROWTH_PERCENT}, whichever is more. */
-export function growthPercent(heapBytes: number): number {
+/** The percentage for a heap of this size with so much outside of it: in a small process up to {@link SMALL_HEAP_BYTES} or by {@link GROWTH_PERCENT}, whichever is more; else the latter. */
+export function growthPercent(heapBytes: number, outsideBytes: number): number {
+  if (heapBytes + outsideBytes > SMALL_PROCESS_BYTES) return GROWTH_PERCENT;
   return Math.max(GROWTH_PERCENT, Math.round((SMALL_HEAP_BYTES / Math.max(heapBytes, 1 << 20) - 1) * 100));
 }
 
@@ -26,7 +29,8 @@ export function growthPercent(heapBytes: number): number {
 function adjustGrowth(): void {
   let last = GROWTH_PERCENT;
   setInterval(() => {
-    const percent = growthPercent(getHeapStatistics().used_heap_size);
+    const { used_heap_size: heap, external_memory: outside } = getHeapStatistics();
+    const percent = growthPercent(heap, outside);
     if (percent === last) return;
     setFlagsFromString(`--heap-growing-percent=${percent}`);
     last = percent;
@@ -46,8 +50,14 @@ export function keepProcessSmall(): void {
   setFlagsFromString(`--heap-growing-percent=${GROWTH_PERCENT}`);
   let isFirst = true;
   process.on('worker', (worker) => {
-    // V8 sets the factor back to 2, for all threads, whenever it makes the heap of a new one: this heap then grew by 30 MB and more.
-    worker.once('online', limitYoungGeneration);
+    // V8 sets the factor back to 2, for all threads, when it makes the heap of a new one, some time before that is online: this heap then grew by up to 40 MB.
+    const guard = setInterval(limitYoungGeneration, 1).unref();
+    for (const event of ['online', 'exit'] as const) {
+      worker.once(event, () => {
+        clearInterval(guard);
+        limitYoungGeneration();
+      });
+    }
     // Where no thread is worth while, neither is loading koffi.
     if (isFirst) {
       returnFreedMemory();
