@@ -1,5 +1,6 @@
 /** Recognising and opening tables of volumes of all kinds. */
 import { type BlockSource, defaultLimits, FormatError, HoldfastError, type OpenContext, type ProbeVerdict } from '../../core/index.ts';
+import { firmwareRaidDriver } from './firmware/firmware-raid.ts';
 import { gptDriver } from './gpt/gpt.ts';
 import { ldmDriver } from './ldm/ldm.ts';
 import { luksDriver } from './luks/luks.ts';
@@ -9,8 +10,8 @@ import { mdDriver } from './md/md.ts';
 import { findSuperblock } from './md/superblock.ts';
 import type { VolumeMember, VolumeTable, VolumeTableDriver, VolumeTableName } from './volume-table.ts';
 
-/** Containers and members before tables, dynamic disks before the table that protects them, GPT before its MBR. */
-const drivers: readonly VolumeTableDriver[] = [luksDriver, mdDriver, lvmDriver, ldmDriver, gptDriver, mbrDriver];
+/** Arrays of the firmware before what stands on them, containers and members before tables, dynamic disks before the table that protects them, GPT before its MBR. */
+const drivers: readonly VolumeTableDriver[] = [firmwareRaidDriver, luksDriver, mdDriver, lvmDriver, ldmDriver, gptDriver, mbrDriver];
 
 /** What {@link probeVolumeTable} recognised. */
 export interface RecognisedVolumeTable {

@@ -2,7 +2,7 @@
 import type { BlockSource, OpenContext, ProbeVerdict, TreeProblem } from '../../core/index.ts';
 
 /** Kinds, one folder each. */
-export type VolumeTableName = 'mbr' | 'gpt' | 'lvm' | 'md' | 'ldm' | 'luks';
+export type VolumeTableName = 'mbr' | 'gpt' | 'lvm' | 'md' | 'ldm' | 'luks' | 'firmware-raid';
 
 /** One volume of a table. JSON-safe but for `open`. */
 export interface Volume {
