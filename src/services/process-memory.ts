@@ -18,6 +18,8 @@ const SMALL_HEAP_BYTES = 40 << 20;
 /** A process whose heap and buffers are larger together is not small any more: the tables of a million files leave no room for a heap that grows as it likes. */
 const SMALL_PROCESS_BYTES = 64 << 20;
 const GROWTH_CHECK_MS = 500;
+/** A process that ends before is not worth loading koffi for. */
+const SETTLED_MS = 50;
 
 /** The percentage for a heap of this size with so much outside of it: in a small process up to {@link SMALL_HEAP_BYTES} or by {@link GROWTH_PERCENT}, whichever is more; else the latter. */
 export function growthPercent(heapBytes: number, outsideBytes: number): number {
@@ -48,7 +50,11 @@ function limitYoungGeneration(): void {
 export function keepProcessSmall(): void {
   limitYoungGeneration();
   setFlagsFromString(`--heap-growing-percent=${GROWTH_PERCENT}`);
-  let isFirst = true;
+  // Before the tables of a large volume are read: what they free while they grow lies among small pieces otherwise, some 7 MB for a million files.
+  setTimeout(() => {
+    returnFreedMemory();
+    adjustGrowth();
+  }, SETTLED_MS).unref();
   process.on('worker', (worker) => {
     // V8 sets the factor back to 2, for all threads, when it makes the heap of a new one, some time before that is online: this heap then grew by up to 40 MB.
     const guard = setInterval(limitYoungGeneration, 1).unref();
@@ -58,18 +64,12 @@ export function keepProcessSmall(): void {
         limitYoungGeneration();
       });
     }
-    // Where no thread is worth while, neither is loading koffi.
-    if (isFirst) {
-      returnFreedMemory();
-      adjustGrowth();
-    }
-    isFirst = false;
   });
 }
 
 /**
  * Makes glibc return what is freed. Once set, the thresholds stay: else each large piece that is freed raises them, up to 64 MB, and the next ones lie among small
- * pieces that keep their memory. Without koffi or glibc nothing changes. For processes that live long; {@link keepProcessSmall} calls it when threads are used.
+ * pieces that keep their memory. Without koffi or glibc nothing changes. For processes that live long; {@link keepProcessSmall} calls it after a while.
  */
 export function returnFreedMemory(): void {
   if (process.platform !== 'linux') return;
