@@ -17,7 +17,7 @@ const HEAD_BYTES = 24;
 const BLOCK_BYTES_MAX = 20_000_000;
 /** Blocks among which one fills the device's buffer but for less than the head of a record, unless the volume ends before. */
 const BLOCKS_LOOKED_AT = 256;
-/** Devices have block sizes of whole such units: the storage daemon warns of others (src/stored/dev.c). */
+/** Devices should have block sizes of whole such units: the storage daemon warns of others (src/stored/dev.c). */
 const UNIT_BYTES = 1024;
 /** How often a reader may close the FIFO early, as the storage daemon does when it only looks. */
 const READERS_MAX = 20;
@@ -35,15 +35,18 @@ export async function feedVolume(fifo: string, volume: StoredVolume): Promise<vo
   throw new ToolError(`Feed volume '${volume.facts.name}' to '${fifo}': '${READERS_MAX}' readers closed it before the end`, { path: fifo });
 }
 
-/** Bytes of the buffer of the device that wrote the volume. In a short job no block may fill it to the last byte. */
+/**
+ * Bytes of the buffer of the device that wrote the volume: what several blocks fill to the last byte, whatever number that is. In a short job none may, and the longest is rounded up.
+ */
 async function deviceBuffer(volume: StoredVolume): Promise<number> {
-  let longest = 0;
+  let [longest, times] = [0, 0];
   for (let at = 0, blocks = 0; at < volume.size && blocks < BLOCKS_LOOKED_AT; blocks += 1) {
     const size = await blockBytes(volume, at);
-    longest = Math.max(longest, size);
+    if (size > longest) [longest, times] = [size, 0];
+    if (size === longest) times += 1;
     at += size;
   }
-  return Math.ceil(longest / UNIT_BYTES) * UNIT_BYTES;
+  return times > 1 ? longest : Math.ceil(longest / UNIT_BYTES) * UNIT_BYTES;
 }
 
 /** @returns whether the reader took everything. */

@@ -83,18 +83,36 @@ test('jobs are stored, confirmed and fed back', async () => {
   assert.deepEqual(blocksOf(await back, 64_512), blocksOf(first.bytes));
 });
 
-test('a first block that does not fill the buffer of the device is fed with zeroes up to it', async () => {
-  const bytes = Buffer.concat([64_507, 3000].map((size) => {
+/** Blocks of these lengths with nothing in them. */
+function unreadable(sizes: readonly number[]): Buffer {
+  return Buffer.concat(sizes.map((size) => {
     const block = Buffer.alloc(size, 0x55);
     block.writeUInt32BE(size, 4);
     return block;
   }));
+}
+
+test('a first block that does not fill the buffer of the device is fed with zeroes up to it', async () => {
+  const bytes = unreadable([64_507, 3000]);
   const storing = run('store', '--fifo', fifo, '--volume', 'two-blocks');
   await writeJob(bytes);
   assert.equal((await storing).code, 1); // these are no jobs; it is kept all the same
   const back = fs.promises.readFile(fifo);
   assert.equal((await run('feed', '--fifo', fifo, '--volume', 'two-blocks')).code, 0);
   assert.deepEqual(await back, Buffer.concat([bytes.subarray(0, 64_507), Buffer.alloc(5), bytes.subarray(64_507)]));
+});
+
+test('blocks of an odd size, and blocks that are larger than a pipe may be, are fed as they are', async () => {
+  for (const [name, sizes] of [['odd', [99_993, 100_000, 100_000, 3000]], ['large', [4_096_000, 4_096_000, 3000]]] as const) {
+    const bytes = unreadable(sizes);
+    const storing = run('store', '--fifo', fifo, '--volume', name);
+    await writeJob(bytes);
+    assert.equal((await storing).code, 1);
+    const back = fs.promises.readFile(fifo);
+    assert.deepEqual(await run('feed', '--fifo', fifo, '--volume', name).then(({ code, errors }) => [code, errors]), [0, '']);
+    const padding = Buffer.alloc((sizes[1] ?? 0) - sizes[0]);
+    assert.ok(Buffer.concat([bytes.subarray(0, sizes[0]), padding, bytes.subarray(sizes[0])]).equals(await back), name);
+  }
 });
 
 test('what is not whole, or not there, is not confirmed', async () => {

@@ -7,6 +7,7 @@ import { ToolError } from '../../src/core/index.ts';
 const F_SETPIPE_SZ = 1031;
 const F_GETPIPE_SZ = 1032;
 const FIONREAD = 0x541b;
+const PIPE_BYTES_MIN = 65_536;
 const POLLERR = 8;
 const POLL_MS = 1;
 /** Looks without a pause: a reader at work is faster than a timer. */
@@ -29,12 +30,12 @@ function libc(): NonNullable<typeof functions> {
 }
 
 /**
- * Makes room for at least `bytes`. A pipe has 64 KiB, or one page where its user has very many of them.
- * @throws {ToolError} the kernel allows no pipe of that size (/proc/sys/fs/pipe-max-size, for users but root).
+ * Makes room for `bytes`, or for as many as the kernel allows: /proc/sys/fs/pipe-max-size for users without CAP_SYS_RESOURCE. A pipe has 64 KiB, or one page where its user has
+ * very many of them. A block that finds less room goes in pieces: the storage daemon reads until the buffer of its device is full.
  */
 export function makeRoom(fd: number, bytes: number): void {
-  if (libc().fcntl(fd, F_GETPIPE_SZ, 'int', 0) >= bytes || libc().fcntl(fd, F_SETPIPE_SZ, 'int', bytes) >= bytes) return;
-  throw new ToolError(`Enlarge the FIFO to '${bytes}' bytes for a block: the kernel refuses; see /proc/sys/fs/pipe-max-size`);
+  if (libc().fcntl(fd, F_GETPIPE_SZ, 'int', 0) >= bytes) return;
+  for (let wanted = bytes; wanted > PIPE_BYTES_MIN; wanted >>>= 1) if (libc().fcntl(fd, F_SETPIPE_SZ, 'int', wanted) >= 0) return;
 }
 
 /** Whether all readers have gone: what waits in the pipe will wait for ever. */

@@ -2,12 +2,20 @@
 import * as fs from 'node:fs';
 import * as path from 'node:path';
 
+/** How often a directory may vanish between being found and being looked at: who gives a lock back removes its directory. A link that leads nowhere is met as often. */
+const ATTEMPTS = 100;
+
 function makeOne(directory: string, mode: number): void {
-  try {
-    fs.mkdirSync(directory, { mode });
-  } catch (error) {
-    const isThere = (error as NodeJS.ErrnoException).code === 'EEXIST' && fs.statSync(directory, { throwIfNoEntry: false })?.isDirectory() === true;
-    if (!isThere) throw error;
+  for (let attempt = 1; ; attempt += 1) {
+    try {
+      fs.mkdirSync(directory, { mode });
+      return;
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
+      const found = fs.statSync(directory, { throwIfNoEntry: false });
+      if (found?.isDirectory() === true) return;
+      if (found !== undefined || attempt === ATTEMPTS) throw error;
+    }
   }
 }
 

@@ -1,11 +1,12 @@
 /** Both worlds keep the same promises; the lock's promises need real processes. */
 import assert from 'node:assert/strict';
 import { spawn, spawnSync, type ChildProcess } from 'node:child_process';
-import { mkdirSync, mkdtempSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readdirSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { hostname, tmpdir } from 'node:os';
 import path from 'node:path';
 import { after, describe, it, test } from 'node:test';
+import { Worker } from 'node:worker_threads';
 import fc from 'fast-check';
 import { BusyError, NotFoundError, ToolError, type DiskFile, type World } from '../../core/index.ts';
 import { SimulatedDisk, simulatedWorld } from '../../core/testing/simulated-world.ts';
@@ -172,6 +173,22 @@ test('directories are made with their parents; where that is refused it is said 
   assert.throws(() => { makeDirectories(path.join(root, 'file')); }, isCode('EEXIST'));
   assert.throws(() => { makeDirectories(path.join(root, 'file/below')); }, isCode('ENOTDIR'));
   assert.throws(() => { makeDirectories('/proc/x/y'); }, isCode('ENOENT', 'EACCES', 'EPERM'));
+});
+
+test('a directory that others remove again and again is made all the same', async () => {
+  const root = temporary();
+  const directory = path.join(root, 'comes and goes');
+  const remover = new Worker(`
+    const { parentPort, workerData } = require('node:worker_threads');
+    const end = Date.now() + 300;
+    parentPort.postMessage('on');
+    while (Date.now() < end) { try { require('node:fs').rmdirSync(workerData); } catch {} }`, { eval: true, workerData: directory });
+  const ended = new Promise((resolve) => { remover.once('exit', resolve); });
+  await new Promise((resolve) => { remover.once('message', resolve); });
+  for (const end = performance.now() + 250; performance.now() < end;) makeDirectories(directory);
+  await ended;
+  symlinkSync(path.join(root, 'nowhere'), path.join(root, 'dangling'));
+  assert.throws(() => { makeDirectories(path.join(root, 'dangling')); }, (error: NodeJS.ErrnoException) => error.code === 'EEXIST');
 });
 
 test('an unwritable place is a ToolError with its errno', async () => {

@@ -37,7 +37,7 @@ const PROBLEMS_MAX = 10_000;
 
 /** Problems in the order they were found, capped so that hostile input cannot fill memory; the rest is counted. */
 export class ProblemList {
-  readonly #problems: VolumeProblem[] = [];
+  #problems: VolumeProblem[] = [];
   readonly #counted = new Map<string, { problem: VolumeProblem; count: number }>();
   #dropped = 0;
 
@@ -52,6 +52,13 @@ export class ProblemList {
     if (known !== undefined) known.count += 1;
     else if (this.#counted.size < PROBLEMS_MAX) this.#counted.set(key, { problem, count: 1 });
     else this.#dropped += 1;
+  }
+
+  /** Forgets what was found of a session, which is read once more. Of what was not kept for lack of room, nothing is known. */
+  forget({ id, time }: { readonly id: number; readonly time: number }): void {
+    const concerns = ({ session }: VolumeProblem): boolean => session?.id === id && session.time === time;
+    this.#problems = this.#problems.filter((problem) => !concerns(problem));
+    for (const [key, { problem }] of this.#counted) if (concerns(problem)) this.#counted.delete(key);
   }
 
   /** All problems; counted ones say how many there are. */

@@ -13,7 +13,7 @@ import { parseSessionEnd, parseSessionStart, type SessionEnd, type SessionLabel 
 import type { PathTable } from './path-table.ts';
 import type { DamagePlace, ProblemList, VolumeProblem, VolumeProblemKind } from './problem.ts';
 import { checkRows, notStoredAgain, relink } from './session-check.ts';
-import { isNextSpool, isRestart, startsWithSessionLabel, STOPPED } from './session-start.ts';
+import { type HalfRecord, isLaterSpool, isNextSpool, isRestart, type SessionBlock, startsWithSessionLabel, STOPPED } from './session-start.ts';
 import { dataStream, isAppliedMetadata, STREAM, STREAM_BITS_UNSUPPORTED, STREAM_TYPE_MASK, streamRole } from './stream.ts';
 
 /** What all sessions of a set share. */
@@ -21,21 +21,6 @@ export interface SetState {
   readonly limits: Limits;
   readonly paths: PathTable;
   readonly problems: ProblemList;
-}
-
-/** A block as the session sees it. `row` is its row in the block table. */
-export interface SessionBlock {
-  readonly row: number;
-  readonly volume: string;
-  readonly number: number;
-  readonly offset: number;
-  /** Offset behind it. */
-  readonly end: number;
-  readonly payload: Uint8Array;
-  /** No data block came before it on its volume, so what is missing was on another volume. */
-  readonly firstOnVolume: boolean;
-  /** Damage was met on this volume before it. */
-  readonly afterDamage: boolean;
 }
 
 /** One record, or the part of one that a block holds: `size` is what its head says, `bytes` what is there. */
@@ -47,9 +32,7 @@ interface Incoming {
   readonly bytes: Uint8Array;
 }
 
-interface OpenRecord {
-  readonly fileIndex: number;
-  readonly stream: number;
+interface OpenRecord extends HalfRecord {
   readonly size: number;
   readonly place: RecordPlace;
   remaining: number;
@@ -72,6 +55,10 @@ export class SessionIndex {
   end: SessionEnd | undefined;
   /** Job numbers of all start labels; a VirtualFull puts several jobs into one session, each with its own label. */
   readonly sourceJobs: number[] = [];
+  /** Rows of blocks that do not belong where they came. */
+  readonly leftOut: Column = new Column(1);
+  /** Where the session came to a volume, something did not fit: the job may have used its volumes in another order. */
+  breaksAtVolume = false;
   /** What followed is missing, so reading must not end quietly at the last block. */
   cutOff = false;
   readonly #state: SetState;
@@ -99,6 +86,8 @@ export class SessionIndex {
   readonly #stopped = new Map<number, DamagePlace>();
   /** A restarted job has not stored a file yet. */
   #restarted = false;
+  /** Blocks are counted from 0 again with every spool. */
+  #spooled = false;
 
   constructor(id: number, time: number, state: SetState) {
     this.id = id;
@@ -133,7 +122,13 @@ export class SessionIndex {
 
   /** Takes the session's next good block. */
   add(block: SessionBlock): void {
-    if (!this.#continues(block)) return;
+    const arrives = this.#block?.volume !== block.volume;
+    const isNext = this.#continues(block);
+    if (arrives && (!isNext || this.gaps.has(this.blocks.rows))) this.breaksAtVolume = true;
+    if (!isNext) {
+      this.leftOut.push(block.row);
+      return;
+    }
     this.#block = block;
     this.#number = block.number;
     this.blocks.push(block.row);
@@ -192,8 +187,15 @@ export class SessionIndex {
       if (!startsWithSessionLabel(block.payload)) this.#missingStart(block);
       return true;
     }
+    // Block 0 of a job that is not spooled begins with its label.
+    if (block.number === 0 && !startsWithSessionLabel(block.payload)) this.#spooled = true;
     if (block.number === expected || (block.number === 0 && isNextSpool(block.payload, this.#open, this.#lastIndex))) return true;
     if (this.start !== undefined && (this.end?.status ?? STOPPED) === STOPPED && !this.consolidated && isRestart(this.start, block.payload)) return this.#restart(block);
+    if (block.afterDamage && block.number < this.#number && isLaterSpool(block.payload, this.#lastIndex, this.#spooled)) {
+      this.#spooled = true;
+      this.#gap(block, expected, 'missing-blocks', `blocks of ${this.name} are missing from block ${expected} on, to block ${block.number} of a later spool`);
+      return true;
+    }
     if (block.number < expected) {
       this.#problem(block.number === this.#number ? 'duplicate-block' : 'block-order', `block ${block.number} comes again, expected block ${expected}; it is left out`, block);
       return false;

@@ -2,7 +2,23 @@
 import { HoldfastError } from '../../core/index.ts';
 import { LABEL } from './block.layout.ts';
 import { parseSessionStart, type SessionLabel } from './label.ts';
+import { STREAM_TYPE_MASK, streamRole } from './stream.ts';
 import { labelBytes } from './volume-head.ts';
+
+/** A block as the session sees it. `row` is its row in the block table. */
+export interface SessionBlock {
+  readonly row: number;
+  readonly volume: string;
+  readonly number: number;
+  readonly offset: number;
+  /** Offset behind it. */
+  readonly end: number;
+  readonly payload: Uint8Array;
+  /** No data block came before it on its volume, so what is missing was on another volume. */
+  readonly firstOnVolume: boolean;
+  /** Damage was met on this volume before it. */
+  readonly afterDamage: boolean;
+}
 
 /** Status of a job that was stopped, and may be restarted in its session. 15.0.3 writes it into an end label, 9.6.7 writes none then. */
 export const STOPPED = 'I';
@@ -13,28 +29,52 @@ export function startsWithSessionLabel(payload: Uint8Array): boolean {
   return at + 12 <= payload.length && new DataView(payload.buffer, payload.byteOffset, payload.byteLength).getInt32(at) === LABEL.SOS_LABEL;
 }
 
-/** Whether a job that was stopped begins again with this block: its label once more, with a later time. A block that comes twice has the same time. */
-export function isRestart(start: SessionLabel, payload: Uint8Array): boolean {
-  if (!startsWithSessionLabel(payload)) return false;
+/** The start label at the front of a block; undefined where none stands there, or none that can be read: it is met again as a record. */
+export function sessionStartOf(payload: Uint8Array): SessionLabel | undefined {
+  if (!startsWithSessionLabel(payload)) return undefined;
   const at = labelBytes(payload);
   const size = new DataView(payload.buffer, payload.byteOffset, payload.byteLength).getUint32(at + 8);
   try {
-    const label = parseSessionStart(payload.subarray(at + 12, at + 12 + size));
-    return label.jobId === start.jobId && label.time > start.time;
+    return parseSessionStart(payload.subarray(at + 12, at + 12 + size));
   } catch (error) {
     if (!(error instanceof HoldfastError)) throw error;
-    return false; // it is met again as a record
+    return undefined;
   }
+}
+
+/** Whether a job that was stopped begins again with this block: its label once more, with a later time. A block that comes twice has the same time. */
+export function isRestart(start: SessionLabel, payload: Uint8Array): boolean {
+  const label = sessionStartOf(payload);
+  return label !== undefined && label.jobId === start.jobId && label.time > start.time;
+}
+
+/** A record that was not whole yet where a block ended. */
+export interface HalfRecord {
+  readonly fileIndex: number;
+  readonly stream: number;
+  readonly remaining: number;
 }
 
 /**
  * Whether a job that Bacula spools goes on with this block: blocks are counted from 0 again whenever the spool has been emptied (measured, 9.6.7), records go on across that.
  * `open`: the record that was not whole yet; `lastIndex`: the last FileIndex. A block that comes twice does not fit behind them; blocks that are missing show by their records.
  */
-export function isNextSpool(payload: Uint8Array, open: { readonly fileIndex: number; readonly stream: number; readonly remaining: number } | undefined, lastIndex: number): boolean {
+export function isNextSpool(payload: Uint8Array, open: HalfRecord | undefined, lastIndex: number): boolean {
   if (payload.length < 12) return false;
   const head = new DataView(payload.buffer, payload.byteOffset, payload.byteLength);
   const [fileIndex, stream, size] = [head.getInt32(0), head.getInt32(4), head.getUint32(8)];
   if (open !== undefined) return fileIndex === open.fileIndex && stream === -open.stream && size === open.remaining;
   return fileIndex === LABEL.EOS_LABEL || (stream >= 0 && fileIndex >= Math.max(1, lastIndex));
+}
+
+/**
+ * Whether a block behind damage is a later one of a spooled job, though its number is a lower one. A file that was not met before proves it. Else, where the job is known to be spooled
+ * (`isSpooled`), more of the last file does, whose rest is lost anyway; its attributes once more do not.
+ */
+export function isLaterSpool(payload: Uint8Array, lastIndex: number, isSpooled: boolean): boolean {
+  if (payload.length < 12) return false;
+  const head = new DataView(payload.buffer, payload.byteOffset, payload.byteLength);
+  const [fileIndex, stream] = [head.getInt32(0), head.getInt32(4)];
+  if (fileIndex > Math.max(0, lastIndex)) return true;
+  return isSpooled && (fileIndex === LABEL.EOS_LABEL || (fileIndex > 0 && fileIndex === lastIndex && !streamRole(Math.abs(stream) & STREAM_TYPE_MASK).startsWith('attributes')));
 }

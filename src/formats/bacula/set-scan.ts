@@ -2,12 +2,23 @@
 import { HoldfastError, type OpenContext } from '../../core/index.ts';
 import type { BlockHead } from './block.ts';
 import { FILE_TYPE } from './attributes.ts';
+import type { BlockReader } from './block-reader.ts';
 import { BlockTable } from './block-table.ts';
 import { PathTable } from './path-table.ts';
 import { ProblemList } from './problem.ts';
 import { SessionIndex } from './session-index.ts';
+import { usedOrder } from './session-order.ts';
+import type { SessionBlock } from './session-start.ts';
 import { labelBytes, labelOfBlock, RECORD_HEAD_BYTES } from './volume-head.ts';
 import type { ScanFault, ScanVisitor } from './volume-scan.ts';
+
+/** Rows of the block table. */
+interface ScannedVolume {
+  readonly name: string;
+  readonly firstRow: number;
+  /** The first one behind damage. */
+  damagedRow: number;
+}
 
 /** Takes the volumes one after the other, in the order they were written. */
 export class SetScan implements ScanVisitor {
@@ -16,10 +27,10 @@ export class SetScan implements ScanVisitor {
   readonly problems: ProblemList = new ProblemList();
   readonly sessions: Map<string, SessionIndex> = new Map();
   readonly #context: OpenContext;
+  readonly #volumes: ScannedVolume[] = [];
   #volume = 0;
   #name = '';
   #dataBlocks = 0;
-  #damaged = false;
   #sawChecksum = false;
   #unchecked = 0;
   #firstUnchecked: { readonly block: number; readonly offset: number } | undefined;
@@ -33,7 +44,7 @@ export class SetScan implements ScanVisitor {
     this.#volume = volume;
     this.#name = name;
     this.#dataBlocks = 0;
-    this.#damaged = false;
+    this.#volumes[volume] = { name, firstRow: this.table.rows, damagedRow: Infinity };
     this.#sawChecksum = false;
     this.#unchecked = 0;
     this.#firstUnchecked = undefined;
@@ -49,7 +60,8 @@ export class SetScan implements ScanVisitor {
   }
 
   fault(fault: ScanFault): void {
-    this.#damaged = true;
+    const volume = this.#volumes[this.#volume] as ScannedVolume;
+    volume.damagedRow = Math.min(volume.damagedRow, this.table.rows);
     const { kind, offset, message } = fault;
     this.problems.add(fault.block === undefined ? { kind, volume: this.#name, offset, message } : { kind, volume: this.#name, block: fault.block, offset, message });
   }
@@ -67,13 +79,41 @@ export class SetScan implements ScanVisitor {
     }
     const key = `${head.sessionId}/${head.sessionTime}`;
     let session = this.sessions.get(key);
-    if (session === undefined) {
-      session = new SessionIndex(head.sessionId, head.sessionTime, { limits: this.#context.limits, paths: this.paths, problems: this.problems });
-      this.sessions.set(key, session);
-    }
+    if (session === undefined) this.sessions.set(key, session = this.#session(head.sessionId, head.sessionTime));
     const row = this.table.add(this.#volume, offset, head.size, head.number);
-    session.add({ row, volume: this.#name, number: head.number, offset, end: offset + head.size, payload, firstOnVolume: this.#dataBlocks === 0, afterDamage: this.#damaged });
+    session.add(this.#sessionBlock(row, payload));
     this.#dataBlocks += 1;
+  }
+
+  #session(id: number, time: number): SessionIndex {
+    return new SessionIndex(id, time, { limits: this.#context.limits, paths: this.paths, problems: this.problems });
+  }
+
+  #sessionBlock(row: number, payload: Uint8Array): SessionBlock {
+    const { table } = this;
+    const [offset, volume] = [table.offset.get(row), this.#volumes[table.volume.get(row)] as ScannedVolume];
+    return { row, volume: volume.name, number: table.number.get(row), offset, end: offset + table.size.get(row), payload, firstOnVolume: row === volume.firstRow, afterDamage: row >= volume.damagedRow };
+  }
+
+  /**
+   * Takes jobs that used their volumes in another order than these were labelled in once more, in their own order. Each job has its own: two drives with volumes of one
+   * pool may go on with what the other has left. To be called after the last volume. @throws {IntegrityError} a volume changed meanwhile.
+   */
+  async reorder(reader: BlockReader): Promise<void> {
+    for (const [key, session] of this.sessions) {
+      if (!session.breaksAtVolume) continue;
+      const rows = await usedOrder(session, this.table, reader);
+      if (rows === undefined) continue;
+      this.problems.forget(session);
+      const again = this.#session(session.id, session.time);
+      for (const row of rows) {
+        this.#context.signal?.throwIfAborted();
+        const lease = reader.tryLease(row) ?? await reader.lease(row);
+        again.add(this.#sessionBlock(row, lease.payload));
+        lease.release();
+      }
+      this.sessions.set(key, again);
+    }
   }
 
   /** A volume has checksums on all blocks or on none: one without among others may be damaged where nothing else tells. */

@@ -212,8 +212,9 @@ export async function openVolumeSet(sources: readonly VolumeInput[], context: Op
     scan.begin(volume, head.name);
     await scanVolume(head, scan, context, hasher);
   }
-  scan.finish(heads.at(-1)?.name ?? '');
   const keys = volumeKeys(context);
   const reader = new BlockReader(heads.map((head) => ({ name: head.name, source: head.source, key: keyFor(head, keys) })), scan.table, context.limits, hasher);
+  await scan.reorder(reader);
+  scan.finish(heads.at(-1)?.name ?? '');
   return new BaculaVolumeSet(heads, scan, { reader, pki: new Pki(context.keys ?? []), context, options });
 }

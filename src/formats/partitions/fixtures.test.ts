@@ -7,6 +7,7 @@ import { defaultLimits, IntegrityError, LimitError, MemorySource, NotFoundError,
 import { memberOf, openVolumeTable, probeVolumeTable } from './open.ts';
 import { fixture, fixtureDisks, openDisks, openStep } from './testdata/fixture.ts';
 import { arrays, containers, groupVolumes } from './testdata/sums.ts';
+import { withText } from './testing/lvm-disk.ts';
 import type { VolumeTable } from './volume-table.ts';
 
 async function sum(table: VolumeTable, step: string): Promise<string> {
@@ -90,6 +91,14 @@ test('members of a group say so; pools have no content', async () => {
   assert.equal(new Set(members.map((one) => one?.member)).size, 3);
   assert.deepEqual(members.map((one) => one?.members), [3, 3, 3]);
   await assert.rejects(openStep(await openDisks(await fixtureDisks('lvm', 3)), 'lv=vg/pool'), UnsupportedError);
+});
+
+test('a thin volume that a snapshot takes the place of at the next start looks like the snapshot', async () => {
+  const disks = (await fixtureDisks('lvm', 3)).map((bytes) => withText(bytes, 'origin = "thin"', 'merge = "thin" '));
+  const table = await openDisks(disks);
+  const expected = groupVolumes.find(({ step }) => step === 'lv=vg/thinsnap');
+  assert.equal(await sum(table, 'lv=vg/thin'), expected?.sha256);
+  assert.equal(table.volumes.find(({ step }) => step === 'lv=vg/thin')?.size, expected?.size);
 });
 
 test('the newest description counts when one disk has an old or damaged one', async () => {

@@ -5,7 +5,7 @@ import { gptDriver } from './gpt/gpt.ts';
 import { ldmDriver } from './ldm/ldm.ts';
 import { luksDriver } from './luks/luks.ts';
 import { lvmDriver } from './lvm/lvm.ts';
-import { mbrDriver, readMbr } from './mbr/mbr.ts';
+import { isPartitionedSince, mbrDriver, readMbr } from './mbr/mbr.ts';
 import { mdDriver } from './md/md.ts';
 import { findSuperblock } from './md/superblock.ts';
 import type { VolumeMember, VolumeTable, VolumeTableDriver, VolumeTableName } from './volume-table.ts';
@@ -38,6 +38,7 @@ async function isForeign(name: VolumeTableName, source: BlockSource): Promise<bo
   // A 0.90 superblock does not say where it is, and the last partition's is where the disk's would be.
   const md = name === 'md' ? await findSuperblock(source) : undefined;
   if (md?.version === '0.90') return isInPartition(source, md.at);
+  if (name === 'luks') return isPartitionedSince(source);
   // LVM's own tools refuse a label behind a partition table.
   return name === 'lvm' && await readMbr(source) !== undefined;
 }

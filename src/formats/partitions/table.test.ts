@@ -137,11 +137,30 @@ function bootSector(jump: readonly number[], oem: string, entries: readonly numb
 
 test('boot sectors of filesystems are no partition tables, whatever their code looks like', async () => {
   const entry = [0, 0, 0, 0, 0x83, 0, 0, 0, 63, 0, 0, 0, 100, 0, 0, 0];
-  assert.equal(await probeVolumeTable(new MemorySource(bootSector([0xeb, 0x3c, 0x90], 'mkfs.fat', entry))), undefined);
-  assert.equal(await probeVolumeTable(new MemorySource(bootSector([0xeb, 0x52, 0x90], 'NTFS    ', entry))), undefined);
+  // The second lies on the disk in part; both on the same sectors; the one over the whole disk that mkfs.fat writes for BIOSes.
+  for (const entries of [entry.with(13, 0xff), [...entry, ...entry], [0x80, 0, 1, 0, 0x0c, 0, 0, 0, 0, 0, 0, 0, 0, 8, 0, 0]]) {
+    assert.equal(await probeVolumeTable(new MemorySource(bootSector([0xeb, 0x3c, 0x90], 'mkfs.fat', entries))), undefined);
+    assert.equal(await probeVolumeTable(new MemorySource(bootSector([0xeb, 0x52, 0x90], 'NTFS    ', entries))), undefined);
+  }
   assert.equal(await probeVolumeTable(new MemorySource(bootSector([0, 0, 0], '', entry.with(0, 0x33)))), undefined, 'an indicator that is none');
   assert.equal(await probeVolumeTable(new MemorySource(bootSector([0, 0, 0], '', [...entry.slice(0, 8), 0, 0, 0, 0xff, ...entry.slice(12)]))), undefined, 'no entry on the disk');
   assert.equal((await probeVolumeTable(new MemorySource(bootSector([0xfa, 0x33, 0xc0], '', entry))))?.name, 'mbr');
+});
+
+test('a table in the first sector of what the disk held before is one: its maker kept the rest of the sector', async () => {
+  const table = [0, 0, 0, 0, 0x83, 0, 0, 0, 63, 0, 0, 0, 100, 0, 0, 0, 0, 0, 0, 0, 7, 0, 0, 0, 0, 1, 0, 0, 0, 7, 0, 0];
+  for (const [jump, oem] of [[[0xeb, 0x3c, 0x90], 'mkfs.fat'], [[0xeb, 0x52, 0x90], 'NTFS    '], [[0xeb, 0x76, 0x90], 'EXFAT   ']] as const) {
+    const bytes = bootSector(jump, oem, table);
+    assert.equal((await probeVolumeTable(new MemorySource(bytes)))?.name, 'mbr');
+    assert.equal(await places(bytes), 'p1@32256+51200 p2@131072+917504');
+  }
+  for (const name of ['luks1-0', 'luks2-0']) {
+    const bytes = await copyOf(name);
+    assert.equal((await probeVolumeTable(new MemorySource(bytes)))?.name, 'luks');
+    bytes.set([...table.slice(0, 16), ...new Uint8Array(48)], 446);
+    bytes.set([0x55, 0xaa], 510);
+    assert.equal((await probeVolumeTable(new MemorySource(bytes)))?.name, 'mbr');
+  }
 });
 
 test('a GPT that a later MBR does not protect is not read', async () => {

@@ -44,7 +44,12 @@ export class LogicalVolumes {
     if (snapshot !== undefined) return this.#openSnapshot(snapshot, snapshot.text.has('cow_store', name) ? 'cow_store' : 'merging_store');
     // An origin that a snapshot is being merged into looks like the snapshot already.
     const merging = this.#snapshots().find(({ text }) => text.values.has('merging_store') && text.has('origin', name));
-    return merging === undefined ? this.#openBare(name, 0) : this.#openSnapshot(merging, 'merging_store');
+    return merging === undefined ? this.#openBare(this.mergedInto(name)?.name ?? name, 0) : this.#openSnapshot(merging, 'merging_store');
+  }
+
+  /** The thin snapshot that takes the place of a volume when that is activated next: people asked for what it holds. */
+  mergedInto(origin: string): LogicalVolume | undefined {
+    return [...this.#parts.group.volumes.values()].find(({ segments }) => segments.some(({ type, text }) => type === 'thin' && text.has('merge', origin)));
   }
 
   /** The segment that makes a store a snapshot of the older kind. */
@@ -96,8 +101,8 @@ export class LogicalVolumes {
       case 'striped': case 'linear': return this.#striped(text, length, depth);
       case 'zero': return { at: 0, length };
       case 'mirror': {
-        const images = await this.#attempts(pairsOf(text, 'mirrors'), length, depth);
-        return { file: this.#mapped(length, await raidMap(images, { type, stripeBytes: 0, size: length, copies: 0 }), type), at: 0, length };
+        const images = await this.#attempts(pairsOf(text, 'mirrors').slice(0, volume.moving ? 1 : undefined), length, depth);
+        return { file: this.#mapped(length, await raidMap(images, { type, stripeBytes: 0, size: length, copies: 0, spareBytes: 0 }), type), at: 0, length };
       }
       case 'thin': return { file: await this.#thin(text, length, depth), at: 0, length };
       case 'cache': return { file: await this.#cacheOrigin(text, depth), at: 0, length };
@@ -146,7 +151,6 @@ export class LogicalVolumes {
   }
 
   async #raid(text: TextSection, type: string, length: number, depth: number): Promise<BlockSource> {
-    if (['reshape_count', 'data_offset'].some((key) => text.values.has(key) && text.count(key) > 0)) throw new UnsupportedError(`Open logical volume: '${text.path}' is being reshaped`);
     const names = text.list(text.values.has('raid0_lvs') ? 'raid0_lvs' : 'raids').map(String);
     const count = text.count(text.values.has('device_count') ? 'device_count' : 'stripe_count');
     const pairs = names.length === count * 2;
@@ -159,7 +163,7 @@ export class LogicalVolumes {
         metadata: pairs && type !== 'raid0_meta' ? await settle(this.#openBare(names[i * 2] as string, depth + 1)) : undefined,
       });
     }
-    const shape = { type, stripeBytes: text.count('stripe_size', 0) * SECTOR, size: length, copies: text.count('data_copies', 2) };
+    const shape = { type, stripeBytes: text.count('stripe_size', 0) * SECTOR, size: length, copies: text.count('data_copies', 2), spareBytes: text.count('reshape_count', 0) * this.#parts.group.extentBytes };
     return this.#mapped(length, await raidMap(images, shape), `${type} volume`);
   }
 

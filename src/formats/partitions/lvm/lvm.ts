@@ -66,7 +66,7 @@ function typeOf(volume: LogicalVolume, volumes: LogicalVolumes): string {
 
 function visibleVolume(volume: LogicalVolume, group: VolumeGroup, volumes: LogicalVolumes): Volume {
   const type = typeOf(volume, volumes);
-  const extents = volumes.snapshotWith(volume.name)?.extents ?? volume.extents;
+  const { extents } = volumes.snapshotWith(volume.name) ?? volumes.mergedInto(volume.name) ?? volume;
   return {
     step: `lv=${group.name}/${volume.name}`, type, name: volume.name, uuid: volume.uuid, size: extents * group.extentBytes,
     open: () => (type.includes('pool')

@@ -8,7 +8,7 @@ import { Raid10Map } from '../md/mirrored.ts';
 import { PARITY_LAYOUT, ParityMap } from '../md/parity.ts';
 import { type ArrayDisk, StripedMap } from '../md/striped.ts';
 import { PieceMap, readStructure } from '../parts.ts';
-import { RAID_RESHAPE_ACTIVE, RAID_SUPER_MAGIC, RAID_SUPER_V190, raidSuperLayout } from './lvm.layout.ts';
+import { RAID_RESHAPE_ACTIVE, RAID_SUPER_MAGIC, RAID_SUPER_V190, raidSuperLayout, SECTOR } from './lvm.layout.ts';
 
 /** LVM's names of levels with parity as md's level and layout. */
 const parityTypes: Readonly<Record<string, { readonly level: 5 | 6; readonly layout: number }>> = {
@@ -36,6 +36,8 @@ export interface RaidShape {
   readonly size: number;
   /** Copies of each stripe; RAID 10 only. */
   readonly copies: number;
+  /** Bytes of each image in front of or behind its data that a reshape needed. */
+  readonly spareBytes: number;
 }
 
 interface RaidSuper {
@@ -45,6 +47,10 @@ interface RaidSuper {
   readonly dirty: boolean;
   readonly level: number;
   readonly layout: number;
+  /** Where data begins in the image. */
+  readonly dataAt: number;
+  readonly devices: number;
+  readonly stripeBytes: number;
 }
 
 async function readRaidSuper(metadata: BlockSource): Promise<RaidSuper | undefined> {
@@ -52,10 +58,10 @@ async function readRaidSuper(metadata: BlockSource): Promise<RaidSuper | undefin
   // A volume that was never active has none.
   if (view.magic !== RAID_SUPER_MAGIC) return undefined;
   const extended = (view.compat_features & RAID_SUPER_V190) !== 0;
-  if (extended && ((view.flags & RAID_RESHAPE_ACTIVE) !== 0 || view.data_offset !== 0)) throw new UnsupportedError('Open RAID volume: it is being reshaped, or was reshaped and its data moved');
+  if (extended && (view.flags & RAID_RESHAPE_ACTIVE) !== 0) throw new UnsupportedError('Open RAID volume: it is being reshaped');
   const ones = (bytes: Uint8Array): boolean => bytes.every((byte) => byte === 0xff);
   const failed = Buffer.from(view.failed_devices).readBigUInt64LE();
-  return { events: view.events, failed, recovering: !ones(view.disk_recovery_offset), dirty: !ones(view.array_resync_offset), level: view.level, layout: view.layout };
+  return { events: view.events, failed, recovering: !ones(view.disk_recovery_offset), dirty: !ones(view.array_resync_offset), level: view.level, layout: view.layout, dataAt: extended ? view.data_offset * SECTOR : 0, devices: view.num_devices, stripeBytes: view.stripe_sectors * SECTOR };
 }
 
 /** The images that take part, by slot. */
@@ -66,7 +72,15 @@ interface RaidState {
   readonly failure: HoldfastError | undefined;
 }
 
-async function stateOf(images: readonly RaidImage[]): Promise<RaidState> {
+/** The part of an image that has data: a finished reshape leaves it at either end of the image. @throws {FormatError} */
+function dataOf(data: BlockSource, own: RaidSuper | undefined, spareBytes: number): ArrayDisk {
+  const at = own?.dataAt ?? 0;
+  if (own === undefined && spareBytes > 0) throw new FormatError('Open RAID volume', { structure: raidSuperLayout.name, field: 'magic', expected: `'${RAID_SUPER_MAGIC}': it says where data begins in an image that was reshaped` });
+  if (at > spareBytes) throw new FormatError('Open RAID volume', { structure: raidSuperLayout.name, field: 'data_offset', found: at, expected: `at most ${spareBytes}` });
+  return { file: data, at, length: data.size - spareBytes };
+}
+
+async function stateOf(images: readonly RaidImage[], spareBytes: number): Promise<RaidState> {
   const supers: (RaidSuper | undefined)[] = [];
   for (const { metadata } of images) supers.push(metadata === undefined || metadata instanceof HoldfastError ? undefined : await readRaidSuper(metadata));
   const truth = supers.reduce((best, one) => (one !== undefined && (best === undefined || one.events > best.events) ? one : best), undefined);
@@ -79,7 +93,7 @@ async function stateOf(images: readonly RaidImage[]): Promise<RaidState> {
     else if (truth !== undefined && (own === undefined || own.events + 1 < truth.events)) reason = new NotFoundError(`Open RAID volume: image '${slot}' fell behind the others`);
     else if (truth !== undefined && (truth.failed >> BigInt(slot) & 1n) === 1n) reason = new NotFoundError(`Open RAID volume: image '${slot}' is marked as failed`);
     else if (own?.recovering === true) reason = new NotFoundError(`Open RAID volume: image '${slot}' is still being filled`);
-    if (reason === undefined) return { file: data as BlockSource, at: 0, length: (data as BlockSource).size };
+    if (reason === undefined) return dataOf(data as BlockSource, own, spareBytes);
     failure ??= reason;
     return undefined;
   });
@@ -93,13 +107,17 @@ function complete({ disks, failure }: RaidState): readonly ArrayDisk[] {
 }
 
 /** The map of a RAID volume. @throws {UnsupportedError} @throws {NotFoundError} too many images are missing. @throws {FormatError} */
-export async function raidMap(images: readonly RaidImage[], { type, stripeBytes, size, copies }: RaidShape): Promise<BlockMap> {
-  const state = await stateOf(images);
+export async function raidMap(images: readonly RaidImage[], { type, stripeBytes, size, copies, spareBytes }: RaidShape): Promise<BlockMap> {
+  const state = await stateOf(images, spareBytes);
   const { disks, truth, failure } = state;
   if (type === 'mirror' || type === 'raid1') {
     const disk = disks.find((one) => one !== undefined);
     if (disk === undefined) throw failure ?? new FormatError('Open mirrored volume', { structure: 'LVM metadata', field: 'images', found: 0, expected: 'at least 1' });
     return new PieceMap([disk]);
+  }
+  // LVM writes down the new shape before the kernel begins to make it.
+  if (truth !== undefined && (truth.devices !== disks.length || truth.stripeBytes !== stripeBytes)) {
+    throw new UnsupportedError(`Open RAID volume: it is about to be reshaped, from '${truth.devices}' images and stripes of '${truth.stripeBytes}' bytes to '${disks.length}' and '${stripeBytes}'`);
   }
   if (type === 'raid0' || type === 'raid0_meta') return new StripedMap(complete(state), stripeBytes);
   if (type === 'raid10') {

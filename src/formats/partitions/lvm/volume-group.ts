@@ -19,6 +19,7 @@ export interface GroupDisk {
 export interface Segment {
   readonly type: string;
   readonly start: number;
+  /** Of content. */
   readonly extents: number;
   readonly text: TextSection;
 }
@@ -28,6 +29,8 @@ export interface LogicalVolume {
   readonly name: string;
   readonly uuid: string;
   readonly visible: boolean;
+  /** Its mirrors are a move under way (pvmove): only the first place has all bytes. */
+  readonly moving: boolean;
   readonly segments: readonly Segment[];
   /** Sum of its segments, in extents. */
   readonly extents: number;
@@ -50,6 +53,16 @@ function diskOf(name: string, text: TextSection): GroupDisk {
   };
 }
 
+/** Extents of a RAID segment that hold no content: room on each image that a reshape moves data through, and that stays when it is over. Source: LVM2 `lib/activate/dev_manager.c`, `_seg_len`. */
+function spareExtents(type: string, length: number, segment: TextSection): number {
+  const room = segment.count('reshape_count', 0);
+  if (room === 0 || !type.startsWith('raid')) return 0;
+  const parity = type.startsWith('raid6') ? 2 : /^raid[45]/.test(type) ? 1 : 0;
+  const spare = room * (segment.count(segment.values.has('device_count') ? 'device_count' : 'stripe_count') - parity);
+  if (spare >= length) throw new FormatError('Read LVM metadata', { structure: segment.path, field: 'reshape_count', found: room, expected: `less than the ${length} extents of the segment` });
+  return spare;
+}
+
 function volumeOf(name: string, text: TextSection): LogicalVolume {
   const count = text.count('segment_count');
   const segments: Segment[] = [];
@@ -60,10 +73,11 @@ function volumeOf(name: string, text: TextSection): LogicalVolume {
     if (start !== extents) throw new FormatError('Read LVM metadata', { structure: segment.path, field: 'start_extent', found: start, expected: extents });
     const length = segment.count('extent_count');
     // What follows the '+' are flags for versions of LVM that do not know them.
-    segments.push({ type: segment.text('type').split('+', 1)[0] as string, start, extents: length, text: segment });
+    const type = segment.text('type').split('+', 1)[0] as string;
+    segments.push({ type, start, extents: length - spareExtents(type, length, segment), text: segment });
     extents += length;
   }
-  return { name, uuid: text.text('id'), visible: text.has('status', 'VISIBLE'), segments, extents };
+  return { name, uuid: text.text('id'), visible: text.has('status', 'VISIBLE'), moving: text.has('status', 'PVMOVE'), segments, extents: segments.reduce((sum, one) => sum + one.extents, 0) };
 }
 
 /** Parses the description of a group. @throws {FormatError} @throws {LimitError} */

@@ -37,7 +37,7 @@ export async function readBootRecord(disk: BlockSource, offset: number): Promise
   return { diskId: record.unique_signature, entries, plausible, bytes };
 }
 
-/** Whether a sector begins as a FAT, exFAT or NTFS filesystem does: what follows the BIOS parameter block there is code, never a table. */
+/** Whether a sector begins as a FAT, exFAT or NTFS filesystem does: what follows the BIOS parameter block there is code, unless the disk was partitioned later. */
 export function isFilesystemBootSector(bytes: Uint8Array): boolean {
   const jump = bytes[0] === 0xe9 || (bytes[0] === 0xeb && bytes[2] === 0x90);
   if (!jump) return false;

@@ -68,10 +68,22 @@ async function sectorSizeOf(disk: BlockSource, record: BootRecord): Promise<numb
   return !(await fits(disk, record, 512)) && await fits(disk, record, 4096) ? 4096 : 512;
 }
 
+/** Whether all entries lie on the disk, behind the record and apart: too much to come about by chance. */
+function isBeyondDoubt({ entries, plausible }: BootRecord, disk: BlockSource): boolean {
+  const sorted = entries.toSorted((a, b) => a.start - b.start);
+  return plausible && sorted.length > 0 && sorted.every(({ start, sectors }, i) => start > 0 && (start + sectors) * 512 <= Math.min(disk.size, (sorted[i + 1]?.start ?? Infinity) * 512));
+}
+
+/** Whether a partition table stands in the first sector of what the disk held before: tools that make a table keep the rest of that sector, those that make something else do not keep the table. */
+export async function isPartitionedSince(disk: BlockSource): Promise<boolean> {
+  const record = await readBootRecord(disk, 0);
+  return record !== undefined && isBeyondDoubt(record, disk);
+}
+
 /** The record at the start of a disk, when it is a partition table; undefined when it is none, or that of a boot sector or of GPT. */
 export async function readMbr(disk: BlockSource): Promise<BootRecord | undefined> {
   const record = await readBootRecord(disk, 0);
-  if (record === undefined || !record.plausible || isFilesystemBootSector(record.bytes)) return undefined;
+  if (record === undefined || !record.plausible || (isFilesystemBootSector(record.bytes) && !isBeyondDoubt(record, disk))) return undefined;
   const usable = record.entries.filter(({ start }) => start > 0 && start * 512 < disk.size);
   return usable.length === 0 ? undefined : record;
 }

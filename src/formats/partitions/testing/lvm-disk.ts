@@ -40,3 +40,14 @@ export function inOtherGroup(disk: Uint8Array): Uint8Array {
   repairLvm(copy);
   return copy;
 }
+
+/** A copy of a disk whose newest description says `to` where it said `from`; both have the same length. */
+export function withText(disk: Uint8Array, from: string, to: string): Uint8Array {
+  const copy = disk.slice();
+  const at = viewOf(copy).getUint32(AREA + mdaHeaderLayout.size + rawLocnLayout.offsets.offset, true) + AREA;
+  const found = Buffer.from(copy.buffer, copy.byteOffset, copy.length).indexOf(from, at);
+  if (found < 0 || from.length !== to.length) throw new RangeError(`'${from}' cannot become '${to}'`);
+  copy.set(Buffer.from(to), found);
+  repairLvm(copy);
+  return copy;
+}
