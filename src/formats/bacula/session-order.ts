@@ -9,12 +9,15 @@ import type { SessionIndex } from './session-index.ts';
 import { type HalfRecord, isNextSpool, isRestart, sessionStartOf, startsWithSessionLabel } from './session-start.ts';
 import type { SessionLabel } from './label.ts';
 
+/** Labels of a volume and of a session have a few hundred bytes. */
+const BORDER_BYTES = 4096;
+
 /** What a session has on one volume. */
 interface Stay {
   readonly rows: Uint32Array;
   readonly firstNumber: number;
   readonly lastNumber: number;
-  /** The first block. */
+  /** The beginning of the first block, up to {@link BORDER_BYTES}: a job may have used thousands of volumes. */
   readonly first: Uint8Array;
   readonly start: SessionLabel | undefined;
   /** Infinity where it begins with a label. */
@@ -53,7 +56,7 @@ export async function usedOrder(session: SessionIndex, table: BlockTable, reader
 
 async function readStay(rows: Uint32Array, table: BlockTable, reader: BlockReader): Promise<Stay> {
   const [firstRow, lastRow] = [rows[0] as number, rows[rows.length - 1] as number];
-  const first = await copyOf(firstRow, reader);
+  const first = (await copyOf(firstRow, reader)).slice(0, BORDER_BYTES);
   const firstIndex = first.length < RECORD_HEAD_BYTES ? 0 : new DataView(first.buffer).getInt32(0);
   return {
     rows, first, firstNumber: table.number.get(firstRow), lastNumber: table.number.get(lastRow), start: sessionStartOf(first),
