@@ -21,6 +21,12 @@ test('columns give back what was pushed, whatever it is', () => {
   }));
 });
 
+test('a fraction that vanishes above the least value of its block is kept', () => {
+  const values = Array.from({ length: 257 }, (_, row) => (row === 0 ? -1 : row === 1 ? 5e-324 : 0));
+  const column = columnOf(values);
+  assert.deepEqual(values.map((_, row) => column.get(row)), values);
+});
+
 test('every width is packed and read', () => {
   for (let bits = 0; bits <= 33; bits += 1) {
     const values = Array.from({ length: 1000 }, (_, row) => 1e9 + (row % 2 === 0 ? 0 : 2 ** bits - 1) - row % 3);

@@ -89,7 +89,8 @@ export class Column {
     for (let at = 0; at < BLOCK_ROWS; at += 1) {
       const above = (tail[at] as number) - step * at - base;
       bits |= above;
-      packs &&= above >>> 0 === above;
+      // A fraction may be lost on the way above the base, and it must not be.
+      packs &&= above >>> 0 === above && base + step * at + above === tail[at];
     }
     const width = packs ? 32 - Math.clz32(bits) : RAW;
     this.#base.push(base);

@@ -197,7 +197,8 @@ describe('what goes wrong', () => {
     assert.equal(spawnSync('mkfifo', [fifo]).status, 0);
     const hold = fs.openSync(fifo, fs.constants.O_RDWR);
     const child = spawn(process.execPath, [mainPath, 'backup', '-', '--repo', 'stopped'], { cwd: work, stdio: [hold, 'ignore', 'pipe'] });
-    await new Promise((resolve) => { setTimeout(resolve, 1_000); });
+    const locks = path.join(work, 'stopped', 'locks');
+    for (const end = performance.now() + 30_000; !(fs.existsSync(locks) && fs.readdirSync(locks).length > 0) && performance.now() < end;) await new Promise((resolve) => { setTimeout(resolve, 20); });
     child.kill('SIGINT');
     const code = await new Promise((resolve) => { child.once('close', resolve); });
     fs.closeSync(hold);

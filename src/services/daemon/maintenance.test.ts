@@ -82,7 +82,7 @@ test('stopping ends the running task and starts no other', { timeout: 20_000 }, 
   const { maintenance, ended } = rig(`import fs from 'node:fs'; fs.writeFileSync(${JSON.stringify(mark)}, words[1]); setInterval(() => undefined, 1000);`);
   const running = maintenance.run('gc', 'a');
   const waiting = maintenance.run('gc', 'b');
-  while (!fs.existsSync(mark)) await new Promise((resolve) => { setTimeout(resolve, 20); });
+  while (!fs.existsSync(mark) || fs.readFileSync(mark, 'utf8') === '') await new Promise((resolve) => { setTimeout(resolve, 20); });
   await maintenance.stop();
   await Promise.all([running, waiting]);
   assert.deepEqual([ended, fs.readFileSync(mark, 'utf8')], [['a'], '/a']);
