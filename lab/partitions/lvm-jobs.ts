@@ -47,6 +47,22 @@ const kinds: readonly ((name: string, disks: number, random: () => number) => re
     `lvm lvcreate -y -L 8M -n ${name}c vg`, `lvm lvcreate -y -L 6M -n ${name}d vg`, `lvm lvchange -an vg/${name}c`, `lvm lvchange -an vg/${name}d`, `lvm lvconvert -y --type writecache --cachevol vg/${name}d vg/${name}c`, `lvm lvchange -ay vg/${name}c`,
     `fill /dev/mapper/vg-${name}c 300 0 30`, `refused lv=vg/${name}c /dev/mapper/vg-${name}c`,
   ],
+  (name, _, random) => [
+    // The room that a reshape took stays in front of the data or behind it; the kernel shows the new size when the volume is activated next.
+    `lvm lvcreate -y --type raid5 -i 2 -I ${pick(random, [4, 16])}k -L 6M -n ${name} vg`, `synced vg/${name}`, `fill /dev/mapper/vg-${name} ${Math.floor(random() * 300)} 0 2000`,
+    `lvm lvconvert -y ${pick(random, ['--stripes 3', '--stripesize 32k'])} vg/${name}`, 'sleep 2', `synced vg/${name}`, `lvm lvchange -an vg/${name}`, `lvm lvchange -ay vg/${name}`,
+    `fill /dev/mapper/vg-${name} 300 ${Math.floor(random() * 60)} 9`, `sum lv=vg/${name} /dev/mapper/vg-${name}`,
+  ],
+  (name, _, random) => [
+    `lvm lvcreate -y -L 8M -T vg/${name}p -c 64k --poolmetadatasize 2M`, `lvm lvcreate -y -V 8M -T vg/${name}p -n ${name}`, `fill /dev/mapper/vg-${name} 7 0 40`,
+    `lvm lvcreate -y -kn -s vg/${name} -n ${name}s`, `fill /dev/mapper/vg-${name} 300 ${Math.floor(random() * 60)} 30`, `fill /dev/mapper/vg-${name}s 400 ${Math.floor(random() * 60)} 20`,
+    // Open while it is asked for: the merge waits for the next activation, and what is merged is what the snapshot holds now.
+    `sum lv=vg/${name} /dev/mapper/vg-${name}s`, `exec 9</dev/mapper/vg-${name}`, `lvm lvconvert -y --merge vg/${name}s`, 'exec 9<&-',
+  ],
+  (name, _, random) => [
+    `lvm lvcreate -y -L 6M -n ${name} vg $D0`, `lvm lvcreate -y -i 2 -I 16k -L 4M -n ${name}t vg $D0 $D1`, `fill /dev/mapper/vg-${name} ${Math.floor(random() * 300)} 0 2000`, ...filled(`${name}t`, random),
+    `lvm pvmove -i 1 -n ${name} $D0 $D4`, `fill /dev/mapper/vg-${name} 300 ${Math.floor(random() * 60)} 9`, `sum lv=vg/${name} /dev/mapper/vg-${name}`,
+  ],
 ];
 
 /** Arrangements that meet each kind twice. */

@@ -102,6 +102,8 @@ export class LogicalVolumes {
       case 'zero': return { at: 0, length };
       case 'mirror': {
         const images = await this.#attempts(pairsOf(text, 'mirrors').slice(0, volume.moving ? 1 : undefined), length, depth);
+        // Only a mirror's first copy has all of it at any time; which parts of the others do is written where the kernel alone looks.
+        if (images.length > 1 && images[0]?.data instanceof HoldfastError) this.#parts.remark(`mirror '${volume.name}': its first copy is missing, and another one is read, which has old bytes where it was not yet in step`);
         return { file: this.#mapped(length, await raidMap(images, { type, stripeBytes: 0, size: length, copies: 0, spareBytes: 0 }), type), at: 0, length };
       }
       case 'thin': return { file: await this.#thin(text, length, depth), at: 0, length };

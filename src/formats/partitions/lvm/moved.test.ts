@@ -77,3 +77,15 @@ test('while extents are being moved, only the place that they come from counts',
   disks.delete('pv0');
   await assert.rejects(bytesOf(group, disks, 'a'), NotFoundError);
 });
+
+test('of a mirror without its first copy another one is read, which is remarked', async () => {
+  const group = groupOf(2, 'm { id="m" status=["READ","VISIBLE"] segment_count=1 segment1 { start_extent=0 extent_count=1 type="mirror" mirror_count=2 mirrors=["pv0",2,"pv1",3] } }');
+  const disks = new Map<string, BlockSource>([['pv0', new MemorySource(new Uint8Array(8 * EXTENT).fill(1))], ['pv1', new MemorySource(new Uint8Array(8 * EXTENT).fill(2))]]);
+  for (const [missing, byte, remarks] of [['pv1', 1, 0], ['pv0', 2, 1]] as const) {
+    const said: string[] = [];
+    const volumes = new LogicalVolumes({ group, disks: new Map([...disks].filter(([name]) => name !== missing)), sectorSize: 512, limits: defaultLimits, remark: (text) => { said.push(text); } });
+    const source = await volumes.openVisible('m');
+    assert.deepEqual(await readRange(source, 0, source.size), new Uint8Array(EXTENT).fill(byte));
+    assert.equal(said.length, remarks, said.join());
+  }
+});
