@@ -6,6 +6,7 @@ import assert from 'node:assert';
 import { randomInt } from 'node:crypto';
 import { endProcess } from '../src/services/cli/end-process.ts';
 import { baculaBpipe, baculaBpipe15 } from './bacula-bpipe.ts';
+import { baculaChanger, baculaChanger15 } from './bacula-changer.ts';
 import { run as runCorpus } from './bacula-corpus.ts';
 import { baculaDaemon, baculaDaemon15 } from './bacula-daemon.ts';
 import { baculaDocs, baculaDocs15 } from './bacula-docs.ts';
@@ -67,7 +68,7 @@ const baculaCorpus: Scenario = {
 };
 
 /** Every scenario of the lab, cheapest first. */
-const scenarios: readonly Scenario[] = [baculaCorpus, storeRoundtrip, volumeShelf, faults, crashSimulated, crashSensitivity, crashCrowd, crashRealQuick, crashReal, fullDiskWriters, thrashQuick, peerFailures, runbook, daemon, fuseMount, baculaLive, baculaBpipe, baculaDocs, baculaFuse, retentionRestic, imagesQemu, guestImages, serveNfs, cephObjects, cephRepository, memoryQuick, scaleQuick, baculaLive15, baculaFifo, baculaTail, baculaDaemon, baculaBpipe15, baculaDocs15, baculaFifo15, baculaTail15, baculaDaemon15, baculaFuse15, baculaModes, baculaModes15, compose, cephSpeed, guestImagesFull, serveSmb, serveNfsKernel, partitions, fsExt, fsXfs, fsBtrfs, fsNtfs, fsFat, fsExfat, fsZfs, fuseSpeed, baculaFuseSpeed, baculaLarge, baculaLarge15, memoryBacula, memoryFull, scale, thrashLong, powerLoss, baculaKills, baculaKills15];
+const scenarios: readonly Scenario[] = [baculaCorpus, storeRoundtrip, volumeShelf, faults, crashSimulated, crashSensitivity, crashCrowd, crashRealQuick, crashReal, fullDiskWriters, thrashQuick, peerFailures, runbook, daemon, fuseMount, baculaLive, baculaChanger, baculaBpipe, baculaDocs, baculaFuse, retentionRestic, imagesQemu, guestImages, serveNfs, cephObjects, cephRepository, memoryQuick, scaleQuick, baculaLive15, baculaChanger15, baculaFifo, baculaTail, baculaDaemon, baculaBpipe15, baculaDocs15, baculaFifo15, baculaTail15, baculaDaemon15, baculaFuse15, baculaModes, baculaModes15, compose, cephSpeed, guestImagesFull, serveSmb, serveNfsKernel, partitions, fsExt, fsXfs, fsBtrfs, fsNtfs, fsFat, fsExfat, fsZfs, fuseSpeed, baculaFuseSpeed, baculaLarge, baculaLarge15, memoryBacula, memoryFull, scale, thrashLong, powerLoss, baculaKills, baculaKills15];
 
 function optionsFromEnvironment(): RunOptions {
   let corpus: CorpusLookup | undefined;

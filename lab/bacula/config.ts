@@ -28,8 +28,8 @@ export interface RunScript {
 export interface DeviceSetup {
   /** Of the device, of the director's Storage resource, and its media type. */
   readonly name: string;
-  /** A FIFO, or another folder for volume files: on a file system of its own, say. */
-  readonly kind: 'fifo' | 'file';
+  /** A FIFO, another folder for volume files (on a file system of its own, say), or a folder with an autochanger of two drives, each for one job at a time. */
+  readonly kind: 'fifo' | 'file' | 'changer';
   readonly archive: string;
 }
 
@@ -163,8 +163,9 @@ export function directorFile(setup: Setup): string {
     },
     { kind: 'Catalog', directives: { Name: 'Catalog', dbname: quoted('bacula'), dbuser: quoted(''), dbpassword: quoted('') } },
     { kind: 'Messages', directives: { Name: 'Standard', append: `${quoted(`${directory}/bacula.log`)} = all, !skipped` } },
-    { kind: 'Client', directives: { Name: 'live-fd', Address: loopback, FDPort: ports.client, Catalog: 'Catalog', Password: password, AutoPrune: 'no' } },
-    ...['File', ...(setup.devices ?? []).map(({ name }) => name)].map((name) => storageResource(name, ports, password)),
+    // By Bacula's default of one, jobs that are started at once would wait for each other.
+    { kind: 'Client', directives: { Name: 'live-fd', Address: loopback, FDPort: ports.client, Catalog: 'Catalog', Password: password, AutoPrune: 'no', MaximumConcurrentJobs: jobsMax } },
+    ...devicesOf(setup).map((device) => storageResource(device, ports, password)),
     ...(jobs.length > 0 ? [] : [{ kind: 'FileSet', directives: { Name: first } }]),
     { kind: 'Pool', directives: { Name: 'Default', PoolType: 'Backup', LabelFormat: quoted('volume-') } },
     ...jobs.flatMap((job) => jobResources(setup, job)),
@@ -172,27 +173,40 @@ export function directorFile(setup: Setup): string {
   ]) + (setup.more?.({ setup }).director ?? '');
 }
 
-function storageResource(name: string, ports: Ports, password: string): Resource {
-  return { kind: 'Storage', directives: { Name: name, Address: loopback, SDPort: ports.storage, Password: password, Device: `${name}Device`, MediaType: name, MaximumConcurrentJobs: jobsMax } };
+function storageResource({ name, kind }: DeviceSetup, ports: Ports, password: string): Resource {
+  const changer: Directives = kind === 'changer' ? { Autochanger: 'yes' } : {};
+  return { kind: 'Storage', directives: { Name: name, Address: loopback, SDPort: ports.storage, Password: password, Device: `${name}Device`, MediaType: name, MaximumConcurrentJobs: jobsMax, ...changer } };
 }
 
-function deviceResource({ name, kind, archive }: DeviceSetup): Resource {
-  const common = { Name: `${name}Device`, MediaType: name, ArchiveDevice: quoted(archive), LabelMedia: 'yes', RemovableMedia: 'no', AlwaysOpen: 'no', MaximumJobSpoolSize: SPOOL_BYTES };
-  const own = kind === 'file'
-    ? { DeviceType: 'File', RandomAccess: 'yes', AutomaticMount: 'yes' }
-    : { DeviceType: 'Fifo', RandomAccess: 'no', AutomaticMount: 'no', MaximumOpenWait: 60, MaximumConcurrentJobs: 1 };
-  return { kind: 'Device', directives: { ...common, ...own } };
+/** The folder of volume files first. */
+function devicesOf({ directory, volumes = `${directory}/volumes`, devices = [] }: Setup): readonly DeviceSetup[] {
+  return [{ name: 'File', kind: 'file', archive: volumes }, ...devices];
+}
+
+const ofFiles: Directives = { DeviceType: 'File', RandomAccess: 'yes', AutomaticMount: 'yes' };
+const ofFifos: Directives = { DeviceType: 'Fifo', RandomAccess: 'no', AutomaticMount: 'no', MaximumOpenWait: 60, MaximumConcurrentJobs: 1 };
+
+function deviceResources({ name, kind, archive }: DeviceSetup): readonly Resource[] {
+  const device = (own: Directives): Resource => ({
+    kind: 'Device',
+    directives: { Name: `${name}Device`, MediaType: name, ArchiveDevice: quoted(archive), LabelMedia: 'yes', RemovableMedia: 'no', AlwaysOpen: 'no', MaximumJobSpoolSize: SPOOL_BYTES, ...own },
+  });
+  if (kind !== 'changer') return [device(kind === 'file' ? ofFiles : ofFifos)];
+  const drives = [0, 1].map((index) => ({ Name: `${name}Drive${index}`, Autochanger: 'yes', DriveIndex: index, MaximumConcurrentJobs: 1 }));
+  return [
+    ...drives.map((drive) => device({ ...ofFiles, ...drive })),
+    { kind: 'Autochanger', directives: { Name: `${name}Device`, Device: drives.map(({ Name }) => Name), ChangerCommand: quoted(''), ChangerDevice: '/dev/null' } },
+  ];
 }
 
 /** The storage daemon's file: `sd.conf`. Volumes of the device `File` are files in `<directory>/volumes`. */
 export function storageFile(setup: Setup): string {
-  const { directory, ports } = setup;
-  const devices: readonly DeviceSetup[] = [{ name: 'File', kind: 'file', archive: setup.volumes ?? `${directory}/volumes` }, ...(setup.devices ?? [])];
+  const { ports } = setup;
   return render([
     { kind: 'Storage', directives: { Name: 'live-sd', SDPort: ports.storage, SDAddress: loopback, ...daemonDirectives(setup, 'storage') } },
     directorAccess(setup),
     { kind: 'Messages', directives: { Name: 'Standard', director: 'live-dir = all' } },
-    ...devices.map(deviceResource),
+    ...devicesOf(setup).flatMap(deviceResources),
   ]) + (setup.more?.({ setup }).storage ?? '');
 }
 
