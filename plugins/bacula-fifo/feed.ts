@@ -19,6 +19,8 @@ const BLOCK_BYTES_MAX = 20_000_000;
 const BLOCKS_LOOKED_AT = 256;
 /** Devices should have block sizes of whole such units: the storage daemon warns of others (src/stored/dev.c). */
 const UNIT_BYTES = 1024;
+/** A block is left shorter than the buffer where the head of a record, of these bytes, finds no room. */
+const RECORD_HEAD_BYTES = 12;
 /** How often a reader may close the FIFO early, as the storage daemon does when it only looks. */
 const READERS_MAX = 20;
 
@@ -36,7 +38,8 @@ export async function feedVolume(fifo: string, volume: StoredVolume): Promise<vo
 }
 
 /**
- * Bytes of the buffer of the device that wrote the volume: what several blocks fill to the last byte, whatever number that is. In a short job none may, and the longest is rounded up.
+ * Bytes of the buffer of the device that wrote the volume: what several blocks fill to the last byte, whatever number that is. In a short job none may, and the longest is rounded up;
+ * so it is where records of one size, as zeroes are when they are compressed, leave the same few bytes free in every block.
  */
 async function deviceBuffer(volume: StoredVolume): Promise<number> {
   let [longest, times] = [0, 0];
@@ -46,7 +49,8 @@ async function deviceBuffer(volume: StoredVolume): Promise<number> {
     if (size === longest) times += 1;
     at += size;
   }
-  return times > 1 ? longest : Math.ceil(longest / UNIT_BYTES) * UNIT_BYTES;
+  const rounded = Math.ceil(longest / UNIT_BYTES) * UNIT_BYTES;
+  return times > 1 && rounded - longest >= RECORD_HEAD_BYTES ? longest : rounded;
 }
 
 /** @returns whether the reader took everything. */

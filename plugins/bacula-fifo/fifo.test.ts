@@ -102,6 +102,17 @@ test('a first block that does not fill the buffer of the device is fed with zero
   assert.deepEqual(await back, Buffer.concat([bytes.subarray(0, 64_507), Buffer.alloc(5), bytes.subarray(64_507)]));
 });
 
+test('blocks that are all short by the same few bytes are fed with zeroes up to the buffer of the device', async () => {
+  const bytes = unreadable([64_507, 64_507, 64_507, 3000]);
+  const storing = run('store', '--fifo', fifo, '--volume', 'all-short');
+  await writeJob(bytes);
+  assert.equal((await storing).code, 1);
+  const back = fs.promises.readFile(fifo);
+  assert.deepEqual(await run('feed', '--fifo', fifo, '--volume', 'all-short').then(({ code, errors }) => [code, errors]), [0, '']);
+  const [block, padding] = [bytes.subarray(0, 64_507), Buffer.alloc(5)];
+  assert.ok(Buffer.concat([block, padding, block, padding, block, padding, bytes.subarray(3 * 64_507)]).equals(await back));
+});
+
 test('blocks of an odd size, and blocks that are larger than a pipe may be, are fed as they are', async () => {
   for (const [name, sizes] of [['odd', [99_993, 100_000, 100_000, 3000]], ['large', [4_096_000, 4_096_000, 3000]]] as const) {
     const bytes = unreadable(sizes);

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
 import test from 'node:test';
-import { HoldfastError, lookupPath, readRange, utf8 } from '../../core/index.ts';
+import { HoldfastError, lookupPath, type NodeId, readRange, utf8 } from '../../core/index.ts';
 import { sharedBlockHasher } from './checksum.ts';
 import { STREAM } from './stream.ts';
 import { openBytes } from './testdata/fixture.ts';
@@ -147,4 +147,55 @@ test('behind a damaged block a spooled job goes on, and no file is given that is
     assert.ok(set.problems().length > 0);
     assert.ok(given >= 37, `without block '${lost}' only '${given}' of 40 files are given: ${set.problems().map(({ message }) => message).slice(0, 4).join('\n')}`);
   }
+});
+
+/** A file without a digest of one record a block, and one more; the spool is emptied behind every fourth block, so that each has the same numbers. Some blocks are damaged. */
+async function evenSpool(bytes: Uint8Array, isLost: (block: number) => boolean): Promise<VolumeSet> {
+  const blocks: Uint8Array[] = [];
+  const volume = new VolumeWriter({ version: 'BB02', blockBytes: 536, hasher: await sharedBlockHasher(), emit: (block) => { blocks.push(block); } });
+  volume.label('V', names, 0, 1.7e15);
+  const session = new SessionWriter(volume, names, 0);
+  session.start();
+  for (const [i, size] of [[1, bytes.length], [2, 0]] as const) {
+    session.record(i, STREAM.UNIX_ATTRIBUTES, encodeAttributes({ fileIndex: i, type: 3, name: utf8(`/${i}`) }, encodeLstat({ mode: 0o100644, size, mtime: 1 })));
+    session.flush();
+    session.spoolAgain();
+    for (let at = 0; at < size; at += 500) {
+      session.record(i, STREAM.FILE_DATA, bytes.subarray(at, at + 500));
+      session.flush();
+      if (at / 500 % 4 === 3) session.spoolAgain();
+    }
+  }
+  session.end();
+  return openBytes([Buffer.concat(blocks.map((block, i) => (isLost(i) ? new Uint8Array(block).fill(0xee, 40) : block)))]);
+}
+
+test('damage that ends where a spool does, or takes as many blocks as a spool has, does not make a file shorter unseen', async () => {
+  const bytes = Buffer.concat(Array.from({ length: 16 }, (_, i) => Buffer.alloc(500, i + 1)));
+  for (let from = 3; from < 19; from += 1) {
+    for (let until = from + 1; until < 19; until += 1) {
+      const tree = (await evenSpool(bytes, (block) => block >= from && block < until)).jobTree({ jobId: 9 });
+      const source = await tree.open(await lookupPath(tree, utf8('/1')) as NodeId);
+      await assert.rejects(readRange(source, 0, source.size), HoldfastError, `blocks '${from}' to '${until - 1}' are lost`);
+    }
+  }
+});
+
+test('a spool that is missing as a whole is missed', async () => {
+  const blocks: Uint8Array[] = [];
+  const volume = new VolumeWriter({ version: 'BB02', blockBytes: 536, hasher: await sharedBlockHasher(), emit: (block) => { blocks.push(block); } });
+  volume.label('V', names, 0, 1.7e15);
+  const session = new SessionWriter(volume, names, 0);
+  session.start();
+  for (let i = 1; i <= 6; i += 1) {
+    session.record(i, STREAM.UNIX_ATTRIBUTES, encodeAttributes({ fileIndex: i, type: 3, name: utf8(`/${i}`) }, encodeLstat({ mode: 0o100644, size: 0, mtime: 1 })));
+    session.flush();
+    session.spoolAgain();
+  }
+  session.end();
+  const set = await openBytes([Buffer.concat(blocks.filter((_block, i) => i !== 4))]);
+  assert.ok(set.problems().some(({ kind }) => kind === 'missing-blocks'));
+  assert.deepEqual(set.jobs().map(({ complete }) => complete), [false]);
+  const tree = set.jobTree({ jobId: 9 });
+  for (let i = 1; i <= 6; i += 1) assert.equal(await lookupPath(tree, utf8(`/${i}`)) !== undefined, i !== 4, `file '${i}'`);
 });

@@ -13,7 +13,7 @@ import { parseSessionEnd, parseSessionStart, type SessionEnd, type SessionLabel 
 import type { PathTable } from './path-table.ts';
 import type { DamagePlace, ProblemList, VolumeProblem, VolumeProblemKind } from './problem.ts';
 import { checkRows, notStoredAgain, relink } from './session-check.ts';
-import { type HalfRecord, isLaterSpool, isNextSpool, isRestart, type SessionBlock, startsWithSessionLabel, STOPPED } from './session-start.ts';
+import { type Incoming, isLaterSpool, isNextSpool, isRestart, type OpenRecord, type SessionBlock, skipsFiles, startsWithSessionLabel, STOPPED } from './session-start.ts';
 import { dataStream, isAppliedMetadata, STREAM, STREAM_BITS_UNSUPPORTED, STREAM_TYPE_MASK, streamRole } from './stream.ts';
 
 /** What all sessions of a set share. */
@@ -21,23 +21,6 @@ export interface SetState {
   readonly limits: Limits;
   readonly paths: PathTable;
   readonly problems: ProblemList;
-}
-
-/** One record, or the part of one that a block holds: `size` is what its head says, `bytes` what is there. */
-interface Incoming {
-  readonly fileIndex: number;
-  readonly stream: number;
-  readonly size: number;
-  readonly place: RecordPlace;
-  readonly bytes: Uint8Array;
-}
-
-interface OpenRecord extends HalfRecord {
-  readonly size: number;
-  readonly place: RecordPlace;
-  remaining: number;
-  /** Joined only for what is parsed here; content is read later. */
-  readonly pieces: Uint8Array[] | undefined;
 }
 
 /** Built by a scan, then only read. */
@@ -88,6 +71,8 @@ export class SessionIndex {
   #restarted = false;
   /** Blocks are counted from 0 again with every spool. */
   #spooled = false;
+  /** Since the last block, one was left out that was none of those seen. */
+  #leftOutSince = false;
 
   constructor(id: number, time: number, state: SetState) {
     this.id = id;
@@ -127,8 +112,10 @@ export class SessionIndex {
     if (arrives && (!isNext || this.gaps.has(this.blocks.rows))) this.breaksAtVolume = true;
     if (!isNext) {
       this.leftOut.push(block.row);
+      this.#leftOutSince ||= block.number !== this.#number || block.behindDamage;
       return;
     }
+    this.#leftOutSince = false;
     this.#block = block;
     this.#number = block.number;
     this.blocks.push(block.row);
@@ -176,6 +163,11 @@ export class SessionIndex {
     this.#lose({ ...place, message });
   }
 
+  /** Row of the block that was taken last; -1 before the first. */
+  get lastRow(): number {
+    return this.#block?.row ?? -1;
+  }
+
   /** Checks the block's number; false when the block is to be left out. */
   #continues(block: SessionBlock): boolean {
     if (this.end !== undefined && !this.consolidated && block.number !== this.#number && !startsWithSessionLabel(block.payload)) {
@@ -189,9 +181,11 @@ export class SessionIndex {
     }
     // Block 0 of a job that is not spooled begins with its label.
     if (block.number === 0 && !startsWithSessionLabel(block.payload)) this.#spooled = true;
-    if (block.number === expected || (block.number === 0 && isNextSpool(block.payload, this.#open, this.#lastIndex))) return true;
+    const follows = block.number === expected || (block.number === 0 && isNextSpool(block.payload, this.#open, this.#lastIndex));
+    if (follows && !this.#isDoubtful(block)) return true;
     if (this.start !== undefined && (this.end?.status ?? STOPPED) === STOPPED && !this.consolidated && isRestart(this.start, block.payload)) return this.#restart(block);
-    if (block.afterDamage && block.number < this.#number && isLaterSpool(block.payload, this.#lastIndex, this.#spooled)) {
+    const isDamaged = block.afterDamage || block.behindDamage;
+    if (follows || (block.number <= this.#number && isLaterSpool(block.payload, this.#lastIndex, isDamaged && this.#spooled))) {
       this.#spooled = true;
       this.#gap(block, expected, 'missing-blocks', `blocks of ${this.name} are missing from block ${expected} on, to block ${block.number} of a later spool`);
       return true;
@@ -205,6 +199,12 @@ export class SessionIndex {
       + (other ? ` between volumes '${this.#block?.volume ?? ''}' and '${block.volume}': a volume is missing or was cut short` : '');
     this.#gap(block, expected, other ? 'missing-volume' : 'missing-blocks', message);
     return true;
+  }
+
+  /** Whether blocks may be missing in front of one whose number fits: each spool has the same numbers, so that what was lost may have ended where a spool did. An open record tells by its rest. */
+  #isDoubtful({ behindDamage, payload }: SessionBlock): boolean {
+    if (this.#open !== undefined || !(behindDamage || this.#leftOutSince)) return false;
+    return this.#spooled || this.#leftOutSince || skipsFiles(payload, this.#lastIndex);
   }
 
   /** Bacula restarts a stopped job in the session that it had, with a new start label and blocks from 0 on (measured, 9.6.7); its end label counts what came after that. */

@@ -1,6 +1,7 @@
-/** Where a session begins: its start label, at the front of a block. */
+/** Where a session begins, and where it goes on: what stands at the front of a block. */
 import { HoldfastError } from '../../core/index.ts';
 import { LABEL } from './block.layout.ts';
+import type { RecordPlace } from './file-table.ts';
 import { parseSessionStart, type SessionLabel } from './label.ts';
 import { STREAM_TYPE_MASK, streamRole } from './stream.ts';
 import { labelBytes } from './volume-head.ts';
@@ -18,6 +19,8 @@ export interface SessionBlock {
   readonly firstOnVolume: boolean;
   /** Damage was met on this volume before it. */
   readonly afterDamage: boolean;
+  /** Damage was met since the block that the session had before, on its volume or on this one. */
+  readonly behindDamage: boolean;
 }
 
 /** Status of a job that was stopped, and may be restarted in its session. 15.0.3 writes it into an end label, 9.6.7 writes none then. */
@@ -55,20 +58,48 @@ export interface HalfRecord {
   readonly remaining: number;
 }
 
+/** A record that waits for its other pieces. */
+export interface OpenRecord extends HalfRecord {
+  readonly size: number;
+  readonly place: RecordPlace;
+  remaining: number;
+  /** Joined only for what is parsed while scanning; content is read later. */
+  readonly pieces: Uint8Array[] | undefined;
+}
+
+/** One record, or the part of one that a block holds: `size` is what its head says, `bytes` what is there. */
+export interface Incoming {
+  readonly fileIndex: number;
+  readonly stream: number;
+  readonly size: number;
+  readonly place: RecordPlace;
+  readonly bytes: Uint8Array;
+}
+
 /**
  * Whether a job that Bacula spools goes on with this block: blocks are counted from 0 again whenever the spool has been emptied (measured, 9.6.7), records go on across that.
- * `open`: the record that was not whole yet; `lastIndex`: the last FileIndex. A block that comes twice does not fit behind them; blocks that are missing show by their records.
+ * `open`: the record that was not whole yet; `lastIndex`: the last FileIndex, which the storage daemon takes from nobody but in steps of 1. A block that comes twice does not fit
+ * behind them; blocks that are missing show by their records.
  */
 export function isNextSpool(payload: Uint8Array, open: HalfRecord | undefined, lastIndex: number): boolean {
   if (payload.length < 12) return false;
   const head = new DataView(payload.buffer, payload.byteOffset, payload.byteLength);
   const [fileIndex, stream, size] = [head.getInt32(0), head.getInt32(4), head.getUint32(8)];
   if (open !== undefined) return fileIndex === open.fileIndex && stream === -open.stream && size === open.remaining;
-  return fileIndex === LABEL.EOS_LABEL || (stream >= 0 && fileIndex >= Math.max(1, lastIndex));
+  return fileIndex === LABEL.EOS_LABEL || (stream >= 0 && fileIndex >= Math.max(1, lastIndex) && isSameOrNext(fileIndex, lastIndex));
+}
+
+function isSameOrNext(fileIndex: number, lastIndex: number): boolean {
+  return lastIndex === 0 || fileIndex <= lastIndex + 1;
+}
+
+/** Whether files between the last one and the first one of a block are missing. */
+export function skipsFiles(payload: Uint8Array, lastIndex: number): boolean {
+  return payload.length >= 12 && !isSameOrNext(new DataView(payload.buffer, payload.byteOffset, payload.byteLength).getInt32(0), lastIndex);
 }
 
 /**
- * Whether a block behind damage is a later one of a spooled job, though its number is a lower one. A file that was not met before proves it. Else, where the job is known to be spooled
+ * Whether a block is a later one of a spooled job, though its number is a lower one. A file that was not met before proves it. Else, behind damage in a job that is known to be spooled
  * (`isSpooled`), more of the last file does, whose rest is lost anyway; its attributes once more do not.
  */
 export function isLaterSpool(payload: Uint8Array, lastIndex: number, isSpooled: boolean): boolean {

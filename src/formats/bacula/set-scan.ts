@@ -4,6 +4,7 @@ import type { BlockHead } from './block.ts';
 import { FILE_TYPE } from './attributes.ts';
 import type { BlockReader } from './block-reader.ts';
 import { BlockTable } from './block-table.ts';
+import { Column } from './column.ts';
 import { PathTable } from './path-table.ts';
 import { ProblemList } from './problem.ts';
 import { SessionIndex } from './session-index.ts';
@@ -16,8 +17,15 @@ import type { ScanFault, ScanVisitor } from './volume-scan.ts';
 interface ScannedVolume {
   readonly name: string;
   readonly firstRow: number;
-  /** The first one behind damage. */
-  damagedRow: number;
+  /** The first ones behind damage. */
+  readonly damagedRows: Column;
+}
+
+/** Whether a volume has damage behind block `above` and before block `until`. */
+function isDamaged({ damagedRows }: ScannedVolume, above: number, until: number): boolean {
+  if (damagedRows.rows === 0) return false;
+  const at = damagedRows.lowerBound(above + 1);
+  return at < damagedRows.rows && damagedRows.get(at) <= until;
 }
 
 /** Takes the volumes one after the other, in the order they were written. */
@@ -44,7 +52,7 @@ export class SetScan implements ScanVisitor {
     this.#volume = volume;
     this.#name = name;
     this.#dataBlocks = 0;
-    this.#volumes[volume] = { name, firstRow: this.table.rows, damagedRow: Infinity };
+    this.#volumes[volume] = { name, firstRow: this.table.rows, damagedRows: new Column(1) };
     this.#sawChecksum = false;
     this.#unchecked = 0;
     this.#firstUnchecked = undefined;
@@ -60,8 +68,8 @@ export class SetScan implements ScanVisitor {
   }
 
   fault(fault: ScanFault): void {
-    const volume = this.#volumes[this.#volume] as ScannedVolume;
-    volume.damagedRow = Math.min(volume.damagedRow, this.table.rows);
+    const { damagedRows } = this.#volumes[this.#volume] as ScannedVolume;
+    if (damagedRows.rows === 0 || damagedRows.get(damagedRows.rows - 1) !== this.table.rows) damagedRows.push(this.table.rows);
     const { kind, offset, message } = fault;
     this.problems.add(fault.block === undefined ? { kind, volume: this.#name, offset, message } : { kind, volume: this.#name, block: fault.block, offset, message });
   }
@@ -81,7 +89,7 @@ export class SetScan implements ScanVisitor {
     let session = this.sessions.get(key);
     if (session === undefined) this.sessions.set(key, session = this.#session(head.sessionId, head.sessionTime));
     const row = this.table.add(this.#volume, offset, head.size, head.number);
-    session.add(this.#sessionBlock(row, payload));
+    session.add(this.#sessionBlock(row, payload, session.lastRow));
     this.#dataBlocks += 1;
   }
 
@@ -89,10 +97,23 @@ export class SetScan implements ScanVisitor {
     return new SessionIndex(id, time, { limits: this.#context.limits, paths: this.paths, problems: this.problems });
   }
 
-  #sessionBlock(row: number, payload: Uint8Array): SessionBlock {
+  #sessionBlock(row: number, payload: Uint8Array, previousRow: number): SessionBlock {
     const { table } = this;
     const [offset, volume] = [table.offset.get(row), this.#volumes[table.volume.get(row)] as ScannedVolume];
-    return { row, volume: volume.name, number: table.number.get(row), offset, end: offset + table.size.get(row), payload, firstOnVolume: row === volume.firstRow, afterDamage: row >= volume.damagedRow };
+    return {
+      row, volume: volume.name, number: table.number.get(row), offset, end: offset + table.size.get(row), payload, firstOnVolume: row === volume.firstRow,
+      afterDamage: isDamaged(volume, -1, row), behindDamage: this.#isDamagedBetween(previousRow, row),
+    };
+  }
+
+  /** A volume between the two may have had nothing but what is damaged. */
+  #isDamagedBetween(previousRow: number, row: number): boolean {
+    const to = this.table.volume.get(row);
+    const from = previousRow < 0 ? to : this.table.volume.get(previousRow);
+    const damaged = (volume: number, above: number, until: number): boolean => isDamaged(this.#volumes[volume] as ScannedVolume, above, until);
+    if (from === to) return damaged(to, previousRow, row);
+    for (let volume = Math.min(from, to) + 1; volume < Math.max(from, to); volume += 1) if (damaged(volume, -1, Infinity)) return true;
+    return damaged(from, previousRow, Infinity) || damaged(to, -1, row);
   }
 
   /**
@@ -109,7 +130,7 @@ export class SetScan implements ScanVisitor {
       for (const row of rows) {
         this.#context.signal?.throwIfAborted();
         const lease = reader.tryLease(row) ?? await reader.lease(row);
-        again.add(this.#sessionBlock(row, lease.payload));
+        again.add(this.#sessionBlock(row, lease.payload, again.lastRow));
         lease.release();
       }
       this.sessions.set(key, again);

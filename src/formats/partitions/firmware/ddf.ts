@@ -9,12 +9,14 @@ const SECTOR = 512;
 const SECTION_MAX = 4096;
 const LEVELS: ReadonlyMap<number, string> = new Map([[0, 'raid0'], [1, 'raid1'], [3, 'raid3'], [4, 'raid4'], [5, 'raid5'], [6, 'raid6'], [0x0f, 'jbod'], [0x11, 'raid1e'], [0x15, 'raid5e'], [0x1f, 'concatenated']]);
 const WHOLE: readonly string[] = ['raid1', 'jbod'];
+/** Whole where they have one disk only: so controllers that pass no disk through present single ones. */
+const WHOLE_ALONE: readonly string[] = ['raid0', 'concatenated'];
 
 function volumeOf(bytes: Uint8Array, base: number): ArrayVolume {
-  const { primary_raid_level: primary, secondary_element_count: elements, vd_size: sectors } = configurationLayout.view(bytes, 0, base);
+  const { primary_raid_level: primary, primary_element_count: disks, secondary_element_count: elements, vd_size: sectors } = configurationLayout.view(bytes, 0, base);
   const level = LEVELS.get(primary) ?? `level ${primary}`;
   // Several of them side by side: raid10, raid50, raid60.
-  return { level: elements > 1 ? `${level}0` : level, size: sectors * SECTOR, isWhole: elements <= 1 && WHOLE.includes(level) };
+  return { level: elements > 1 ? `${level}0` : level, size: sectors * SECTOR, isWhole: elements <= 1 && (WHOLE.includes(level) || (disks === 1 && WHOLE_ALONE.includes(level))) };
 }
 
 /** The header at a place; undefined where there is none. */

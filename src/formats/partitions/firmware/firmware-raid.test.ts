@@ -6,6 +6,7 @@ import { type BlockSource, defaultLimits, HoldfastError, MemorySource, Unsupport
 import { openVolumeTable, probeVolumeTable } from '../open.ts';
 import { joined } from '../parts.ts';
 import { fixture } from '../testdata/fixture.ts';
+import { configurationLayout, DDF_CONFIGURATION } from './ddf.layout.ts';
 
 const DISK_BYTES = 64 << 20;
 
@@ -43,6 +44,20 @@ for (const [name, version, level, size] of [
 
 test('a disk of a mirror is read as it stands', async () => {
   for (const name of ['imsm-raid1', 'ddf-raid1']) assert.equal(await probeVolumeTable(diskOf(await fixture(`${name}-tail`))), undefined, name);
+});
+
+test('a disk that is an array of its own, as controllers present single disks, is read as it stands', async () => {
+  const tail = (await fixture('ddf-raid0-tail')).slice();
+  const view = new DataView(tail.buffer, tail.byteOffset, tail.length);
+  const { signature, primary_element_count: count } = configurationLayout.offsets;
+  let changed = 0;
+  for (let at = 0; at + 512 <= tail.length; at += 512) {
+    if (view.getUint32(at + signature) !== DDF_CONFIGURATION) continue;
+    view.setUint16(at + count, 1);
+    changed += 1;
+  }
+  assert.ok(changed > 0);
+  assert.equal(await probeVolumeTable(diskOf(tail)), undefined);
 });
 
 test('a damaged description is none, and never fails otherwise', async () => {

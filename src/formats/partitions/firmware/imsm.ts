@@ -33,7 +33,7 @@ function volumeAt(metadata: Uint8Array, at: number): { readonly volume: ArrayVol
       // Mirrors of more than two disks are striped.
       level: map.raid_level === 1 && map.num_members > 2 ? 'raid10' : LEVELS.get(map.raid_level) ?? `level ${map.raid_level}`,
       size: (device.size_high * 2 ** 32 + device.size_low) * SECTOR,
-      isWhole: map.raid_level === 1 && map.num_members <= 2 && map.pba_of_lba0_lo === 0 && !isMigrating,
+      isWhole: (map.num_members === 1 || (map.raid_level === 1 && map.num_members === 2)) && map.pba_of_lba0_lo === 0 && !isMigrating,
       ...(name === '' ? {} : { name }),
     },
     next: mapAt + mapBytes + (isMigrating ? mapLayout.size + mapLayout.view(metadata, mapAt + mapBytes).num_members * 4 : 0),
