@@ -28,10 +28,10 @@ interface Stay {
 }
 
 /**
- * Rows of all blocks of a session in the order in which they were written; undefined when it is the one in which they were read.
+ * Rows of all blocks of a session, volume by volume in the order in which they were written; undefined when it is the one in which they were read.
  * @throws {IntegrityError} a volume changed since it was read.
  */
-export async function usedOrder(session: SessionIndex, table: BlockTable, reader: BlockReader): Promise<Uint32Array | undefined> {
+export async function usedOrder(session: SessionIndex, table: BlockTable, reader: BlockReader): Promise<readonly Uint32Array[] | undefined> {
   const rows = new Uint32Array(session.blocks.rows + session.leftOut.rows);
   for (let i = 0; i < session.blocks.rows; i += 1) rows[i] = session.blocks.get(i);
   for (let i = 0; i < session.leftOut.rows; i += 1) rows[session.blocks.rows + i] = session.leftOut.get(i);
@@ -44,14 +44,7 @@ export async function usedOrder(session: SessionIndex, table: BlockTable, reader
     from = to;
   }
   const ordered = chained(stays);
-  if (ordered.every((stay, i) => stay === stays[i])) return undefined;
-  const again = new Uint32Array(rows.length);
-  let at = 0;
-  for (const stay of ordered) {
-    again.set(stay.rows, at);
-    at += stay.rows.length;
-  }
-  return again;
+  return ordered.every((stay, i) => stay === stays[i]) ? undefined : ordered.map((stay) => stay.rows);
 }
 
 async function readStay(rows: Uint32Array, table: BlockTable, reader: BlockReader): Promise<Stay> {

@@ -123,15 +123,17 @@ export class SetScan implements ScanVisitor {
   async reorder(reader: BlockReader): Promise<void> {
     for (const [key, session] of this.sessions) {
       if (!session.breaksAtVolume) continue;
-      const rows = await usedOrder(session, this.table, reader);
-      if (rows === undefined) continue;
+      const ordered = await usedOrder(session, this.table, reader);
+      if (ordered === undefined) continue;
       this.problems.forget(session);
       const again = this.#session(session.id, session.time);
-      for (const row of rows) {
-        this.#context.signal?.throwIfAborted();
-        const lease = reader.tryLease(row) ?? await reader.lease(row);
-        again.add(this.#sessionBlock(row, lease.payload, again.lastRow));
-        lease.release();
+      for (const rows of ordered) {
+        for (const row of rows) {
+          this.#context.signal?.throwIfAborted();
+          const lease = reader.tryLease(row) ?? await reader.lease(row);
+          again.add(this.#sessionBlock(row, lease.payload, again.lastRow));
+          lease.release();
+        }
       }
       this.sessions.set(key, again);
     }
