@@ -17,7 +17,14 @@ export const commonOptions: {
 } = { repo: { type: 'string' }, key: { type: 'string', multiple: true }, 'wire-key': { type: 'string' }, spool: { type: 'string' }, host: { type: 'string' } };
 
 /** {@link commonOptions} in the text that explains how a command is used. */
-export const COMMON_USAGE = 'Options: --key FILE… --wire-key FILE --spool DIR --host NAME --version';
+export const COMMON_USAGE = `Options:
+  --repo REPO       the repository, a directory or holdfast://HOST:PORT; else HOLDFAST_REPO
+  --key FILE        opens an encrypted repository; may be given several times
+  --wire-key FILE   key of a daemon's domain or of this host
+  --spool DIR       where volumes wait until they are committed; else HOLDFAST_SPOOL_DIR, or a directory of this user's state
+  --host NAME       whose snapshots they are; else the name of this host
+  --help, --version
+Exit codes: 0 done, 1 failed, 2 wrong use`;
 
 /** Values of {@link commonOptions}. */
 export interface CommonValues {

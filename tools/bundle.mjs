@@ -79,7 +79,9 @@ async function writeBundle(esbuild, out) {
     }],
   };
   const { metafile } = await esbuild.build({
-    ...common, entryPoints: { holdfast: path.join(tools, launcher), command: path.join(tools, command) }, format: 'cjs', outExtension: { '.js': '.cjs' }, plugins: [lazy, ...common.plugins],
+    ...common, entryPoints: { holdfast: path.join(tools, launcher), command: path.join(tools, command) }, format: 'cjs', outExtension: { '.js': '.cjs' },
+    // A script that is compiled from a cache can't import at run time without a warning of Node's; `require` does as well.
+    supported: { 'dynamic-import': false }, plugins: [lazy, ...common.plugins],
     define: { 'import.meta.url': 'bundleUrl' }, banner: { js: "const bundleUrl = require('node:url').pathToFileURL(__filename).href;" },
   });
   const inputs = Object.keys(metafile.inputs).filter((name) => name.startsWith('src/')).map((name) => path.join(tools, '..', name));

@@ -17,9 +17,13 @@ export interface ConfirmRequest {
   readonly keys: readonly Uint8Array[];
   /** Milliseconds to wait for the commit. */
   readonly waitMs: number;
+  /** Told once, when the waiting begins, what is missing. */
+  readonly onWait?: (problem: string) => void;
 }
 
 const POLL_MS = 500;
+/** Looks after which it is worth saying that one waits: volumes are often committed within a second. */
+const WAITED_TRIES = 4;
 
 /** Why the job is not there; none when it is. Nothing is thrown for what may still come. */
 async function missing(repository: Pick<ShelfRepository, 'snapshots' | 'openSnapshot'>, request: ConfirmRequest): Promise<readonly string[]> {
@@ -45,7 +49,7 @@ async function missing(repository: Pick<ShelfRepository, 'snapshots' | 'openSnap
 /** Resolves when everything is there; until the time is over it looks again. @throws {IntegrityError} it is not. */
 export async function confirmJob(repository: Pick<ShelfRepository, 'snapshots' | 'openSnapshot'>, request: ConfirmRequest): Promise<void> {
   const deadline = performance.now() + request.waitMs;
-  for (;;) {
+  for (let tries = 1; ; tries += 1) {
     let problems: readonly string[];
     try {
       problems = await missing(repository, request);
@@ -58,6 +62,7 @@ export async function confirmJob(repository: Pick<ShelfRepository, 'snapshots' |
     if (performance.now() >= deadline) {
       throw new IntegrityError(`Confirm job '${request.jobId ?? 'any'}' on '${request.volumes.join(', ')}': ${problems.slice(0, 5).join('; ')}`);
     }
+    if (tries === WAITED_TRIES) request.onWait?.(problems[0] as string);
     await sleep(POLL_MS);
   }
 }

@@ -2,15 +2,20 @@
 /** `holdfast-bacula-fifo`: mode A over the storage daemon's FIFO device. See README.md. */
 import { UsageError } from '../../src/core/index.ts';
 import { keepProcessSmall } from '../../src/services/process-memory.ts';
-import { COMMON_USAGE, commonOptions, endWith, numberOption, openGivenRepository, readArguments, readKeyFiles, withShelf, type CommonValues } from '../shelf-command.ts';
+import { COMMON_USAGE, commonOptions, endWith, note, numberOption, openGivenRepository, readArguments, readKeyFiles, withShelf, type CommonValues } from '../shelf-command.ts';
 import { confirmJob } from './confirm.ts';
 import { feedVolume } from './feed.ts';
 import { storeVolumes } from './store.ts';
+
+/** How long `confirm` waits for a volume by default. */
+const WAIT_SECONDS = 600;
 
 const USAGE = `Usage:
   holdfast-bacula-fifo store   --repo REPO --fifo PATH --volume NAME…    store what the storage daemon writes
   holdfast-bacula-fifo feed    --repo REPO --fifo PATH --volume NAME     write a volume to the FIFO, for a restore
   holdfast-bacula-fifo confirm --repo REPO --volume NAME… [--job ID] [--files N] [--wait SECONDS]
+                                                                         fail unless the job is stored whole; waits for it, 600 s by default
+NAME… are several, with commas between or as several options
 ${COMMON_USAGE}`;
 
 interface Values extends CommonValues {
@@ -19,7 +24,6 @@ interface Values extends CommonValues {
   readonly job?: string | undefined;
   readonly files?: string | undefined;
   readonly wait?: string | undefined;
-  readonly help?: boolean | undefined;
 }
 
 function needed(values: Values, name: 'fifo'): string {
@@ -67,7 +71,8 @@ async function confirm(values: Values): Promise<void> {
     volumes: volumeNames(values), keys: readKeyFiles(values.key).map(({ bytes }) => bytes), host: values.host,
     jobId: values.job === undefined ? undefined : numberOption('job', values.job, { fallback: 0, most: 0xffff_ffff }),
     files: values.files === undefined ? undefined : numberOption('files', values.files, { fallback: 0, most: 0xffff_ffff }),
-    waitMs: numberOption('wait', values.wait, { fallback: 600, most: 86_400 }) * 1000,
+    waitMs: numberOption('wait', values.wait, { fallback: WAIT_SECONDS, most: 86_400 }) * 1000,
+    onWait: (problem: string) => { note(`waiting at most ${values.wait ?? WAIT_SECONDS} s for the volume: ${problem}`); },
   };
   const repository = await openGivenRepository(values, 'read');
   try {

@@ -8,6 +8,7 @@ import { keepProcessSmall } from '../../src/services/process-memory.ts';
 import { COMMON_USAGE, commonOptions, endWith, note, readArguments, withShelf } from '../shelf-command.ts';
 
 const USAGE = `Usage: holdfast-bacula-fuse-volumes --repo REPO DIRECTORY [--owner UID:GID] [--mode OCTAL] [--allow-other]
+Mounts volumes of the repository at DIRECTORY, for UID:GID and with mode OCTAL, until SIGTERM; --allow-other: for other users too
 ${COMMON_USAGE}`;
 const retryMs = 500;
 /** A job that fits is committed when Bacula has closed its volume: a commit beside it would take the processor from the daemons. */

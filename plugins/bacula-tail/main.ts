@@ -9,6 +9,7 @@ import { COMMON_USAGE, commonOptions, endWith, note, numberOption, readArguments
 import { Tail, type FileProgress } from './tail.ts';
 
 const USAGE = `Usage: holdfast-bacula-tail --repo REPO DIRECTORY [--once] [--interval MILLISECONDS]
+Follows the volume files of DIRECTORY until SIGTERM, looking every 1000 ms; with --once until all are stored, with exit code 3 if one is no whole volume
 ${COMMON_USAGE}`;
 
 /** Exit codes of `--once`: a stored volume's file is damaged; files are no volumes, or not whole ones. */

@@ -51,7 +51,7 @@ function addRepositoryVerbs(program: Command): void {
     .option('--tag <tag>', 'mark the snapshot (may be repeated)', collect)
     .option('--exclude <glob>', 'leave out what matches (may be repeated)', collect)
     .option('--one-file-system', 'stay on the file system of each source')
-    .option('--parent <id>', "snapshot to compare with, or 'none'; default: the last one of the same sources")
+    .option('--parent <id>', "snapshot to compare with, or 'none'; default: the last one of the same host and sources")
     .option('--host <name>', 'host name to record')
     .option('--stdin-filename <path>', "name of what '-' reads", 'stdin')
     .addOption(new Option('--chunking <kind>', 'how content is cut').choices(['auto', 'fastcdc', 'fixed']).default('auto'));
@@ -189,7 +189,7 @@ export function buildProgram(version: string): Command {
 
 /** `help` and `help VERB`; commander's own shows everything for a verb that does not exist. */
 function addHelpVerb(program: Command): void {
-  program.helpCommand(false).command('help [verb]').description('show all verbs, or the options of one').action((name: string | undefined) => {
+  program.helpCommand(false).command('help [verb] [action]').description('show all verbs, or the options of one').action((name: string | undefined) => {
     const command = name === undefined ? program : program.commands.find((one) => one.name() === name);
     if (command === undefined) throw new UsageError(`Show help: there is no verb '${name ?? ''}', ${verbsOf(program)}`);
     command.outputHelp();

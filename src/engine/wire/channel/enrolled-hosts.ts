@@ -81,7 +81,10 @@ export class EnrolledHosts {
   /** Refuses the host from its next handshake on; durable when it returns. @throws {NotFoundError} no live host has the name. */
   revoke(name: string): void {
     const record = this.#live(name);
-    if (record === undefined) throw new NotFoundError(`Revoke host '${name}': no host of this name is enrolled in '${this.#directory}'`);
+    if (record === undefined) {
+      const was = this.list().some((one) => one.name === name) ? 'it was revoked before' : 'no host of this name is enrolled';
+      throw new NotFoundError(`Revoke host '${name}': ${was} in '${this.#directory}'`);
+    }
     replaceSecretFile(this.#fileOf(record.publicKey), encodeRecord({ ...record, revoked: true }));
   }
 

@@ -118,5 +118,5 @@ export async function unlock(disk: BlockSource, header: LuksHeader, keys: readon
   }
   if (failure !== undefined) throw failure;
   const tried = secrets.length === 0 ? 'no key was given' : `none of '${secrets.length}' keys fits`;
-  throw new NotFoundError(`Open encrypted volume: ${tried}; key slots in use: ${names === '' ? 'none' : names}`, { slots: names, uuid: header.uuid });
+  throw new NotFoundError(`Open encrypted volume: ${tried}; key slots in use: ${names === '' ? 'none' : `number ${names}`}`, { slots: names, uuid: header.uuid });
 }

@@ -42,7 +42,7 @@ export async function run(context: Context, operands: readonly string[], options
       context.failures.finish();
       for (const pattern of sources.unmatched()) context.warn(`pattern '${pattern}' matches nothing in the sources`);
       context.print(`snapshot ${result.snapshot}`);
-      context.print(`${result.files} files, ${formatBytes(result.bytesIn)} read, ${formatBytes(result.bytesNew)} new, ${formatBytes(result.bytesStored)} stored, ${result.chunksNew} of ${result.chunks} chunks new, ${seconds.toFixed(1)} s`);
+      context.print(`${result.files} files (${result.unchanged} unchanged), ${formatBytes(result.bytesIn)}, ${formatBytes(result.bytesNew)} new, ${formatBytes(result.bytesStored)} stored, ${result.chunksNew} of ${result.chunks} chunks new, ${seconds.toFixed(1)} s`);
       if (result.errors.length > 0) context.print(`${result.errors.length} entries failed`);
       if (result.files + result.others === 0) context.note('the sources hold no files: the snapshot has only directories');
       const nothing = result.errors.length > 0 && result.bytesIn === 0;

@@ -60,11 +60,12 @@ async function add(context: Context, directory: string, options: Options): Promi
 
 /** The slot that `text` names by its id or a beginning of it that no other has. */
 async function slotOf(context: Context, directory: string, text: string): Promise<string> {
+  if (text === '') throw new UsageError("Remove a key slot: name it; 'key list' shows them");
   const { slots, problems } = await repositoryKeySlots(directory, context);
   const ids = [...slots.map(({ id }) => id), ...problems.flatMap(({ name }) => (name.startsWith('keys/slot-') ? [name.slice('keys/slot-'.length)] : []))];
   const matches = ids.filter((id) => id.startsWith(text));
   const [id] = matches;
-  if (id === undefined || matches.length > 1 || text === '') throw new UsageError(`Remove key slot '${text}': ${matches.length} of '${ids.join("', '")}' begin so`);
+  if (id === undefined || matches.length > 1) throw new UsageError(`Remove key slot '${text}': ${matches.length} of '${ids.join("', '")}' begin so`);
   return id;
 }
 
