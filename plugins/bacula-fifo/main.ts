@@ -14,7 +14,7 @@ const USAGE = `Usage:
   holdfast-bacula-fifo store   --repo REPO --fifo PATH --volume NAME…    store what the storage daemon writes
   holdfast-bacula-fifo feed    --repo REPO --fifo PATH --volume NAME     write a volume to the FIFO, for a restore
   holdfast-bacula-fifo confirm --repo REPO --volume NAME… [--job ID] [--files N] [--wait SECONDS]
-                                                                         fail unless the job is stored whole; waits for it, 600 s by default
+                                                                         fail unless the job is stored whole; waits for it, ${WAIT_SECONDS} s by default
 NAME… are several, with commas between or as several options
 ${COMMON_USAGE}`;
 

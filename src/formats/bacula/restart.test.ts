@@ -82,19 +82,37 @@ test('blocks that come twice are no restart', async () => {
   assert.deepEqual(await partsOf(set, ['/1', '/2']), [1, 1]);
 });
 
-/** Four files; the spool is emptied behind each, in the middle of a block that may begin inside a record. */
-async function spooled(): Promise<readonly Uint8Array[]> {
+/** Blocks of a volume with one job, which `fill` stores. */
+async function written(version: 'BB02' | 'BB03', blockBytes: number, fill: (session: SessionWriter) => void): Promise<readonly Uint8Array[]> {
   const blocks: Uint8Array[] = [];
-  const volume = new VolumeWriter({ version: 'BB03', blockBytes: 1000, hasher: await sharedBlockHasher(), emit: (block) => { blocks.push(block); } });
+  const volume = new VolumeWriter({ version, blockBytes, hasher: await sharedBlockHasher(), emit: (block) => { blocks.push(block); } });
   volume.label('V', names, 0, 1.7e15);
   const session = new SessionWriter(volume, names, 0);
   session.start();
-  for (const [i, path] of ['/1', '/2', '/3', '/4'].entries()) {
-    store(session, i + 1, { path, part: 1 });
-    session.spoolAgain();
-  }
+  fill(session);
   session.end();
   return blocks;
+}
+
+/** Attributes of file `/i` in a block of their own, behind which the spool is emptied. */
+function attributesAlone(session: SessionWriter, i: number, size: number): void {
+  session.record(i, STREAM.UNIX_ATTRIBUTES, encodeAttributes({ fileIndex: i, type: 3, name: utf8(`/${i}`) }, encodeLstat({ mode: 0o100644, size, mtime: 1 })));
+  session.flush();
+  session.spoolAgain();
+}
+
+function damaged(blocks: readonly Uint8Array[], isLost: (block: number) => boolean): Promise<VolumeSet> {
+  return openBytes([Buffer.concat(blocks.map((block, i) => (isLost(i) ? new Uint8Array(block).fill(0xee, 40) : block)))]);
+}
+
+/** Four files; the spool is emptied behind each, in the middle of a block that may begin inside a record. */
+function spooled(): Promise<readonly Uint8Array[]> {
+  return written('BB03', 1000, (session) => {
+    for (const [i, path] of ['/1', '/2', '/3', '/4'].entries()) {
+      store(session, i + 1, { path, part: 1 });
+      session.spoolAgain();
+    }
+  });
 }
 
 test('a spooled job, whose blocks are counted from 0 with every spool, is whole', async () => {
@@ -113,18 +131,13 @@ test('blocks missing from a spooled job are missed, wherever they are', async ()
 
 /** The spool is emptied behind every tenth of 40 files. Block `lost` is damaged. */
 async function damagedSpool(lost: number): Promise<VolumeSet> {
-  const blocks: Uint8Array[] = [];
-  const volume = new VolumeWriter({ version: 'BB03', blockBytes: 1000, hasher: await sharedBlockHasher(), emit: (block) => { blocks.push(block); } });
-  volume.label('V', names, 0, 1.7e15);
-  const session = new SessionWriter(volume, names, 0);
-  session.start();
-  for (let i = 1; i <= 40; i += 1) {
-    store(session, i, { path: `/${i}`, part: 1 });
-    if (i % 10 === 0) session.spoolAgain();
-  }
-  session.end();
-  const damaged = blocks.map((block, i) => (i === lost ? new Uint8Array(block).fill(0xee, 40) : block));
-  return openBytes([Buffer.concat(damaged)]);
+  const blocks = await written('BB03', 1000, (session) => {
+    for (let i = 1; i <= 40; i += 1) {
+      store(session, i, { path: `/${i}`, part: 1 });
+      if (i % 10 === 0) session.spoolAgain();
+    }
+  });
+  return damaged(blocks, (block) => block === lost);
 }
 
 test('behind a damaged block a spooled job goes on, and no file is given that is not as it was', async () => {
@@ -151,23 +164,17 @@ test('behind a damaged block a spooled job goes on, and no file is given that is
 
 /** A file without a digest of one record a block, and one more; the spool is emptied behind every fourth block, so that each has the same numbers. Some blocks are damaged. */
 async function evenSpool(bytes: Uint8Array, isLost: (block: number) => boolean): Promise<VolumeSet> {
-  const blocks: Uint8Array[] = [];
-  const volume = new VolumeWriter({ version: 'BB02', blockBytes: 536, hasher: await sharedBlockHasher(), emit: (block) => { blocks.push(block); } });
-  volume.label('V', names, 0, 1.7e15);
-  const session = new SessionWriter(volume, names, 0);
-  session.start();
-  for (const [i, size] of [[1, bytes.length], [2, 0]] as const) {
-    session.record(i, STREAM.UNIX_ATTRIBUTES, encodeAttributes({ fileIndex: i, type: 3, name: utf8(`/${i}`) }, encodeLstat({ mode: 0o100644, size, mtime: 1 })));
-    session.flush();
-    session.spoolAgain();
-    for (let at = 0; at < size; at += 500) {
-      session.record(i, STREAM.FILE_DATA, bytes.subarray(at, at + 500));
-      session.flush();
-      if (at / 500 % 4 === 3) session.spoolAgain();
+  const blocks = await written('BB02', 536, (session) => {
+    for (const [i, size] of [[1, bytes.length], [2, 0]] as const) {
+      attributesAlone(session, i, size);
+      for (let at = 0; at < size; at += 500) {
+        session.record(i, STREAM.FILE_DATA, bytes.subarray(at, at + 500));
+        session.flush();
+        if (at / 500 % 4 === 3) session.spoolAgain();
+      }
     }
-  }
-  session.end();
-  return openBytes([Buffer.concat(blocks.map((block, i) => (isLost(i) ? new Uint8Array(block).fill(0xee, 40) : block)))]);
+  });
+  return damaged(blocks, isLost);
 }
 
 test('damage that ends where a spool does, or takes as many blocks as a spool has, does not make a file shorter unseen', async () => {
@@ -182,17 +189,9 @@ test('damage that ends where a spool does, or takes as many blocks as a spool ha
 });
 
 test('a spool that is missing as a whole is missed', async () => {
-  const blocks: Uint8Array[] = [];
-  const volume = new VolumeWriter({ version: 'BB02', blockBytes: 536, hasher: await sharedBlockHasher(), emit: (block) => { blocks.push(block); } });
-  volume.label('V', names, 0, 1.7e15);
-  const session = new SessionWriter(volume, names, 0);
-  session.start();
-  for (let i = 1; i <= 6; i += 1) {
-    session.record(i, STREAM.UNIX_ATTRIBUTES, encodeAttributes({ fileIndex: i, type: 3, name: utf8(`/${i}`) }, encodeLstat({ mode: 0o100644, size: 0, mtime: 1 })));
-    session.flush();
-    session.spoolAgain();
-  }
-  session.end();
+  const blocks = await written('BB02', 536, (session) => {
+    for (let i = 1; i <= 6; i += 1) attributesAlone(session, i, 0);
+  });
   const set = await openBytes([Buffer.concat(blocks.filter((_block, i) => i !== 4))]);
   assert.ok(set.problems().some(({ kind }) => kind === 'missing-blocks'));
   assert.deepEqual(set.jobs().map(({ complete }) => complete), [false]);

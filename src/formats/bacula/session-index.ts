@@ -13,7 +13,7 @@ import { parseSessionEnd, parseSessionStart, type SessionEnd, type SessionLabel 
 import type { PathTable } from './path-table.ts';
 import type { DamagePlace, ProblemList, VolumeProblem, VolumeProblemKind } from './problem.ts';
 import { checkRows, notStoredAgain, relink } from './session-check.ts';
-import { type Incoming, isLaterSpool, isNextSpool, isRestart, type OpenRecord, type SessionBlock, skipsFiles, startsWithSessionLabel, STOPPED } from './session-start.ts';
+import { frontOf, type Incoming, isLaterSpool, isNextSpool, isRestart, type OpenRecord, type SessionBlock, sessionStartOf, skipsFiles, startsWithSessionLabel, STOPPED } from './session-start.ts';
 import { dataStream, isAppliedMetadata, STREAM, STREAM_BITS_UNSUPPORTED, STREAM_TYPE_MASK, streamRole } from './stream.ts';
 
 /** What all sessions of a set share. */
@@ -181,11 +181,11 @@ export class SessionIndex {
     }
     // Block 0 of a job that is not spooled begins with its label.
     if (block.number === 0 && !startsWithSessionLabel(block.payload)) this.#spooled = true;
-    const follows = block.number === expected || (block.number === 0 && isNextSpool(block.payload, this.#open, this.#lastIndex));
+    const follows = block.number === expected || (block.number === 0 && isNextSpool(frontOf(block.payload), this.#open, this.#lastIndex));
     if (follows && !this.#isDoubtful(block)) return true;
-    if (this.start !== undefined && (this.end?.status ?? STOPPED) === STOPPED && !this.consolidated && isRestart(this.start, block.payload)) return this.#restart(block);
+    if (this.start !== undefined && (this.end?.status ?? STOPPED) === STOPPED && !this.consolidated && isRestart(this.start, sessionStartOf(block.payload))) return this.#restart(block);
     const isDamaged = block.afterDamage || block.behindDamage;
-    if (follows || (block.number <= this.#number && isLaterSpool(block.payload, this.#lastIndex, isDamaged && this.#spooled))) {
+    if (follows || (block.number <= this.#number && isLaterSpool(frontOf(block.payload), this.#lastIndex, isDamaged && this.#spooled))) {
       this.#spooled = true;
       this.#gap(block, expected, 'missing-blocks', `blocks of ${this.name} are missing from block ${expected} on, to block ${block.number} of a later spool`);
       return true;
@@ -204,7 +204,7 @@ export class SessionIndex {
   /** Whether blocks may be missing in front of one whose number fits: each spool has the same numbers, so that what was lost may have ended where a spool did. An open record tells by its rest. */
   #isDoubtful({ behindDamage, payload }: SessionBlock): boolean {
     if (this.#open !== undefined || !(behindDamage || this.#leftOutSince)) return false;
-    return this.#spooled || this.#leftOutSince || skipsFiles(payload, this.#lastIndex);
+    return this.#spooled || this.#leftOutSince || skipsFiles(frontOf(payload), this.#lastIndex);
   }
 
   /** Bacula restarts a stopped job in the session that it had, with a new start label and blocks from 0 on (measured, 9.6.7); its end label counts what came after that. */

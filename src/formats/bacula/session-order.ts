@@ -6,22 +6,18 @@ import type { BlockReader } from './block-reader.ts';
 import type { BlockTable } from './block-table.ts';
 import { RECORD_HEAD_BYTES } from './volume-head.ts';
 import type { SessionIndex } from './session-index.ts';
-import { type HalfRecord, isNextSpool, isRestart, sessionStartOf, startsWithSessionLabel } from './session-start.ts';
+import { frontOf, type HalfRecord, isNextSpool, isRestart, type RecordHead, sessionStartOf, startsWithSessionLabel } from './session-start.ts';
 import type { SessionLabel } from './label.ts';
-
-/** Labels of a volume and of a session have a few hundred bytes. */
-const BORDER_BYTES = 4096;
 
 /** What a session has on one volume. */
 interface Stay {
   readonly rows: Uint32Array;
   readonly firstNumber: number;
   readonly lastNumber: number;
-  /** The beginning of the first block, up to {@link BORDER_BYTES}: a job may have used thousands of volumes. */
-  readonly first: Uint8Array;
+  /** How the first block begins. */
+  readonly front: RecordHead | undefined;
+  readonly beginsWithLabel: boolean;
   readonly start: SessionLabel | undefined;
-  /** Infinity where it begins with a label. */
-  readonly firstIndex: number;
   /** Where the last block ends. */
   readonly open: HalfRecord | undefined;
   readonly lastIndex: number;
@@ -49,12 +45,17 @@ export async function usedOrder(session: SessionIndex, table: BlockTable, reader
 
 async function readStay(rows: Uint32Array, table: BlockTable, reader: BlockReader): Promise<Stay> {
   const [firstRow, lastRow] = [rows[0] as number, rows[rows.length - 1] as number];
-  const first = (await copyOf(firstRow, reader)).slice(0, BORDER_BYTES);
-  const firstIndex = first.length < RECORD_HEAD_BYTES ? 0 : new DataView(first.buffer).getInt32(0);
+  const first = await copyOf(firstRow, reader);
   return {
-    rows, first, firstNumber: table.number.get(firstRow), lastNumber: table.number.get(lastRow), start: sessionStartOf(first),
-    firstIndex: firstIndex < 0 ? Infinity : firstIndex, ...endOf(await copyOf(lastRow, reader)),
+    rows, firstNumber: table.number.get(firstRow), lastNumber: table.number.get(lastRow), front: frontOf(first), beginsWithLabel: startsWithSessionLabel(first), start: sessionStartOf(first),
+    ...endOf(await copyOf(lastRow, reader)),
   };
+}
+
+/** Infinity where it begins with a label. */
+function firstIndexOf({ front }: Stay): number {
+  const { fileIndex } = front ?? { fileIndex: 0 };
+  return fileIndex < 0 ? Infinity : fileIndex;
 }
 
 async function copyOf(row: number, reader: BlockReader): Promise<Uint8Array> {
@@ -82,12 +83,12 @@ function chained(stays: readonly Stay[]): readonly Stay[] {
   const rest = new Set(stays);
   const ordered: Stay[] = [];
   const start = best([...rest].filter((stay) => stay.start !== undefined && stay.firstNumber <= 1), (stay) => stay.start?.time ?? 0);
-  for (let next = start ?? best([...rest], ({ firstIndex }) => firstIndex); next !== undefined;) {
+  for (let next = start ?? best([...rest], firstIndexOf); next !== undefined;) {
     ordered.push(next);
     rest.delete(next);
     const before = next;
     const fitting = [...rest].filter((stay) => follows(before, stay, start?.start));
-    next = best(fitting.length > 0 ? fitting : [...rest], ({ firstIndex }) => firstIndex);
+    next = best(fitting.length > 0 ? fitting : [...rest], firstIndexOf);
   }
   return ordered;
 }
@@ -97,8 +98,8 @@ function best(stays: readonly Stay[], numberOf: (stay: Stay) => number): Stay | 
   return stays.reduce<Stay | undefined>((least, stay) => (least === undefined || numberOf(stay) < numberOf(least) ? stay : least), undefined);
 }
 
-function follows(before: Stay, { first, firstNumber }: Stay, start: SessionLabel | undefined): boolean {
-  const fits = isNextSpool(first, before.open, before.lastIndex);
-  if (firstNumber === before.lastNumber + 1) return fits || startsWithSessionLabel(first);
-  return firstNumber === 0 && (fits || (start !== undefined && isRestart(start, first)));
+function follows(before: Stay, { front, firstNumber, beginsWithLabel, start: label }: Stay, start: SessionLabel | undefined): boolean {
+  const fits = isNextSpool(front, before.open, before.lastIndex);
+  if (firstNumber === before.lastNumber + 1) return fits || beginsWithLabel;
+  return firstNumber === 0 && (fits || (start !== undefined && isRestart(start, label)));
 }

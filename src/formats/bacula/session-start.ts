@@ -4,7 +4,7 @@ import { LABEL } from './block.layout.ts';
 import type { RecordPlace } from './file-table.ts';
 import { parseSessionStart, type SessionLabel } from './label.ts';
 import { STREAM_TYPE_MASK, streamRole } from './stream.ts';
-import { labelBytes } from './volume-head.ts';
+import { labelBytes, RECORD_HEAD_BYTES } from './volume-head.ts';
 
 /** A block as the session sees it. `row` is its row in the block table. */
 export interface SessionBlock {
@@ -45,10 +45,23 @@ export function sessionStartOf(payload: Uint8Array): SessionLabel | undefined {
   }
 }
 
-/** Whether a job that was stopped begins again with this block: its label once more, with a later time. A block that comes twice has the same time. */
-export function isRestart(start: SessionLabel, payload: Uint8Array): boolean {
-  const label = sessionStartOf(payload);
+/** Whether a job that was stopped begins again with the label at the front of a block: its own once more, with a later time. A block that comes twice has the same time. */
+export function isRestart(start: SessionLabel, label: SessionLabel | undefined): boolean {
   return label !== undefined && label.jobId === start.jobId && label.time > start.time;
+}
+
+/** The head of a record. */
+export interface RecordHead {
+  readonly fileIndex: number;
+  readonly stream: number;
+  readonly size: number;
+}
+
+/** The first record's head of a block; undefined where there is no room for one. */
+export function frontOf(payload: Uint8Array): RecordHead | undefined {
+  if (payload.length < RECORD_HEAD_BYTES) return undefined;
+  const head = new DataView(payload.buffer, payload.byteOffset, payload.byteLength);
+  return { fileIndex: head.getInt32(0), stream: head.getInt32(4), size: head.getUint32(8) };
 }
 
 /** A record that was not whole yet where a block ended. */
@@ -77,14 +90,13 @@ export interface Incoming {
 }
 
 /**
- * Whether a job that Bacula spools goes on with this block: blocks are counted from 0 again whenever the spool has been emptied (measured, 9.6.7), records go on across that.
+ * Whether a job that Bacula spools goes on with a block that begins so: blocks are counted from 0 again whenever the spool has been emptied (measured, 9.6.7), records go on across that.
  * `open`: the record that was not whole yet; `lastIndex`: the last FileIndex, which the storage daemon takes from nobody but in steps of 1. A block that comes twice does not fit
  * behind them; blocks that are missing show by their records.
  */
-export function isNextSpool(payload: Uint8Array, open: HalfRecord | undefined, lastIndex: number): boolean {
-  if (payload.length < 12) return false;
-  const head = new DataView(payload.buffer, payload.byteOffset, payload.byteLength);
-  const [fileIndex, stream, size] = [head.getInt32(0), head.getInt32(4), head.getUint32(8)];
+export function isNextSpool(front: RecordHead | undefined, open: HalfRecord | undefined, lastIndex: number): boolean {
+  if (front === undefined) return false;
+  const { fileIndex, stream, size } = front;
   if (open !== undefined) return fileIndex === open.fileIndex && stream === -open.stream && size === open.remaining;
   return fileIndex === LABEL.EOS_LABEL || (stream >= 0 && fileIndex >= Math.max(1, lastIndex) && isSameOrNext(fileIndex, lastIndex));
 }
@@ -94,18 +106,17 @@ function isSameOrNext(fileIndex: number, lastIndex: number): boolean {
 }
 
 /** Whether files between the last one and the first one of a block are missing. */
-export function skipsFiles(payload: Uint8Array, lastIndex: number): boolean {
-  return payload.length >= 12 && !isSameOrNext(new DataView(payload.buffer, payload.byteOffset, payload.byteLength).getInt32(0), lastIndex);
+export function skipsFiles(front: RecordHead | undefined, lastIndex: number): boolean {
+  return front !== undefined && !isSameOrNext(front.fileIndex, lastIndex);
 }
 
 /**
- * Whether a block is a later one of a spooled job, though its number is a lower one. A file that was not met before proves it. Else, behind damage in a job that is known to be spooled
+ * Whether a block that begins so is a later one of a spooled job, though its number is a lower one. A file that was not met before proves it. Else, behind damage in a job that is known to be spooled
  * (`isSpooled`), more of the last file does, whose rest is lost anyway; its attributes once more do not.
  */
-export function isLaterSpool(payload: Uint8Array, lastIndex: number, isSpooled: boolean): boolean {
-  if (payload.length < 12) return false;
-  const head = new DataView(payload.buffer, payload.byteOffset, payload.byteLength);
-  const [fileIndex, stream] = [head.getInt32(0), head.getInt32(4)];
+export function isLaterSpool(front: RecordHead | undefined, lastIndex: number, isSpooled: boolean): boolean {
+  if (front === undefined) return false;
+  const { fileIndex, stream } = front;
   if (fileIndex > Math.max(0, lastIndex)) return true;
   return isSpooled && (fileIndex === LABEL.EOS_LABEL || (fileIndex > 0 && fileIndex === lastIndex && !streamRole(Math.abs(stream) & STREAM_TYPE_MASK).startsWith('attributes')));
 }

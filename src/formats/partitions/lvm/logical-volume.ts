@@ -32,10 +32,16 @@ export class LogicalVolumes {
   readonly #parts: GroupParts;
   readonly #open = new Map<string, Promise<BlockSource>>();
   readonly #pools = new Map<string, Promise<ThinPool>>();
+  readonly #snapshots: readonly Segment[];
+  /** Thin snapshots that are to be merged into their origin. */
+  readonly #merging: readonly LogicalVolume[];
   #opens = 0;
 
   constructor(parts: GroupParts) {
     this.#parts = parts;
+    const volumes = [...parts.group.volumes.values()];
+    this.#snapshots = volumes.flatMap(({ segments }) => segments.filter(({ type }) => type === 'snapshot'));
+    this.#merging = volumes.filter(({ segments }) => segments.some(({ type, text }) => type === 'thin' && text.values.has('merge')));
   }
 
   /** What a person sees of a volume: a snapshot shows its content, not its store. @throws {UnsupportedError} @throws {NotFoundError} @throws {FormatError} @throws {IntegrityError} */
@@ -43,22 +49,18 @@ export class LogicalVolumes {
     const snapshot = this.snapshotWith(name);
     if (snapshot !== undefined) return this.#openSnapshot(snapshot, snapshot.text.has('cow_store', name) ? 'cow_store' : 'merging_store');
     // An origin that a snapshot is being merged into looks like the snapshot already.
-    const merging = this.#snapshots().find(({ text }) => text.values.has('merging_store') && text.has('origin', name));
+    const merging = this.#snapshots.find(({ text }) => text.values.has('merging_store') && text.has('origin', name));
     return merging === undefined ? this.#openBare(this.mergedInto(name)?.name ?? name, 0) : this.#openSnapshot(merging, 'merging_store');
   }
 
   /** The thin snapshot that takes the place of a volume when that is activated next: people asked for what it holds. */
   mergedInto(origin: string): LogicalVolume | undefined {
-    return [...this.#parts.group.volumes.values()].find(({ segments }) => segments.some(({ type, text }) => type === 'thin' && text.has('merge', origin)));
+    return this.#merging.find(({ segments }) => segments.some(({ type, text }) => type === 'thin' && text.has('merge', origin)));
   }
 
   /** The segment that makes a store a snapshot of the older kind. */
   snapshotWith(store: string): Segment | undefined {
-    return this.#snapshots().find(({ text }) => text.has('cow_store', store) || text.has('merging_store', store));
-  }
-
-  #snapshots(): readonly Segment[] {
-    return [...this.#parts.group.volumes.values()].flatMap(({ segments }) => segments.filter(({ type }) => type === 'snapshot'));
+    return this.#snapshots.find(({ text }) => text.has('cow_store', store) || text.has('merging_store', store));
   }
 
   async #openSnapshot(segment: Segment, key: 'cow_store' | 'merging_store'): Promise<BlockSource> {
